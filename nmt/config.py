@@ -1,0 +1,305 @@
+"""Every setting: its name, type, default, bounds and one line of why.
+
+The tree is read from YAML, changed on the command line by `--set model.units=512`, checked whole before any
+work starts, and kept, resolved, in the run folder. An unknown key names the nearest known one.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nmt.errors import UserError
+from nmt.files import written_whole
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Paths = Annotated[list[Path], Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """The base of all settings: no unknown keys, immutable once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SideFiles(Settings):
+    """Line N of the source side is translated by line N of the target side. Files ending in .gz are unpacked."""
+
+    source: Paths = Field(description="files of the source side, read one after the other")
+    target: Paths = Field(description="files of the target side, in the same order")
+
+    @model_validator(mode="after")
+    def _same_number(self) -> "SideFiles":
+        if len(self.source) != len(self.target):
+            raise ValueError(f"expected as many source as target files, got {len(self.source)} and {len(self.target)}")
+        return self
+
+
+class TextCorpus(Settings):
+    """Parallel plain-text files, one sentence a line."""
+
+    kind: Literal["text"]
+    train: SideFiles
+    validation: SideFiles | None = Field(None, description="without it, `data.held_out` pairs of the training split")
+    test: SideFiles | None = Field(None, description="without it, `data.held_out` further pairs of the training split")
+
+
+class TsvCorpus(Settings):
+    """Tab-separated files: source, tab, target; further columns are ignored."""
+
+    kind: Literal["tsv"]
+    train: Paths
+    validation: Paths | None = Field(None, description="without it, `data.held_out` pairs of the training split")
+    test: Paths | None = Field(None, description="without it, `data.held_out` further pairs of the training split")
+
+
+class TfdsCorpus(Settings):
+    """A translation dataset of TensorFlow Datasets, or the built-in `ui_strings`."""
+
+    kind: Literal["tfds"]
+    name: str = Field(description="ui_strings, ted_hrlr_translate/pt_to_en, wmt14_translate/de-en, ...")
+    folder: Path | None = Field(None, description="where datasets are kept; TensorFlow Datasets' own default if absent")
+    train: str = Field("train", description="in TensorFlow Datasets' split syntax, as train[:90%]")
+    validation: str | None = Field(None, description="as above; without it, `data.held_out` pairs of the training split")
+    test: str | None = Field(None, description="as above; without it, `data.held_out` further pairs of the training split")
+
+
+class CleaningSettings(Settings):
+    """What is left out of the training split; the others are only normalised. Each reason is counted in a report."""
+
+    max_characters: int = Field(1000, ge=1, description="pairs with a longer side are rarely one sentence")
+    max_length_ratio: float = Field(4.0, gt=1.0, description="longer side over shorter, in characters past the first 20")
+    drop_copies: bool = Field(True, description="untranslated lines teach the model to copy")
+    drop_duplicates: bool = Field(True, description="a pair that comes often would count often")
+
+
+class DataSettings(Settings):
+    """Where sentence pairs come from."""
+
+    source_language: str = Field(min_length=1, description="as the corpus names it: en, de, pt, zh-Hans, ...")
+    target_language: str = Field(min_length=1, description="as the corpus names it")
+    corpus: Annotated[TextCorpus | TsvCorpus | TfdsCorpus, Field(discriminator="kind")]
+    held_out: int = Field(1000, ge=1, description="pairs set aside for each of validation and test where no split is named")
+    cleaning: CleaningSettings = CleaningSettings()
+
+    @model_validator(mode="after")
+    def _two_languages(self) -> "DataSettings":
+        if self.source_language == self.target_language:
+            raise ValueError(f"expected two languages, got {self.source_language!r} for both")
+        return self
+
+
+class TokenizerSettings(Settings):
+    """SentencePiece subwords; characters outside the vocabulary become bytes, so nothing is ever unknown."""
+
+    algorithm: Literal["unigram", "bpe"] = Field("unigram", description="unigram samples the better segmentations")
+    vocabulary_size: int = Field(8000, ge=300, le=256_000, description="pieces, of which 260 are bytes and controls")
+    joint: bool = Field(True, description="one vocabulary for both languages; False trains one for each")
+    character_coverage: float = Field(0.9995, gt=0.5, le=1.0, description="rarer characters are written as bytes")
+    sampling: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None, description="subword regularisation: a new segmentation every epoch, flatter for smaller values; None is off"
+    )
+
+
+class BatchSettings(Settings):
+    """Batches of similar length, padded to a few fixed shapes because XLA compiles once for each."""
+
+    tokens: int = Field(3000, ge=16, description="padded positions of the longer side in a batch, padding included")
+    max_length: int = Field(100, ge=2, le=10_000, description="tokens of a training sentence, its end mark included")
+    shapes: int = Field(12, ge=1, le=64, description="more shapes: less padding, more compiling (seconds each)")
+
+
+class ModelSettings(Settings):
+    """The encoder-decoder's shape."""
+
+    embedding: int = Field(256, ge=1, description="width of the embeddings")
+    units: int = Field(256, ge=1, description="width of the recurrent states, in each direction of the encoder")
+    encoder_layers: int = Field(1, ge=1, le=32, description="stacked bidirectional layers")
+    decoder_layers: int = Field(1, ge=1, le=32, description="stacked layers; the first one's states ask the attention")
+    attention: Literal["additive", "dot", "multi_head"] = Field("dot", description="Bahdanau 2015, Luong 2015, Vaswani 2017")
+    attention_heads: int = Field(4, ge=1, le=64, description="of multi_head only; must divide `units`")
+    tied_embeddings: Literal["all", "target", "none"] = Field(
+        "all", description="all: source, target and output share one matrix (Press and Wolf 2017); needs a joint vocabulary"
+    )
+    dropout: Fraction = Field(0.2, description="on embeddings, layer inputs and the output layer")
+    recurrent_dropout: Fraction = Field(0.0, description="one mask for all time steps (Gal and Ghahramani 2016)")
+    layer_normalization: bool = Field(False, description="on each gate's pre-activation (Ba et al. 2016)")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "ModelSettings":
+        if self.attention == "multi_head" and self.units % self.attention_heads:
+            raise ValueError(f"expected attention_heads to divide units, got {self.attention_heads} and {self.units}")
+        return self
+
+
+class TrainingSettings(Settings):
+    """The clock of the training."""
+
+    max_steps: int = Field(20_000, ge=1, description="optimizer updates")
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(None, description="stop at the first validation past this")
+    validate_every: int = Field(500, ge=1, description="steps between validations by loss and BLEU")
+    save_every: int = Field(250, ge=1, description="steps between checkpoints from which a killed training goes on")
+    learning_rate: float = Field(1e-3, gt=0, description="the highest, reached after the warm-up")
+    warmup_steps: int = Field(300, ge=0, description="over which the learning rate rises from zero")
+    schedule: Literal["constant", "inverse_square_root", "linear", "plateau"] = Field(
+        "inverse_square_root", description="after the warm-up; linear falls to zero at max_steps"
+    )
+    plateau_patience: int = Field(3, ge=1, description="validations without a lower loss before the rate is lowered")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="by which a plateau multiplies the learning rate")
+    label_smoothing: Fraction = Field(0.1, description="share of the target spread over the vocabulary (Szegedy 2016)")
+    clip_norm: float = Field(1.0, gt=0, description="upper bound of the whole gradient's norm")
+    average_decay: Fraction = Field(0.0, description="exponential moving average of the weights, as 0.999; 0 is off")
+    accumulate: int = Field(1, ge=1, le=1024, description="batches whose gradients make one update")
+    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="of products; states and loss stay float32")
+    jit_compile: bool = Field(True, description="XLA: compiles once for each batch shape, then runs faster")
+    monitor: Literal["bleu", "loss"] = Field("bleu", description="what tells the best checkpoint and when to stop early")
+    patience: int = Field(10, ge=1, description="validations without a better one before training stops")
+    keep: int = Field(5, ge=1, description="checkpoints of the latest validations that stay for averaging")
+    validation_sentences: int = Field(1000, ge=1, description="of the validation split that are translated for BLEU")
+
+
+class DecodingSettings(Settings):
+    """The search for a translation."""
+
+    beam_size: int = Field(5, ge=1, le=256, description="hypotheses kept open; 1 is greedy search")
+    length_penalty: float = Field(1.0, ge=0, le=5, description="exponent alpha of Wu et al. 2016, equation 14")
+    coverage_penalty: float = Field(0.0, ge=0, le=5, description="weight beta of Wu et al. 2016, equation 14")
+    max_length_factor: float = Field(2.0, gt=0, description="a translation has at most factor * source + offset tokens")
+    max_length_offset: int = Field(20, ge=1, description="see max_length_factor")
+    min_length: int = Field(0, ge=0, description="tokens before the end mark is allowed")
+    batch_size: int = Field(64, ge=1, description="sentences translated together")
+
+
+class Config(Settings):
+    """The whole tree."""
+
+    seed: int = Field(1, ge=0, lt=2**31, description="of initial weights, data order, dropout and sampling")
+    data: DataSettings
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    batches: BatchSettings = BatchSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    decoding: DecodingSettings = DecodingSettings()
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Config":
+        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+            raise ValueError("model.tied_embeddings 'all' needs tokenizer.joint true: one matrix serves both languages")
+        if self.training.schedule == "linear" and self.training.max_steps <= self.training.warmup_steps:
+            raise ValueError("training.schedule 'linear' needs training.max_steps above training.warmup_steps")
+        return self
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a configuration file, applies `key=value` overrides and checks the result.
+
+    Args:
+        path: a YAML file.
+        overrides: as `model.units=512`; the value is read as YAML.
+
+    Returns:
+        The checked tree. Relative paths in the file stay relative to the working directory.
+
+    Raises:
+        UserError: naming file and key, what was expected and what came.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 (byte {error.start})") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected settings as `key: value`, got {type(tree).__name__}")
+    for override in overrides:
+        _override(tree, override)
+    return parse_config(tree, str(path))
+
+
+def parse_config(tree: Mapping[str, Any], where: str) -> Config:
+    """Checks a tree of plain values; `where` names its origin in errors.
+
+    Example:
+
+    >>> parse_config({"data": {"source_langage": "en"}}, "my.yaml")
+    Traceback (most recent call last):
+    nmt.errors.UserError: my.yaml: data.source_langage: unknown setting; did you mean `source_language`? ...
+    """
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        # An unknown key usually explains the missing one, so it comes first.
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        raise UserError(f"{where}: " + "; ".join(_explain(dict(problem)) for problem in problems)) from None
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Writes the resolved tree as YAML."""
+    with written_whole(path) as file:
+        yaml.safe_dump(config.model_dump(mode="json"), file, sort_keys=False, allow_unicode=True)
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Lists the settings in which two configurations differ, as `key: old -> new`."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    keys = [key for key in before | after if before.get(key) != after.get(key)]
+    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set {override}: expected key=value, as model.units=512")
+    *path, last = key.split(".")
+    for name in path:
+        if tree.get(name) is None:
+            tree[name] = {}
+        tree = tree[name]
+        if not isinstance(tree, dict):
+            raise UserError(f"--set {override}: {name} is a value, not a group of settings")
+    try:
+        tree[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: the value is not valid YAML") from error
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    location = [str(part) for part in problem["loc"] if part not in ("text", "tsv", "tfds")]
+    key = ".".join(location) or "settings"
+    if problem["type"] == "extra_forbidden":
+        known = _known_names(problem["loc"][:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.0)
+        return f"{key}: unknown setting; did you mean `{near[0]}`?" if near else f"{key}: unknown setting"
+    if problem["type"] == "missing":
+        return f"{key}: missing"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    came = problem.get("input")
+    return f"{key}: {message}" + ("" if isinstance(came, Mapping | BaseModel) else f", got {came!r}")
+
+
+def _known_names(location: Sequence[Any]) -> list[str]:
+    """The names of the settings in the group at `location`."""
+    group: type[BaseModel] = Config
+    for part in location:
+        if part in ("text", "tsv", "tfds"):  # pydantic names the chosen member of the union
+            group = {"text": TextCorpus, "tsv": TsvCorpus, "tfds": TfdsCorpus}[str(part)]
+            continue
+        if part not in group.model_fields:
+            break
+        annotation = group.model_fields[part].annotation
+        models = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if models:
+            group = models[0]
+    return list(group.model_fields)
