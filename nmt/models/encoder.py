@@ -1,0 +1,62 @@
+"""The encoder: a sentence's ids to the states that attention reads."""
+
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from nmt.config import ModelSettings
+from nmt.layers.embedding import TiedEmbedding
+from nmt.layers.gru import GRU
+
+
+class Encoded(NamedTuple):
+    """What the encoder knows of a batch of sentences."""
+
+    states: tf.Tensor  # [batch, source time, 2 * units]
+    last: tf.Tensor  # [batch, 2 * units], the top layer's last states of both directions
+    mask: tf.Tensor  # [batch, source time], True where real
+
+
+class Encoder(keras.layers.Layer):
+    """Embeddings, then stacked bidirectional GRU with residual connections from the second layer on.
+
+    Args:
+        settings: the model's shape.
+        embedding: of the source language; may be shared with the decoder.
+
+    Call arguments:
+        ids: int32 `[batch, source time]`, 0 where padded.
+
+    Returns:
+        `Encoded`.
+    """
+
+    def __init__(self, settings: ModelSettings, embedding: TiedEmbedding, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.embedding = embedding
+        self.embedding_dropout = keras.layers.Dropout(settings.dropout, name="embedding_dropout")
+        self.recurrent = [
+            keras.layers.Bidirectional(
+                GRU(
+                    settings.units,
+                    return_sequences=True,
+                    return_state=True,
+                    dropout=settings.dropout if index else 0.0,
+                    recurrent_dropout=settings.recurrent_dropout,
+                    layer_normalization=settings.layer_normalization,
+                    name="gru",
+                ),
+                name=f"layer_{index}",
+            )
+            for index in range(settings.encoder_layers)
+        ]
+
+    def call(self, ids: tf.Tensor, training: bool | None = None) -> Encoded:
+        """Encodes a batch; see the class."""
+        mask = tf.not_equal(ids, 0)
+        states = self.embedding_dropout(self.embedding(ids), training=training)
+        for index, layer in enumerate(self.recurrent):
+            new, forward, backward = layer(states, mask=mask, training=training)
+            states = states + new if index else new
+        return Encoded(states, tf.concat([forward, backward], -1), mask)

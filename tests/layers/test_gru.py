@@ -1,0 +1,228 @@
+"""The cell against Keras's and finite differences; the sequence layer against stepping the cell."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.layers.gru import GRU, GRUCell
+
+
+def keras_twin(cell: GRUCell, features: int) -> keras.layers.GRUCell:
+    """Keras's cell with the weights of ours, those of z negated."""
+    twin = keras.layers.GRUCell(cell.units, reset_after=False, dtype=cell.dtype_policy)
+    twin.build((None, features))
+    sign = np.repeat([-1.0, 1.0, 1.0], cell.units)
+    twin.set_weights([weight.numpy() * sign for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)])
+    return twin
+
+
+def randomize(layer: keras.layers.Layer, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    for weight in layer.trainable_weights:
+        weight.assign(generator.normal(0.3 if "scale" in weight.path else 0.0, 0.5, weight.shape))
+
+
+def test_is_a_keras_layer():
+    assert issubclass(GRUCell, tf.keras.layers.Layer)
+    assert issubclass(GRU, tf.keras.layers.Layer)
+
+
+def test_cell_equals_keras_cell_with_update_weights_negated():
+    generator = np.random.default_rng(0)
+    cell = GRUCell(7)
+    cell.build((None, 5))
+    randomize(cell, 1)
+    twin = keras_twin(cell, 5)
+    inputs, state = generator.normal(size=(4, 5)).astype("float32"), generator.normal(size=(4, 7)).astype("float32")
+    ours, _ = cell(inputs, [state])
+    theirs, _ = twin(inputs, [state])
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer_normalization", [False, True])
+def test_cell_gradient_equals_finite_differences(layer_normalization):
+    generator = np.random.default_rng(0)
+    cell = GRUCell(3, layer_normalization=layer_normalization, dtype="float64")
+    cell.build((None, 2))
+    randomize(cell, 1)
+    inputs, state, weights = (tf.constant(generator.normal(size=shape)) for shape in ((2, 2), (2, 3), (2, 3)))
+
+    def loss() -> tf.Tensor:
+        return tf.reduce_sum(weights * cell(inputs, [state])[0])
+
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, state])
+        value = loss()
+    gradients = tape.gradient(value, [weight.value for weight in cell.trainable_weights])
+    for weight, gradient in zip(cell.trainable_weights, gradients, strict=True):
+        original = weight.numpy()
+        for index in np.ndindex(original.shape):
+            step = np.zeros_like(original)
+            step[index] = 1e-6
+            weight.assign(original + step)
+            above = loss()
+            weight.assign(original - step)
+            below = loss()
+            np.testing.assert_allclose((above - below) / 2e-6, gradient[index], rtol=1e-5, atol=1e-8)
+        weight.assign(original)
+
+
+def stepped(cell, sequence, state, mask, dropout_mask):
+    """The reference: the equations, one step after the other, differentiated automatically."""
+    kernel, recurrent, bias = (tf.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
+    units, states = cell.units, []
+
+    def gate(inputs, visible, index):
+        part = slice(index * units, (index + 1) * units)
+        values = inputs @ kernel[:, part] + visible @ recurrent[:, part]
+        if cell.scale is not None:
+            mean, variance = tf.nn.moments(values, -1, keepdims=True)
+            values = (values - mean) / tf.sqrt(variance + 1e-5) * cell.scale[part]
+        return values + bias[part]
+
+    for t in range(sequence.shape[1]):
+        inputs, visible = sequence[:, t], state * dropout_mask
+        update, reset = tf.sigmoid(gate(inputs, visible, 0)), tf.sigmoid(gate(inputs, visible, 1))
+        candidate = tf.tanh(gate(inputs, reset * visible, 2))
+        state = tf.where(mask[:, t, None], (1 - update) * state + update * candidate, state)
+        states.append(state)
+    return tf.stack(states, 1), state
+
+
+@settings(deadline=None, max_examples=20, derandomize=True)
+@given(
+    batch=st.integers(1, 3),
+    time=st.integers(1, 5),
+    features=st.integers(1, 4),
+    units=st.integers(1, 4),
+    layer_normalization=st.booleans(),
+    go_backwards=st.booleans(),
+    masked=st.booleans(),
+    dropped=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_sequence_and_gradient_equal_the_stepped_cell(
+    batch, time, features, units, layer_normalization, go_backwards, masked, dropped, seed
+):
+    generator = np.random.default_rng(seed)
+    layer = GRU(
+        units,
+        return_sequences=True,
+        return_state=True,
+        go_backwards=go_backwards,
+        layer_normalization=layer_normalization,
+        recurrent_dropout=0.5 if dropped else 0.0,
+        seed=seed,
+        dtype="float64",
+    )
+    layer.build((None, None, features))
+    randomize(layer, seed)
+    sequence = tf.constant(generator.normal(size=(batch, time, features)))
+    initial = tf.constant(generator.normal(size=(batch, units)))
+    mask = tf.constant(generator.random((batch, time)) < (0.6 if masked else 2.0))
+    weights, last_weights = (tf.constant(generator.normal(size=s)) for s in ((batch, time, units), (batch, units)))
+    dropout_mask = tf.ones((batch, units), tf.float64)
+    if dropped:  # the mask that the layer is about to draw
+        twin = keras.random.SeedGenerator(seed)
+        dropout_mask = keras.random.dropout(dropout_mask, 0.5, seed=twin)
+
+    variables = [weight.value for weight in layer.trainable_weights]
+    results = []
+    for reference in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch([sequence, initial])
+            if reference:
+                order = -1 if go_backwards else 1
+                states, last = stepped(
+                    layer.cell, sequence[:, ::order], initial, mask[:, ::order], dropout_mask
+                )
+            else:
+                states, last = layer(sequence, initial_state=initial, mask=mask, training=dropped)
+            loss = tf.reduce_sum(states * weights) + tf.reduce_sum(last * last_weights)
+        results.append([states, last, *tape.gradient(loss, [sequence, initial, *variables])])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_compiled_with_unknown_shapes(jit_compile):
+    layer = GRU(4, return_sequences=True)
+    layer.build((None, None, 3))
+
+    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec((None, None, 3))])
+    def step(sequence):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(sequence) ** 2)
+        return loss, tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+
+    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(sequence) ** 2)
+    expected = tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+    compiled_loss, gradients = step(sequence)
+    np.testing.assert_allclose(compiled_loss, loss, rtol=1e-5)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_cell_inside_keras_rnn_equals_the_layer():
+    layer = GRU(4, return_sequences=True)
+    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
+    mask = tf.constant([[True] * 6, [True] * 4 + [False] * 2])
+    ours = layer(sequence, mask=mask)
+    theirs = keras.layers.RNN(layer.cell, return_sequences=True)(sequence, mask=mask)
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-6)
+    np.testing.assert_allclose(ours[1, :4], theirs[1, :4], atol=1e-6)
+
+
+def test_inside_keras_bidirectional_padding_never_changes_a_result():
+    layer = keras.layers.Bidirectional(GRU(4, return_sequences=True, return_state=True))
+    sequence = tf.random.stateless_normal((1, 4, 3), (1, 2))
+    padded = tf.concat([sequence, tf.random.stateless_normal((1, 3, 3), (3, 4))], 1)
+    mask = tf.constant([[True] * 4 + [False] * 3])
+    alone = layer(sequence)
+    together = layer(padded, mask=mask)
+    np.testing.assert_allclose(together[0][:, :4], alone[0], atol=1e-6)
+    for ours, theirs in zip(together[1:], alone[1:], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_serializes_as_keras_expects(tmp_path):
+    inputs = keras.Input((None, 3))
+    outputs = keras.layers.Bidirectional(GRU(4, dropout=0.1, recurrent_dropout=0.1, layer_normalization=True, seed=3))(inputs)
+    model = keras.Model(inputs, outputs)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
+    np.testing.assert_array_equal(model(sequence), loaded(sequence))
+    assert loaded.layers[1].forward_layer.get_config() == model.layers[1].forward_layer.get_config()
+
+
+def test_half_precision_products_keep_full_precision_states():
+    layer = GRU(4, return_state=True, return_sequences=True, dtype="mixed_bfloat16")
+    states, last = layer(tf.random.stateless_normal((2, 6, 3), (1, 2)))
+    assert states.dtype == tf.bfloat16
+    assert last.dtype == tf.float32
+    assert all(weight.dtype == "float32" for weight in layer.weights)
+
+
+def test_dropout_only_in_training():
+    layer = GRU(4, dropout=0.5, recurrent_dropout=0.5, seed=1)
+    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
+    np.testing.assert_array_equal(layer(sequence), layer(sequence))
+    assert np.abs(layer(sequence, training=True) - layer(sequence)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GRUCell(0), "GRUCell: expected `units` to be a positive integer, got 0"),
+        (lambda: GRU(3, dropout=1.0), "GRU: expected `dropout` to be at least 0 and below 1, got 1.0"),
+    ],
+)
+def test_wrong_arguments_say_what_was_expected(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
