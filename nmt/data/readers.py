@@ -1,0 +1,266 @@
+"""Sentence pairs as the corpus holds them: plain text, tab-separated files or a TensorFlow Datasets corpus.
+
+Everything streams, so a corpus may be larger than the memory. Bytes pass through as they are, valid UTF-8 or not:
+`nmt.data.cleaning` decides and counts.
+"""
+
+import contextlib
+import difflib
+import gzip
+import io
+import os
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import count, zip_longest
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple
+
+from nmt.config import DataSettings, SideFiles, TfdsCorpus
+from nmt.errors import UserError
+
+Split = Literal["train", "validation", "test"]
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class RawPair(NamedTuple):
+    """A sentence and its translation, undecoded, and where they stand: `train.en:17` or `name/split:16`."""
+
+    source: bytes
+    target: bytes
+    origin: str
+
+
+def read_split(data: DataSettings, split: Split) -> Iterator[RawPair] | None:
+    """Reads one split of the corpus, pair by pair.
+
+    Files are looked for, and a TensorFlow Datasets corpus is prepared, before this returns; what is wrong inside a
+    file shows when the reading comes to it.
+
+    Args:
+        data: where the sentence pairs come from.
+        split: which of the three.
+
+    Returns:
+        An iterator over the pairs, or None if the configuration names no such split. Lines end only at a line feed,
+        and neither a carriage return before it nor a byte order mark at a file's start belongs to the text.
+
+    Raises:
+        UserError: in one line that names the file (and the line) or the dataset: it is missing or cannot be read, two
+            files differ in length, a line has no tab, a .gz file is damaged, or the dataset lacks a language or split.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "train.tsv"
+    >>> _ = path.write_text("Good morning\\tGuten Morgen\\n", encoding="utf-8")
+    >>> corpus = {"kind": "tsv", "train": [path]}
+    >>> data = DataSettings(source_language="en", target_language="de", corpus=corpus)
+    >>> next(read_split(data, "train"))[:2]
+    (b'Good morning', b'Guten Morgen')
+    >>> print(read_split(data, "test"))
+    None
+    """
+    place: SideFiles | list[Path] | str | None = getattr(data.corpus, split)
+    if place is None:
+        return None
+    if isinstance(data.corpus, TfdsCorpus):
+        return _read_dataset(data.corpus, str(place), data.source_language, data.target_language)
+    if isinstance(place, SideFiles):
+        _check_files([*place.source, *place.target])
+        return _read_sides(place)
+    paths = [Path(path) for path in place]
+    _check_files(paths)
+    return _read_columns(paths)
+
+
+def _check_files(paths: Sequence[Path]) -> None:
+    """Complains about a file before hours go into those ahead of it. Does not open it: it may be a pipe."""
+    for path in paths:
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder, expected a file")
+        if not path.exists():
+            raise UserError(f"{path}: no such file")
+        if not os.access(path, os.R_OK):
+            raise UserError(f"{path}: cannot be read: permission denied")
+
+
+def _read_sides(files: SideFiles) -> Iterator[RawPair]:
+    for source_path, target_path in zip(files.source, files.target, strict=True):
+        sources, targets = _read_lines(source_path), _read_lines(target_path)
+        for number, (source, target) in enumerate(zip_longest(sources, targets), start=1):
+            if source is None or target is None:
+                # One side has ended at the line before; this is the other's first line too many.
+                more = number + sum(1 for _ in (sources if target is None else targets))
+                lengths = (number - 1, more) if source is None else (more, number - 1)
+                raise UserError(
+                    f"{source_path} has {lengths[0]} lines, {target_path} has {lengths[1]}: "
+                    "expected as many, each line the translation of the other file's line"
+                )
+            yield RawPair(source, target, f"{source_path}:{number}")
+
+
+def _read_columns(paths: Sequence[Path]) -> Iterator[RawPair]:
+    for path in paths:
+        for number, line in enumerate(_read_lines(path), start=1):
+            columns = line.split(b"\t", 2)
+            if len(columns) < 2:
+                raise UserError(f"{path}:{number}: expected source, tab, target; there is no tab")
+            yield RawPair(columns[0], columns[1], f"{path}:{number}")
+
+
+def _read_lines(path: Path) -> Iterator[bytes]:
+    """Yields a file's lines without their ends. Splits bytes, not text, so that only a line feed ends a line."""
+    number = 0
+    try:
+        with _open(path) as file:
+            for number, line in enumerate(file, start=1):
+                text = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+                yield text.removesuffix(b"\n").removesuffix(b"\r")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}:{number + 1}: the gzip data is damaged or cut off near this line: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}:{number + 1}: cannot be read: {error.strerror or error}") from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    # Lines come twice as fast through a second buffer; a small one, as damage in a block is told at its first line.
+    return io.BufferedReader(gzip.open(path), 1 << 14) if path.suffix == ".gz" else open(path, "rb")
+
+
+def _read_dataset(corpus: TfdsCorpus, split: str, source: str, target: str) -> Iterator[RawPair]:
+    builder = _find_builder(corpus, source, target)
+    path, per_example = _find_languages(builder, corpus.name, source, target)
+    _prepare(builder, corpus.name)
+    # TensorFlow takes seconds to load, which reading plain text can do without.
+    import tensorflow_datasets as tfds
+
+    # Records in the order of the files, so that an index tells a place; no copy of the corpus in memory.
+    read_config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
+    try:
+        dataset = builder.as_dataset(split=split, read_config=read_config)
+    except (ValueError, AssertionError) as error:
+        known = ", ".join(builder.info.splits) or "none"
+        raise UserError(f"{corpus.name}: cannot take the split {split!r}: the dataset has {known}") from error
+
+    def select(example: Any) -> Any:
+        for name in path:
+            example = example[name]
+        return tuple(example[key] for key in (("language", "translation") if per_example else (source, target)))
+
+    return _read_records(dataset.map(select), f"{corpus.name}/{split}", (source, target) if per_example else None)
+
+
+def _read_records(dataset: Any, name: str, languages: tuple[str, str] | None) -> Iterator[RawPair]:
+    """Yields pairs from (source, target) records, or, given `languages`, from (languages, translations) records."""
+    import tensorflow as tf
+
+    try:
+        if languages is None:
+            numbers = count()
+            for sources, targets in dataset.batch(1024).as_numpy_iterator():  # batched, as each step costs 30 µs
+                for source, target in zip(sources, targets, strict=True):
+                    yield RawPair(source, target, f"{name}:{next(numbers)}")
+            return
+        for number, record in enumerate(dataset.as_numpy_iterator()):
+            texts: dict[str, bytes] = {}
+            for language, text in zip(*record, strict=True):
+                texts.setdefault(language.decode(), text)
+            if all(language in texts for language in languages):
+                yield RawPair(texts[languages[0]], texts[languages[1]], f"{name}:{number}")
+    except tf.errors.OpError as error:
+        raise UserError(f"{name}: cannot be read: {_one_line(error)}") from error
+
+
+def _find_builder(corpus: TfdsCorpus, source: str, target: str) -> Any:
+    """Returns the dataset's builder, or says which known name comes nearest."""
+    import tensorflow_datasets as tfds
+
+    name, _, config = corpus.name.partition("/")
+    if name == "ui_strings":
+        from nmt.data.ui_strings import UiStrings, language_pair
+
+        if not config:
+            return UiStrings(config=language_pair(source, target), data_dir=corpus.folder)
+    try:
+        return tfds.builder(corpus.name, data_dir=corpus.folder)
+    except tfds.core.registered.DatasetNotFoundError as error:
+        known = [*tfds.list_builders(with_community_datasets=False), "ui_strings"]
+        raise UserError(f"{name}: TensorFlow Datasets has no such dataset{_nearest(name, known)}") from error
+    except UserError:
+        raise
+    except Exception as error:  # whatever a builder's own code may raise
+        known = _configurations(name)
+        if config and config not in known:
+            raise UserError(f"{name}: has no configuration {config!r}{_nearest(config, known)}") from error
+        raise UserError(f"{corpus.name}: cannot be opened: {_one_line(error)}") from error
+
+
+def _find_languages(builder: Any, name: str, source: str, target: str) -> tuple[list[str], bool]:
+    """Looks for the two languages among the dataset's features.
+
+    Returns:
+        The names of the features around them, outermost first, and whether each example brings its own languages.
+    """
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    found: list[str] = []
+    groups: list[tuple[list[str], Any]] = [([], builder.info.features)]
+    for path, group in groups:  # grows while it is walked through
+        if isinstance(group, tfds.features.TranslationVariableLanguages):
+            if not group.languages or {source, target} <= set(group.languages):
+                return path, True
+            found += group.languages
+        elif isinstance(group, tfds.features.FeaturesDict):
+            texts = [key for key, feature in group.items() if feature.shape == () and feature.tf_dtype == tf.string]
+            if {source, target} <= set(texts):
+                return path, False
+            found += texts
+            groups += [([*path, key], feature) for key, feature in group.items() if key not in texts]
+    missing = " and ".join(repr(language) for language in (source, target) if language not in found)
+    hint = ""
+    if "/" not in name and len(configurations := _configurations(name)) > 1:
+        hint = f"; add one of its configurations as {name}/CONFIGURATION: {', '.join(configurations)}"
+    raise UserError(f"{name}: has no text {missing}; it has {', '.join(found) or 'no text'}{hint}")
+
+
+def _prepare(builder: Any, name: str) -> None:
+    """Downloads and writes the dataset, unless that was done before. Shows progress on a terminal only."""
+    import tensorflow_datasets as tfds
+    from absl import logging
+
+    terminal, verbosity = sys.stderr.isatty(), logging.get_verbosity()
+    tfds.display_progress_bar(terminal)
+    logging.set_verbosity(logging.ERROR)
+    try:
+        # What TensorFlow Datasets prints would mix with the results that a command writes to its standard output.
+        with contextlib.redirect_stdout(sys.stderr if terminal else io.StringIO()):
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+    except UserError:
+        raise
+    except Exception as error:  # a builder may fail in any way: network, disk, a library that it needs
+        raise UserError(f"{name}: cannot be prepared: {_one_line(error)}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _configurations(name: str) -> list[str]:
+    import tensorflow_datasets as tfds
+
+    try:
+        return list(tfds.builder_cls(name).builder_configs)
+    except (ValueError, ImportError):  # prepared by code that is not here
+        return []
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; it has {', '.join(known)}" if 0 < len(known) <= 40 else ""
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
