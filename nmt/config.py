@@ -6,6 +6,7 @@ work starts, and kept, resolved, in the run folder. An unknown key names the nea
 
 import difflib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -63,15 +64,21 @@ class TfdsCorpus(Settings):
     name: str = Field(description="ui_strings, ted_hrlr_translate/pt_to_en, wmt14_translate/de-en, ...")
     folder: Path | None = Field(None, description="where datasets are kept; TensorFlow Datasets' own default if absent")
     train: str = Field("train", description="in TensorFlow Datasets' split syntax, as train[:90%]")
-    validation: str | None = Field(None, description="as above; without it, `data.held_out` pairs of the training split")
-    test: str | None = Field(None, description="as above; without it, `data.held_out` further pairs of the training split")
+    validation: str | None = Field(
+        None, description="as above; without it, `data.held_out` pairs of the training split"
+    )
+    test: str | None = Field(
+        None, description="as above; without it, `data.held_out` further pairs of the training split"
+    )
 
 
 class CleaningSettings(Settings):
     """What is left out of the training split; the others are only normalised. Each reason is counted in a report."""
 
     max_characters: int = Field(1000, ge=1, description="pairs with a longer side are rarely one sentence")
-    max_length_ratio: float = Field(4.0, gt=1.0, description="longer side over shorter, in characters past the first 20")
+    max_length_ratio: float = Field(
+        4.0, gt=1.0, description="longer side over shorter, in characters past the first 20"
+    )
     drop_copies: bool = Field(True, description="untranslated lines teach the model to copy")
     drop_duplicates: bool = Field(True, description="a pair that comes often would count often")
 
@@ -82,7 +89,9 @@ class DataSettings(Settings):
     source_language: str = Field(min_length=1, description="as the corpus names it: en, de, pt, zh-Hans, ...")
     target_language: str = Field(min_length=1, description="as the corpus names it")
     corpus: Annotated[TextCorpus | TsvCorpus | TfdsCorpus, Field(discriminator="kind")]
-    held_out: int = Field(1000, ge=1, description="pairs set aside for each of validation and test where no split is named")
+    held_out: int = Field(
+        1000, ge=1, description="pairs set aside for each of validation and test where no split is named"
+    )
     cleaning: CleaningSettings = CleaningSettings()
 
     @model_validator(mode="after")
@@ -100,7 +109,8 @@ class TokenizerSettings(Settings):
     joint: bool = Field(True, description="one vocabulary for both languages; False trains one for each")
     character_coverage: float = Field(0.9995, gt=0.5, le=1.0, description="rarer characters are written as bytes")
     sampling: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
-        None, description="subword regularisation: a new segmentation every epoch, flatter for smaller values; None is off"
+        None,
+        description="a new segmentation every epoch: of unigram, more varied if smaller; of bpe, merges left out",
     )
 
 
@@ -109,7 +119,7 @@ class BatchSettings(Settings):
 
     tokens: int = Field(3000, ge=16, description="padded positions of the longer side in a batch, padding included")
     max_length: int = Field(100, ge=2, le=10_000, description="tokens of a training sentence, its end mark included")
-    shapes: int = Field(12, ge=1, le=64, description="more shapes: less padding, more compiling (seconds each)")
+    shapes: int = Field(16, ge=1, le=64, description="more shapes: less padding, more compiling (seconds each)")
 
 
 class ModelSettings(Settings):
@@ -119,10 +129,13 @@ class ModelSettings(Settings):
     units: int = Field(256, ge=1, description="width of the recurrent states, in each direction of the encoder")
     encoder_layers: int = Field(1, ge=1, le=32, description="stacked bidirectional layers")
     decoder_layers: int = Field(1, ge=1, le=32, description="stacked layers; the first one's states ask the attention")
-    attention: Literal["additive", "dot", "multi_head"] = Field("dot", description="Bahdanau 2015, Luong 2015, Vaswani 2017")
+    attention: Literal["additive", "dot", "multi_head"] = Field(
+        "dot", description="Bahdanau 2015, Luong 2015, Vaswani 2017"
+    )
     attention_heads: int = Field(4, ge=1, le=64, description="of multi_head only; must divide `units`")
     tied_embeddings: Literal["all", "target", "none"] = Field(
-        "all", description="all: source, target and output share one matrix (Press and Wolf 2017); needs a joint vocabulary"
+        "all",
+        description="all: source, target and output share one matrix (Press and Wolf 2017); needs a joint vocabulary",
     )
     dropout: Fraction = Field(0.2, description="on embeddings, layer inputs and the output layer")
     recurrent_dropout: Fraction = Field(0.0, description="one mask for all time steps (Gal and Ghahramani 2016)")
@@ -139,7 +152,9 @@ class TrainingSettings(Settings):
     """The clock of the training."""
 
     max_steps: int = Field(20_000, ge=1, description="optimizer updates")
-    max_minutes: Annotated[float, Field(gt=0)] | None = Field(None, description="stop at the first validation past this")
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="stop at the first validation past this"
+    )
     validate_every: int = Field(500, ge=1, description="steps between validations by loss and BLEU")
     save_every: int = Field(250, ge=1, description="steps between checkpoints from which a killed training goes on")
     learning_rate: float = Field(1e-3, gt=0, description="the highest, reached after the warm-up")
@@ -153,9 +168,15 @@ class TrainingSettings(Settings):
     clip_norm: float = Field(1.0, gt=0, description="upper bound of the whole gradient's norm")
     average_decay: Fraction = Field(0.0, description="exponential moving average of the weights, as 0.999; 0 is off")
     accumulate: int = Field(1, ge=1, le=1024, description="batches whose gradients make one update")
-    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="of products; states and loss stay float32")
-    jit_compile: bool = Field(True, description="XLA: compiles once for each batch shape, then runs faster")
-    monitor: Literal["bleu", "loss"] = Field("bleu", description="what tells the best checkpoint and when to stop early")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of products; states and loss stay float32"
+    )
+    jit_compile: Literal["auto"] | bool = Field(
+        "auto", description="XLA, seconds of compiling for each batch shape; auto: on accelerators, not on a CPU"
+    )
+    monitor: Literal["bleu", "loss"] = Field(
+        "bleu", description="what tells the best checkpoint and when to stop early"
+    )
     patience: int = Field(10, ge=1, description="validations without a better one before training stops")
     keep: int = Field(5, ge=1, description="checkpoints of the latest validations that stay for averaging")
     validation_sentences: int = Field(1000, ge=1, description="of the validation split that are translated for BLEU")
@@ -212,7 +233,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 (byte {error.start})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-13-45
         raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected settings as `key: value`, got {type(tree).__name__}")
@@ -271,12 +292,13 @@ def _override(tree: dict[str, Any], override: str) -> None:
             raise UserError(f"--set {override}: {name} is a value, not a group of settings")
     try:
         tree[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"--set {override}: the value is not valid YAML") from error
 
 
 def _explain(problem: dict[str, Any]) -> str:
-    location = [str(part) for part in problem["loc"] if part not in ("text", "tsv", "tfds")]
+    # pydantic puts the chosen member of the union after the union's name; the file has no such level.
+    location = [str(part) for before, part in pairwise(("", *problem["loc"])) if before != "corpus"]
     key = ".".join(location) or "settings"
     if problem["type"] == "extra_forbidden":
         known = _known_names(problem["loc"][:-1])
@@ -291,15 +313,18 @@ def _explain(problem: dict[str, Any]) -> str:
 
 def _known_names(location: Sequence[Any]) -> list[str]:
     """The names of the settings in the group at `location`."""
+    corpora: dict[Any, type[BaseModel]] = {"text": TextCorpus, "tsv": TsvCorpus, "tfds": TfdsCorpus}
     group: type[BaseModel] = Config
     for part in location:
-        if part in ("text", "tsv", "tfds"):  # pydantic names the chosen member of the union
-            group = {"text": TextCorpus, "tsv": TsvCorpus, "tfds": TfdsCorpus}[str(part)]
+        if part in corpora:  # pydantic names the chosen member of the union
+            group = corpora[part]
             continue
         if part not in group.model_fields:
             break
         annotation = group.model_fields[part].annotation
-        models = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        models: list[type[BaseModel]] = [
+            a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)
+        ]
         if models:
             group = models[0]
     return list(group.model_fields)

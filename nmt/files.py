@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,7 +35,9 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, mode, encoding=None if "b" in mode else "utf-8", newline=None if "b" in mode else "\n") as file:
+        with open(
+            beside, mode, encoding=None if "b" in mode else "utf-8", newline=None if "b" in mode else "\n"
+        ) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -43,4 +45,5 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # most often it is not there any more
+            beside.unlink()

@@ -37,7 +37,7 @@ class _Beam(NamedTuple):
 def beam_search(
     step: Step,
     states: States,
-    source_lengths: tf.Tensor,
+    source_mask: tf.Tensor,
     settings: DecodingSettings,
     wanted: int = 1,
 ) -> Hypotheses:
@@ -54,18 +54,16 @@ def beam_search(
     Args:
         step: advances the hypotheses by a token.
         states: before the first step, each `[batch, ...]`.
-        source_lengths: tokens of each source, its end mark included, int32 `[batch]`.
+        source_mask: True where a source token is real, `[batch, source time]`; its end mark counts.
         settings: beam size, penalties and lengths.
         wanted: how many translations of each sentence must be the best ones; at most the beam size.
 
     Returns:
         `Hypotheses`, as many a sentence as the beam is wide.
     """
-    batch, beam = tf.shape(source_lengths)[0], settings.beam_size
-    source_time = tf.reduce_max(source_lengths)
-    limits = max_lengths(source_lengths, settings)
+    batch, source_time, beam = tf.shape(source_mask)[0], tf.shape(source_mask)[1], settings.beam_size
+    limits = max_lengths(tf.reduce_sum(tf.cast(source_mask, tf.int32), 1), settings)
     steps = tf.reduce_max(limits)
-    source_mask = tf.sequence_mask(source_lengths, source_time)
 
     def normalized(log_probabilities, length, attention):
         """The score of hypotheses that end at `length`."""

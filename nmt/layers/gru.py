@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from nmt.layers.dropout import dropout as drop
 from nmt.layers.recurrence import gru_sequence, normalize, product
 
 
@@ -232,11 +233,9 @@ class GRU(keras.layers.Layer):
         initial_state = tf.ensure_shape(tf.cast(initial_state, cell.state_dtype), (None, cell.units))
         dropout_mask = None
         if training and self.dropout:
-            sequence = keras.random.dropout(sequence, self.dropout, seed=self.seed_generator)
+            sequence = drop(sequence, self.dropout, self.seed_generator)
         if training and self.recurrent_dropout:
-            dropout_mask = keras.random.dropout(
-                tf.ones_like(initial_state), self.recurrent_dropout, seed=self.seed_generator
-            )
+            dropout_mask = drop(tf.ones_like(initial_state), self.recurrent_dropout, self.seed_generator)
 
         # Time-major only in here: each step of the loop then reads one contiguous block.
         projected = tf.transpose(cell.project(sequence), (1, 0, 2))

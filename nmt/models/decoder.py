@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from nmt.config import ModelSettings
 from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, MultiHeadAttention
+from nmt.layers.dropout import Dropout
 from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.gru import GRU
 from nmt.models.encoder import Encoded
@@ -46,7 +47,7 @@ class Decoder(keras.layers.Layer):
         super().__init__(**kwargs)
         self.embedding = embedding
         self.units = settings.units
-        self.embedding_dropout = keras.layers.Dropout(settings.dropout, name="embedding_dropout")
+        self.embedding_dropout = Dropout(settings.dropout, name="embedding_dropout")
         self.recurrent = [
             GRU(
                 settings.units,
@@ -64,7 +65,7 @@ class Decoder(keras.layers.Layer):
         ]
         self.attention = _attention(settings)
         self.output_projection = keras.layers.Dense(settings.embedding, activation="tanh", name="output_projection")
-        self.output_dropout = keras.layers.Dropout(settings.dropout, name="output_dropout")
+        self.output_dropout = Dropout(settings.dropout, name="output_dropout")
 
     def begin(self, encoded: Encoded) -> tuple[Memory, tuple[tf.Tensor, ...]]:
         """The memory that attention reads, and the state of each layer before the first step."""

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from nmt.config import ModelSettings
+from nmt.layers.dropout import Dropout
 from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.gru import GRU
 
@@ -35,7 +36,7 @@ class Encoder(keras.layers.Layer):
     def __init__(self, settings: ModelSettings, embedding: TiedEmbedding, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.embedding = embedding
-        self.embedding_dropout = keras.layers.Dropout(settings.dropout, name="embedding_dropout")
+        self.embedding_dropout = Dropout(settings.dropout, name="embedding_dropout")
         self.recurrent = [
             keras.layers.Bidirectional(
                 GRU(

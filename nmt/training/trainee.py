@@ -1,5 +1,7 @@
 """The model together with what trains it: the loss and the optimizer, for `keras.Model.fit`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -16,13 +18,15 @@ class Trainee(keras.Model):
 
     Args:
         model: what learns.
-        settings: the loss's smoothing.
+        schedule: of the learning rate.
+        smoothing: of the loss.
     """
 
-    def __init__(self, model: Seq2Seq, settings: TrainingSettings) -> None:
+    def __init__(self, model: Seq2Seq, schedule: LearningRate, smoothing: float) -> None:
         super().__init__(name="trainee")
         self.model = model
-        self.smoothing = settings.label_smoothing
+        self.schedule = schedule
+        self.smoothing = smoothing
         self.plain_loss = keras.metrics.Mean(name="plain_loss")
         self.tokens = keras.metrics.Sum(name="tokens")
         self.built = True
@@ -50,10 +54,29 @@ class Trainee(keras.Model):
         return tf.reduce_sum(losses.smoothed * real) / tf.maximum(tf.reduce_sum(real), 1.0)
 
 
+@contextmanager
+def averaged_weights(trainee: Trainee) -> Iterator[None]:
+    """Within, the model has the moving averages of its weights, if it keeps them; afterwards its own again."""
+    optimizer = getattr(trainee.optimizer, "inner_optimizer", trainee.optimizer)  # of half precision's loss scaling
+    if not optimizer.use_ema:
+        yield
+        return
+    weights = optimizer._trainable_variables
+    own = [weight.numpy() for weight in weights]
+    for weight, average in zip(weights, optimizer._model_variables_moving_average, strict=True):
+        weight.assign(average)
+    try:
+        yield
+    finally:
+        for weight, value in zip(weights, own, strict=True):
+            weight.assign(value)
+
+
 def make_trainee(model: Seq2Seq, settings: TrainingSettings) -> Trainee:
     """Compiles `model` with Adam, its schedule, clipping, averaging and accumulation, ready for `fit`."""
+    schedule = LearningRate(settings)
     optimizer = keras.optimizers.Adam(
-        LearningRate(settings),
+        schedule,
         beta_2=0.98,  # as Vaswani et al. 2017, section 5.3: forgets the large gradients of the first steps sooner
         epsilon=1e-9,
         global_clipnorm=settings.clip_norm,
@@ -61,7 +84,11 @@ def make_trainee(model: Seq2Seq, settings: TrainingSettings) -> Trainee:
         ema_momentum=settings.average_decay or 0.99,
         gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
     )
-    trainee = Trainee(model, settings)
-    trainee.compile(optimizer=optimizer, jit_compile=settings.jit_compile)
+    trainee = Trainee(model, schedule, settings.label_smoothing)
+    jit_compile = settings.jit_compile
+    if jit_compile == "auto":
+        # On a CPU, XLA's steps were measured as fast as TensorFlow's own: the seconds of compiling never come back.
+        jit_compile = any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
+    trainee.compile(optimizer=optimizer, jit_compile=jit_compile)
     trainee.optimizer.build(trainee.trainable_variables)
     return trainee

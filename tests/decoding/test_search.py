@@ -47,7 +47,7 @@ class Toy:
 
 def search(toy, settings, wanted=1, sentences=slice(None)):
     first = tf.constant(toy.first[sentences])
-    return beam_search(toy.step, (first,), tf.fill((len(first),), SOURCE), settings, wanted)
+    return beam_search(toy.step, (first,), tf.ones((len(first), SOURCE), tf.bool), settings, wanted)
 
 
 def words(ids):

@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmt.layers.dropout import dropout
 from nmt.layers.gru import GRU, GRUCell
 
 
@@ -127,7 +128,7 @@ def test_sequence_and_gradient_equal_the_stepped_cell(
     dropout_mask = tf.ones((batch, units), tf.float64)
     if dropped:  # the mask that the layer is about to draw
         twin = keras.random.SeedGenerator(seed)
-        dropout_mask = keras.random.dropout(dropout_mask, 0.5, seed=twin)
+        dropout_mask = dropout(dropout_mask, 0.5, twin)
 
     variables = [weight.value for weight in layer.trainable_weights]
     results = []

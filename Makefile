@@ -1,0 +1,75 @@
+# Everything goes into .venv here and runs/; nothing else on the machine is touched.
+# Needs GNU make, a POSIX shell and Python 3.11, 3.12 or 3.13: the first found, or `make test PYTHON=/path/to/python3.12`.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help quickstart test lint rebuild
+
+BIN := .venv/bin
+MADE := .venv/.made
+RUNTIME := .venv/.installed
+DEVELOPMENT := .venv/.installed-dev
+# Holds the process that is installing; what a killed one leaves tells that packages may be half there.
+INSTALLING := .venv/.installing
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
+
+# Twice quiet: errors only.
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt
+
+# A .venv of use was finished, here (its scripts hold the folder's name), and its Python is still on the machine.
+VENV_IS_GOOD := $(shell [ "$$(cat $(MADE) 2>/dev/null)" = "$$(pwd -P)" ] && [ ! -e $(INSTALLING) ] \
+	&& $(BIN)/python -c 'import pip' 2>/dev/null && echo yes)
+
+help:
+	@echo 'make quickstart   train a small translator, score it, and show how to use it'
+	@echo 'make test         check format, style and types, then run the tests with coverage'
+	@echo 'make lint         check format, style and types only'
+	@echo
+	@echo 'Each installs what it needs into .venv first. PYTHON=/path/to/python3.12 chooses another Python.'
+
+quickstart: $(RUNTIME)
+	$(BIN)/nmt train configs/quickstart.yaml --run runs/quickstart
+	$(BIN)/nmt evaluate runs/quickstart --examples 10
+	@echo
+	@echo 'Translate a sentence of your own:'
+	@echo
+	@echo '    echo "Restart the device." | $(BIN)/nmt translate runs/quickstart'
+
+test: lint
+	$(BIN)/python -m pytest --cov=nmt --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+lint: $(DEVELOPMENT)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(DEVELOPMENT): $(RUNTIME) pyproject.toml constraints.txt
+	@echo 'Installing the tools for tests (a few seconds) ...'
+	@echo $$$$ > $(INSTALLING) && $(PIP_INSTALL) -e '.[dev]' && rm $(INSTALLING)
+	@touch $@
+
+$(RUNTIME): $(MADE) pyproject.toml constraints.txt
+	@echo 'Installing TensorFlow and all else into .venv (about a minute, 600 MB to download the first time) ...'
+	@echo $$$$ > $(INSTALLING) && $(PIP_INSTALL) -e . && rm $(INSTALLING)
+	@touch $@
+
+$(MADE): $(if $(VENV_IS_GOOD),,rebuild)
+	@if [ -s $(INSTALLING) ] && kill -0 "$$(cat $(INSTALLING))" 2>/dev/null; then \
+		echo "Another make (process $$(cat $(INSTALLING))) is installing into .venv; wait until it is done." >&2; \
+		exit 1; \
+	fi
+	@for python in $(PYTHONS); do \
+		$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || continue; \
+		if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then without_venv=$$python; continue; fi; \
+		echo "Making .venv with $$python ($$($$python -V)) ..."; \
+		rm -rf .venv && $$python -m venv .venv && pwd -P > $@; \
+		exit; \
+	done; \
+	if [ "$$without_venv" ]; then \
+		echo "$$without_venv has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	else \
+		echo "None of these is Python 3.11, 3.12 or 3.13: $(PYTHONS)." >&2; \
+		echo 'Install one, or name the one to use: make test PYTHON=/path/to/python3.12' >&2; \
+	fi; \
+	exit 1

@@ -1,0 +1,227 @@
+"""The console command `nmt`: parse, call one function, print."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from nmt.config import load_config
+from nmt.errors import UserError
+
+# TensorFlow takes seconds to import: the commands import what they call, so that `nmt --help` answers at once.
+
+app = typer.Typer(
+    help="Train your own translator, and use it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
+RunOption = Annotated[Path, typer.Option("--run", help="The run folder; made if need be.", show_default=False)]
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML configuration.", show_default=False)]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as model.units=512.")
+]
+DecodingOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the search, as decoding.beam_size=1.")
+]
+CheckpointOption = Annotated[
+    str | None, typer.Option(help="best, last, averaged or step-...; the averaged one if there is one, else the best.")
+]
+
+
+@app.command()
+def prepare(config: ConfigArgument, run: RunOption, settings: SetOption = None) -> None:
+    """Clean the corpus, train its tokenizer and choose the batches, without training yet."""
+    checked = load_config(config, settings or [])
+    _load_tensorflow()
+    from nmt.data.prepare import prepare
+    from nmt.training.run import open_run
+
+    folder = open_run(run, checked)
+    _print_json(prepare(checked, folder.data, _say))
+
+
+@app.command()
+def train(config: ConfigArgument, run: RunOption, settings: SetOption = None) -> None:
+    """Train a model; the same command goes on where a training stopped or was killed."""
+    checked = load_config(config, settings or [])  # before TensorFlow is loaded
+    _load_tensorflow()
+    from nmt.training.train import train
+
+    finished = train(checked, run, _say_metrics, _say)
+    _say(f"done; the weights are in {finished.path / 'checkpoints'}")
+
+
+@app.command()
+def translate(
+    run: RunArgument,
+    input: Annotated[Path | None, typer.Option(help="A text file, a sentence a line; stdin if absent.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write; stdout if absent.")] = None,
+    format: Annotated[Literal["text", "json"], typer.Option(help="Plain lines, or JSON lines with scores.")] = "text",
+    n_best: Annotated[int, typer.Option(min=1, help="Translations of each line; more than one needs --format json.")] = 1,
+    alignments: Annotated[bool, typer.Option(help="Word alignments, Pharaoh format, in JSON or after ' ||| '.")] = False,
+    heat_maps: Annotated[Path | None, typer.Option(help="A folder for a PNG of each line's attention.")] = None,
+    checkpoint: CheckpointOption = None,
+    settings: DecodingOption = None,
+) -> None:
+    """Translate lines, in their order, as they come."""
+    if n_best > 1 and format == "text":
+        raise UserError("--n-best above 1: expected --format json, which has room for more than one translation")
+    _load_tensorflow()
+    from nmt.decoding.output import write_translations
+    from nmt.training.run import load_translator
+
+    translator = load_translator(run, checkpoint, settings or [], n_best, _warn_split)
+    write_translations(translator, input, output, as_json=format == "json", alignments=alignments, heat_maps=heat_maps)
+
+
+@app.command()
+def score(
+    run: RunArgument,
+    source: Annotated[Path, typer.Argument(help="A text file of sources.", show_default=False)],
+    target: Annotated[Path, typer.Argument(help="A text file of their translations.", show_default=False)],
+    checkpoint: CheckpointOption = None,
+) -> None:
+    """Print the log-probability of each given translation, its tokens, and their mean, tab-separated."""
+    _load_tensorflow()
+    from nmt.training.run import score_files
+
+    for log_probability, tokens in score_files(run, source, target, checkpoint):
+        print(f"{log_probability:.6f}\t{tokens}\t{log_probability / tokens:.6f}", flush=True)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="The run folder.", show_default=False)] = None,
+    split: Annotated[Literal["validation", "test"], typer.Option(help="Which part of the run's corpus.")] = "test",
+    hypotheses: Annotated[Path | None, typer.Option(help="Translations in a file, instead of a run.")] = None,
+    references: Annotated[Path | None, typer.Option(help="Their references.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Translations of another system, to compare with.")] = None,
+    language: Annotated[str | None, typer.Option(help="The target language, for files.")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Bootstrap samples; 0 for none.")] = 1000,
+    examples: Annotated[int, typer.Option(min=0, help="Translated examples to print.")] = 0,
+    save: Annotated[Path | None, typer.Option(help="Where to write the run's translations.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    checkpoint: CheckpointOption = None,
+    settings: DecodingOption = None,
+) -> None:
+    """Score translations by BLEU, chrF and TER: those of a run, or those in a file."""
+    from nmt.evaluation import as_json, compare, print_results, read_lines
+    from nmt.evaluation import evaluate as measure
+
+    shown: list[tuple[str, str, str]] = []
+    if run is not None:
+        _load_tensorflow()
+        from nmt.training.run import translate_split
+
+        sources, translations, truth, code = translate_split(run, split, checkpoint, settings or [], save)
+        shown = list(zip(sources, truth, translations, strict=True))
+    elif hypotheses is not None and references is not None:
+        translations, truth, code = read_lines(hypotheses), read_lines(references), language or ""
+    else:
+        raise UserError("evaluate: expected a run folder, or --hypotheses and --references")
+    if baseline is not None:
+        results: Any = compare(translations, read_lines(baseline), truth, code, samples=samples or 1000)
+    else:
+        results = measure(translations, truth, code, samples=samples)
+    if json_output:
+        _print_json(as_json(results))
+    else:
+        print_results(results)
+    for example in _spread(shown, examples):
+        print("\n" + "\n".join(f"{name:<12}{text}" for name, text in zip(("source", "reference", "translation"), example, strict=True)))
+
+
+@app.command()
+def average(
+    run: RunArgument,
+    checkpoints: Annotated[list[str] | None, typer.Argument(help="Names; all that are kept if absent.")] = None,
+) -> None:
+    """Average the weights of checkpoints into one that later commands then prefer."""
+    _load_tensorflow()
+    from nmt.training.checkpoints import average_checkpoints
+    from nmt.training.run import load_run_config
+
+    folder, _ = load_run_config(run)
+    paths = [folder.checkpoint(name) for name in checkpoints] if checkpoints else folder.kept()
+    average_checkpoints(paths, folder.checkpoint("averaged"))
+    _say(f"{folder.checkpoint('averaged')}: the mean of {', '.join(path.stem for path in paths)}")
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Hides what TensorFlow's libraries write to stderr while they load, before any log level is heeded."""
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3") != "3":  # asked for
+        yield
+        return
+    sys.stderr.flush()
+    original = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(original, 2)
+        os.close(original)
+
+
+def _load_tensorflow() -> None:
+    """Loads TensorFlow and its devices without their chatter."""
+    with _quiet_start():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        import tensorflow_text  # noqa: F401
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command; a user's mistake is told in one line, with exit status 2."""
+    try:
+        app(args=arguments)
+    except UserError as error:
+        print(f"nmt: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except BrokenPipeError:  # the reader, as `head`, has seen enough
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _say_metrics(metrics: dict[str, Any]) -> None:
+    """One validation, for people."""
+    _say(
+        f"step {metrics['step']:>7,}  epoch {metrics['epoch']:>3}  loss {metrics['training_loss']:.3f}  "
+        f"validation {metrics['validation_loss']:.3f}  BLEU {metrics['bleu']:5.2f}{' *' if metrics['best'] else '  '}  "
+        f"{metrics['target_tokens_per_second']:,.0f} target tokens/s  {metrics['seconds'] / 60:.1f} min"
+    )
+
+
+def _warn_split(line: int, tokens: int, parts: int) -> None:
+    _say(f"warning: line {line + 1}: {tokens:,} tokens are more than the model has seen; translated in {parts} parts")
+
+
+def _print_json(value: Any) -> None:
+    Console(soft_wrap=True, highlight=False).print_json(json.dumps(value, ensure_ascii=False))
+
+
+def _spread(examples: list[tuple[str, str, str]], count: int) -> Iterator[tuple[str, str, str]]:
+    """`count` examples at even distances."""
+    for index in range(min(count, len(examples))):
+        yield examples[index * len(examples) // count]
+
+
+if __name__ == "__main__":
+    main()

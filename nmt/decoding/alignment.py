@@ -1,0 +1,209 @@
+"""What the attention looked at: word alignments in Pharaoh's format, and pictures.
+
+The attention of one translation is a matrix `[target, source]`: a row for each target piece, each row a distribution
+over the source pieces. It is known for subword pieces; people and their tools speak of words.
+"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nmt.files import written_whole
+
+WORD_START = "\u2581"  # with which SentencePiece marks a piece that begins a word
+CONTROL_PIECES = ("<pad>", "<s>", "</s>")
+
+# Tried in this order for characters that Matplotlib's own font lacks.
+_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Noto Sans",
+    "WenQuanYi Zen Hei",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Arial Unicode MS",
+    "Unifont",
+)
+
+
+def pharaoh(
+    attention: ArrayLike, source_pieces: Sequence[str], target_pieces: Sequence[str], *, words: bool = True
+) -> str:
+    """Aligns each target word to the source word that it paid most attention to.
+
+    Args:
+        attention: `[target, source]`, as long as the pieces, end marks included where the pieces have them.
+        source_pieces: the subword pieces of the source sentence.
+        target_pieces: the subword pieces of the translation.
+        words: whether to number words; False numbers pieces, for languages written without spaces.
+
+    Returns:
+        Pairs `source-target` counted from 0, in ascending order, as fast_align and Marian write them. End marks are
+        not counted and never aligned.
+
+    Raises:
+        ValueError: if the matrix does not fit the pieces.
+
+    Example:
+
+    >>> attention = [[0.1, 0.8, 0.1], [0.7, 0.1, 0.2], [0.1, 0.1, 0.8]]
+    >>> pharaoh(attention, ["▁red", "▁house", "</s>"], ["▁maison", "▁rouge", "</s>"])
+    '0-1 1-0'
+    """
+    weights, source, target = _without_control_pieces(attention, source_pieces, target_pieces)
+    if words:
+        weights, source, target = word_attention(weights, source, target)
+    if not source or not target:
+        return ""
+    pairs = sorted((int(row.argmax()), position) for position, row in enumerate(weights))
+    return " ".join(f"{source_position}-{target_position}" for source_position, target_position in pairs)
+
+
+def word_attention(
+    attention: ArrayLike, source_pieces: Sequence[str], target_pieces: Sequence[str]
+) -> tuple[NDArray[np.float64], list[str], list[str]]:
+    """Turns attention over pieces into attention over words.
+
+    What falls on any piece of a source word falls on the word, so that columns are summed; each piece of a target word
+    has a distribution of its own, so that rows are averaged. End marks are dropped, and with them what they got.
+
+    Args:
+        attention: `[target, source]`, see `pharaoh`.
+        source_pieces: the subword pieces of the source sentence.
+        target_pieces: the subword pieces of the translation.
+
+    Returns:
+        The attention `[target words, source words]`, the source words and the target words.
+
+    Raises:
+        ValueError: if the matrix does not fit the pieces.
+
+    Example:
+
+    >>> attention = [[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]]
+    >>> weights, source, target = word_attention(attention, ["▁hou", "se", "▁red"], ["▁Ha", "us"])
+    >>> weights.round(2).tolist(), source, target
+    ([[0.65, 0.35]], ['house', 'red'], ['Haus'])
+    """
+    weights, source, target = _without_control_pieces(attention, source_pieces, target_pieces)
+    source_words, target_words = _words(source), _words(target)
+    merged = np.zeros((len(target_words), len(source_words)))
+    for i, rows in enumerate(target_words):
+        for j, columns in enumerate(source_words):
+            merged[i, j] = weights[np.ix_(rows, columns)].sum(axis=1).mean()
+    return merged, [_text(source, word) for word in source_words], [_text(target, word) for word in target_words]
+
+
+def heat_map(attention: ArrayLike, source_pieces: Sequence[str], target_pieces: Sequence[str], path: Path) -> None:
+    """Draws the attention as a PNG picture: source pieces across, target pieces down, the darker the more.
+
+    Args:
+        attention: `[target, source]`, as long as the pieces; for pieces or, by `word_attention`, for words.
+        source_pieces: the labels of the columns.
+        target_pieces: the labels of the rows.
+        path: where the picture shall stand.
+
+    Raises:
+        ValueError: if the matrix does not fit the pieces, or is empty.
+        UserError: if the file cannot be written.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "attention.png"
+    >>> heat_map([[0.9, 0.1], [0.2, 0.8]], ["▁red", "▁house"], ["▁rotes", "▁Haus"], path)
+    >>> path.read_bytes()[1:4]
+    b'PNG'
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    weights = _checked(attention, source_pieces, target_pieces)
+    if not weights.size:
+        raise ValueError("expected at least one source and one target piece to draw")
+    # A label needs 0.25 inches; the bounds keep a short sentence readable and a very long one within 4000 pixels.
+    width, height = (min(max(0.25 * len(pieces) + 1.5, 3.0), 40.0) for pieces in (source_pieces, target_pieces))
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    image = axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=float(weights.max()) or 1.0, aspect="auto")
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(source_pieces)), [_label(piece) for piece in source_pieces], rotation=90)
+    axes.set_yticks(range(len(target_pieces)), [_label(piece) for piece in target_pieces])
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)  # a dollar sign is a dollar sign
+        label.set_fontfamily(_installed_fonts())
+    axes.tick_params(length=0, labelsize=9)
+    figure.colorbar(image, ax=axes, label="attention", shrink=0.8)
+    with warnings.catch_warnings(), written_whole(path, "wb") as file:
+        # A character that no installed font has is drawn as a box; one warning for each would bury the rest.
+        warnings.filterwarnings("ignore", message=r"(?s).*Glyph .* missing from")
+        warnings.filterwarnings("ignore", message=r"(?s).*Matplotlib currently does not support")
+        figure.savefig(file, format="png")
+
+
+def _checked(attention: ArrayLike, source_pieces: Sequence[str], target_pieces: Sequence[str]) -> NDArray[np.float64]:
+    weights = np.asarray(attention, dtype=np.float64)
+    expected = (len(target_pieces), len(source_pieces))
+    if not weights.size and 0 in expected:
+        return np.zeros(expected)
+    if weights.shape != expected:
+        raise ValueError(f"expected attention [target, source] of shape {expected}, got {weights.shape}")
+    return weights
+
+
+def _without_control_pieces(
+    attention: ArrayLike, source_pieces: Sequence[str], target_pieces: Sequence[str]
+) -> tuple[NDArray[np.float64], list[str], list[str]]:
+    weights = _checked(attention, source_pieces, target_pieces)
+    columns = [j for j, piece in enumerate(source_pieces) if piece not in CONTROL_PIECES]
+    rows = [i for i, piece in enumerate(target_pieces) if piece not in CONTROL_PIECES]
+    return weights[np.ix_(rows, columns)], [source_pieces[j] for j in columns], [target_pieces[i] for i in rows]
+
+
+def _words(pieces: Sequence[str]) -> list[list[int]]:
+    """The positions of each word's pieces. Word numbers are those of the text split at spaces.
+
+    >>> _words(["▁hou", "se", "▁", "▁red", "▁"])
+    [[0, 1], [2, 3, 4]]
+    """
+    words: list[list[int]] = []
+    begun = False  # whether the last word has a character yet; a lone mark belongs to what follows it
+    for position, piece in enumerate(pieces):
+        if not words or (begun and piece.startswith(WORD_START)):
+            words.append([])
+            begun = False
+        words[-1].append(position)
+        begun = begun or piece != WORD_START
+    if len(words) > 1 and not begun:
+        blank = words.pop()
+        words[-1] += blank
+    return words
+
+
+def _text(pieces: Sequence[str], word: Sequence[int]) -> str:
+    """The word as it stands in the text; SentencePiece spells characters that it has no piece for in bytes."""
+    spelled = b""
+    for position in word:
+        byte = re.fullmatch(r"<0x([0-9A-F]{2})>", pieces[position])
+        spelled += bytes.fromhex(byte[1]) if byte else pieces[position].replace(WORD_START, "").encode()
+    return spelled.decode("utf-8", errors="replace")
+
+
+def _label(piece: str) -> str:
+    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in piece)
+    return shown if len(shown) <= 24 else shown[:23] + "…"
+
+
+def _installed_fonts() -> list[str]:
+    """Matplotlib's own font and those of `_FONTS` that are there: it complains about each that is not."""
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _FONTS if name in installed)]

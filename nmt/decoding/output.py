@@ -1,0 +1,94 @@
+"""Translations from and to files and streams."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+from nmt.decoding.alignment import heat_map, pharaoh
+from nmt.decoding.translator import Hypothesis, Translator
+from nmt.errors import UserError
+from nmt.files import written_whole
+
+
+def write_translations(
+    translator: Translator,
+    source: Path | None,
+    output: Path | None,
+    *,
+    as_json: bool = False,
+    alignments: bool = False,
+    heat_maps: Path | None = None,
+) -> None:
+    """Translates a file or stdin, line by line, to a file or stdout, in constant memory.
+
+    Args:
+        translator: the translator.
+        source: a UTF-8 file; stdin if None.
+        output: a file that appears once it is complete; stdout if None.
+        as_json: whether a JSON object is written for each line: the line's number, its text, and its hypotheses with
+            text, score, log-probability and, where asked, alignment. Otherwise the best translation alone.
+        alignments: whether word alignments are written.
+        heat_maps: a folder that gets `line-000001.png` and so on, the attention of each line's best translation.
+
+    Raises:
+        UserError: if a file cannot be read or written.
+    """
+    read: list[str] = []  # lines whose translations have not been written yet
+
+    def remembered(lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            read.append(line)
+            yield line
+
+    target: Any = nullcontext(sys.stdout) if output is None else written_whole(output)
+    with _lines(source) as lines, target as file:
+        for number, hypotheses in enumerate(translator.translate(remembered(lines)), 1):
+            text = read.pop(0)
+            if as_json:
+                shown = [_plain(hypothesis, alignments) for hypothesis in hypotheses]
+                file.write(json.dumps({"line": number, "source": text, "hypotheses": shown}, ensure_ascii=False) + "\n")
+            else:
+                file.write(_best(hypotheses, alignments) + "\n")
+            if heat_maps is not None and hypotheses:
+                best = hypotheses[0]
+                picture = heat_maps / f"line-{number:06}.png"
+                heat_map(best.attention, best.source_pieces, best.target_pieces, picture)
+            if output is None:
+                file.flush()
+
+
+def _best(hypotheses: list[Hypothesis], alignments: bool) -> str:
+    if not hypotheses:
+        return ""
+    return hypotheses[0].text + (f" ||| {_alignment(hypotheses[0])}" if alignments else "")
+
+
+def _plain(hypothesis: Hypothesis, alignments: bool) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "text": hypothesis.text,
+        "score": hypothesis.score,
+        "log_probability": hypothesis.log_probability,
+    }
+    return plain | ({"alignment": _alignment(hypothesis)} if alignments else {})
+
+
+def _alignment(hypothesis: Hypothesis) -> str:
+    return pharaoh(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces)
+
+
+@contextmanager
+def _lines(path: Path | None) -> Iterator[Iterator[str]]:
+    """Lines without their ends; bytes that are no UTF-8 become U+FFFD, as the model reads them."""
+    if path is None:
+        yield (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
+        return
+    try:
+        file: IO[bytes] = open(path, "rb")  # noqa: SIM115 (closed below)
+        file.peek(1)  # type: ignore[attr-defined]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    with file:
+        yield (line.decode("utf-8", "replace").rstrip("\r\n") for line in file)

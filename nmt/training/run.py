@@ -1,0 +1,218 @@
+"""A run folder: all that a training leaves, and all that later commands need."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from nmt.config import Config, SideFiles, TextCorpus, differences, load_config, save_config
+from nmt.data.corpus import SIDES, read_lines
+from nmt.data.prepare import load_tokenizers
+from nmt.data.readers import Split, read_split
+from nmt.data.tokenizer import PADDING, Tokenizer
+from nmt.decoding.scoring import make_scorer
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.files import written_whole
+from nmt.models.seq2seq import Seq2Seq, make_model
+from nmt.training.checkpoints import load_weights
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths within a run folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def data(self) -> Path:
+        """The prepared corpus."""
+        return self.path / "data"
+
+    @property
+    def metrics(self) -> Path:
+        """A JSON line of metrics for each validation."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint from which training goes on."""
+        return self.checkpoint("last")
+
+    @property
+    def best(self) -> Path:
+        """The weights that did best in validation."""
+        return self.checkpoint("best")
+
+    def checkpoint(self, name: str) -> Path:
+        """The checkpoint of that name."""
+        return self.path / "checkpoints" / f"{name}.npz"
+
+    def kept(self) -> list[Path]:
+        """The weights kept of the latest validations, oldest first."""
+        return sorted((self.path / "checkpoints").glob("step-*.npz"))
+
+
+def open_run(path: Path, config: Config) -> RunFolder:
+    """Makes a run folder, or opens one to go on.
+
+    Args:
+        path: the folder.
+        config: its configuration. Once training has begun there, only how long to train and the search may differ.
+
+    Raises:
+        UserError: naming the settings that differ.
+    """
+    run = RunFolder(path)
+    if run.last.exists() and run.config.exists():
+        old = load_config(run.config)
+        free = ("training.max_steps:", "training.max_minutes:", "training.patience:", "decoding.")
+        if old.training.schedule == "linear":
+            free = free[1:]  # the whole course of the learning rate hangs on the number of steps
+        changed = [change for change in differences(old, config) if not change.startswith(free)]
+        if changed:
+            raise UserError(f"{path}: was started with other settings ({'; '.join(changed)}); choose another run folder")
+    save_config(config, run.config)
+    return run
+
+
+def load_run_config(path: Path) -> tuple[RunFolder, Config]:
+    """The configuration of an existing run.
+
+    Raises:
+        UserError: if the folder is no run.
+    """
+    run = RunFolder(path)
+    if not run.config.exists():
+        raise UserError(f"{path}: is not a run folder (it has no config.yaml); `nmt train` makes one")
+    return run, load_config(run.config)
+
+
+def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) -> tuple[Seq2Seq, Tokenizer, Tokenizer]:
+    """A run's model with the weights of a checkpoint, and its tokenizers.
+
+    Args:
+        run: the folder.
+        config: its configuration.
+        checkpoint: `best`, `last`, `averaged` or another name; by default the averaged one if there is one, else the
+            best.
+
+    Raises:
+        UserError: if there is no such checkpoint or it cannot be read.
+    """
+    if checkpoint is None:
+        checkpoint = "averaged" if run.checkpoint("averaged").exists() else "best"
+    if not run.checkpoint(checkpoint).exists():
+        have = sorted(path.stem for path in (run.path / "checkpoints").glob("[!.]*.npz"))
+        raise UserError(f"{run.path}: has no checkpoint `{checkpoint}`; it has {', '.join(have) or 'none yet'}")
+    source, target = load_tokenizers(run.data)
+    model = build_model(config, source, target)
+    load_weights(model, run.checkpoint(checkpoint))
+    return model, source, target
+
+
+def build_model(config: Config, source: Tokenizer, target: Tokenizer) -> Seq2Seq:
+    """A new model of a configuration, in its precision."""
+    keras.config.set_dtype_policy(POLICIES[config.training.precision])
+    return make_model(config.model, source.vocabulary_size, target.vocabulary_size, config.seed)
+
+
+def load_translator(
+    path: Path,
+    checkpoint: str | None = None,
+    overrides: Sequence[str] = (),
+    n_best: int = 1,
+    on_split: Callable[[int, int, int], None] = lambda line, tokens, parts: None,
+) -> Translator:
+    """A run's translator.
+
+    Args:
+        path: the run folder.
+        checkpoint: see `load_model`.
+        overrides: of the search's settings, as `decoding.beam_size=1`.
+        n_best: translations of each line.
+        on_split: see `Translator`.
+
+    Raises:
+        UserError: if the run, the checkpoint or a setting is wrong.
+    """
+    for override in overrides:
+        if not override.startswith("decoding."):
+            raise UserError(f"--set {override}: only decoding.* can change after training")
+    run, _ = load_run_config(path)
+    config = load_config(run.config, overrides)
+    if n_best > config.decoding.beam_size:
+        raise UserError(f"--n-best {n_best}: expected at most decoding.beam_size {config.decoding.beam_size}")
+    model, source, target = load_model(run, config, checkpoint)
+    return Translator(model, source, target, config.decoding, config.batches.max_length, n_best, on_split)
+
+
+def translate_split(
+    path: Path, split: Split, checkpoint: str | None, overrides: Sequence[str], save: Path | None = None
+) -> tuple[list[str], list[str], list[str], str]:
+    """Translates a split of a run's corpus.
+
+    Args:
+        path: the run folder.
+        split: `validation` or `test`.
+        checkpoint: see `load_model`.
+        overrides: see `load_translator`.
+        save: where the translations are written too.
+
+    Returns:
+        Sources, translations, references, and the target language.
+    """
+    run, config = load_run_config(path)
+    translator = load_translator(path, checkpoint, overrides)
+    sources, references = (list(read_lines(run.data, split, side)) for side in SIDES)
+    translations = list(translator.best(sources))
+    if save is not None:
+        with written_whole(save) as file:
+            file.writelines(line + "\n" for line in translations)
+    return sources, translations, references, config.data.target_language
+
+
+def score_files(path: Path, source: Path, target: Path, checkpoint: str | None) -> Iterator[tuple[float, int]]:
+    """Scores the translations in a file with a run's model, as a stream.
+
+    Args:
+        path: the run folder.
+        source: a text file.
+        target: its translations, line by line.
+        checkpoint: see `load_model`.
+
+    Yields:
+        For each pair, log P(target | source) and the target's tokens, the end mark included.
+
+    Raises:
+        UserError: if the files differ in length or cannot be read.
+    """
+    run, config = load_run_config(path)
+    corpus = TextCorpus(kind="text", train=SideFiles(source=[source], target=[target]))
+    pairs = read_split(config.data.model_copy(update={"corpus": corpus}), "train")
+    model, *tokenizers = load_model(run, config, checkpoint)
+    scorer = make_scorer(model)
+    while chunk := list(itertools.islice(pairs or (), config.decoding.batch_size)):
+        texts = {"source": [pair.source for pair in chunk], "target": [pair.target for pair in chunk]}
+        scores = scorer(
+            {
+                side: tokenizer.encode(tf.constant(texts[side])).to_tensor(PADDING)
+                for side, tokenizer in zip(SIDES, tokenizers, strict=True)
+            }
+        )
+        yield from zip(scores.log_probabilities.numpy().tolist(), map(int, scores.tokens.numpy()), strict=True)

@@ -1,0 +1,176 @@
+"""The one function that trains."""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+import nmt
+from nmt.config import Config
+from nmt.data.batches import Position, Shape, advance, training_batches
+from nmt.data.prepare import load_shapes, load_tokenizers, prepare
+from nmt.files import written_whole
+from nmt.training.progress import ProgressReport
+from nmt.training.run import RunFolder, build_model, open_run
+from nmt.training.state import TrainingState, restore_state, save_state
+from nmt.training.trainee import make_trainee
+from nmt.training.validation import Validation, append_line, make_validator
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def train(config: Config, folder: Path, report: Report = lambda _: None, message: Callable[[str], None] = print) -> RunFolder:
+    """Trains a model, or goes on with it where it stopped or was killed.
+
+    The weights at the end are the same to the last bit, however often the training was interrupted: a checkpoint
+    holds every variable that a step depends on, and the data's order is a function of the seed and the position.
+
+    Args:
+        config: the settings.
+        folder: the run folder, made if need be. See `open_run` for what may differ when it exists.
+        report: is given the metrics of each validation.
+        message: is given lines for people about what is being done.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: for whatever is wrong with the settings, the data, or the folder.
+    """
+    run = open_run(folder, config)
+    prepare(config, run.data, message)
+    tokenizers, shapes = load_tokenizers(run.data), load_shapes(run.data)
+    settings = config.training
+    model = build_model(config, *tokenizers)
+    trainee = make_trainee(model, settings)
+    state = restore_state(run, trainee)
+    _begin_metrics(run, config, state)
+    step = state.batches // settings.accumulate
+    if step:
+        message(f"going on from step {step}")
+    if step >= settings.max_steps or state.stale >= settings.patience:
+        message(f"training has ended at step {step}; training.max_steps above that would go on")
+        return run
+
+    callbacks = [
+        Saving(config, run, state, shapes),
+        Validation(config, run, state, make_validator(config, run, trainee, tokenizers), report),
+        ProgressReport(settings.max_steps, settings.accumulate, step),
+        keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
+    ]
+    for first, last, steps in periods(step, settings.validate_every, settings.max_steps):
+        batches = training_batches(run.data, config, shapes, state.position)
+        trainee.fit(
+            batches,
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=steps * settings.accumulate,
+            callbacks=callbacks,
+            shuffle=False,  # `training_batches` did
+            verbose=0,
+        )
+        if trainee.stop_training:
+            break
+    return run
+
+
+def periods(step: int, every: int, end: int) -> list[tuple[int, int, int]]:
+    """The periods between validations from `step` to `end`, as calls of `fit`: first period, the one after the last, steps.
+
+    Example:
+
+    >>> periods(0, 100, 250)
+    [(0, 2, 100), (2, 3, 50)]
+    >>> periods(130, 100, 400)
+    [(1, 2, 70), (2, 4, 100)]
+    """
+    calls = []
+    if step % every and step < end:
+        steps = min(every - step % every, end - step)
+        calls.append((step // every, step // every + 1, steps))
+        step += steps
+    if whole := (end - step) // every:
+        calls.append((step // every, step // every + whole, every))
+        step += whole * every
+    if step < end:
+        calls.append((step // every, step // every + 1, end - step))
+    return calls
+
+
+class Saving(keras.callbacks.Callback):
+    """Writes the checkpoint from which training goes on.
+
+    It comes first among the callbacks, so that the state is up to date for the others; the checkpoint at the end of a
+    period is written when the next one begins, after the validation has had its say.
+    """
+
+    def __init__(self, config: Config, run: RunFolder, state: TrainingState, shapes: list[Shape]) -> None:
+        super().__init__()
+        self.config = config
+        self.run = run
+        self.state = state
+        self.shapes = shapes
+        self.unsaved = 0  # batches since the position in the state
+        self.clock = time.perf_counter()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """The state after a validation."""
+        if self.state.batches:
+            self._save()
+        self.clock = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Counts, and saves now and then."""
+        self.state.batches += 1
+        self.unsaved += 1
+        accumulate, every = self.config.training.accumulate, self.config.training.save_every
+        if self.state.batches % (accumulate * every) == 0:
+            self._save()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Brings the state up to date for the validation."""
+        self._settle()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """The state after the last validation."""
+        self._save()
+
+    def _settle(self) -> None:
+        state = self.state
+        state.position = advance(Position(*state.position), self.unsaved, self.run.data, self.config, self.shapes)
+        self.unsaved = 0
+        now = time.perf_counter()
+        state.seconds += now - self.clock
+        self.clock = now
+
+    def _save(self) -> None:
+        self._settle()
+        save_state(self.run, self.model, self.state)
+
+
+def _begin_metrics(run: RunFolder, config: Config, state: TrainingState) -> None:
+    """Drops the lines of steps that will be made again, and says what is running."""
+    if run.metrics.exists():
+        step = state.batches // config.training.accumulate
+        lines = [line for line in run.metrics.read_text(encoding="utf-8").splitlines() if line]
+        kept = [line for line in lines if json.loads(line).get("step", 0) <= step]
+        with written_whole(run.metrics) as file:
+            file.writelines(line + "\n" for line in kept)
+    names = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "numpy")
+    append_line(
+        run.metrics,
+        {
+            "nmt": nmt.__version__,
+            "versions": {name: version(name) for name in names},
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "devices": [device.device_type for device in tf.config.list_physical_devices()],
+            "config": config.model_dump(mode="json"),
+        },
+    )

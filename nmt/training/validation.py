@@ -1,0 +1,140 @@
+"""Validation by loss and by BLEU of real beam search, and what follows from it."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from nmt.config import Config
+from nmt.data.batches import evaluation_batches
+from nmt.data.corpus import TokenizedCorpus, text_path
+from nmt.data.tokenizer import Tokenizer
+from nmt.decoding.scoring import corpus_loss, make_scorer
+from nmt.decoding.translator import Translator
+from nmt.evaluation import evaluate
+from nmt.files import written_whole
+from nmt.training.checkpoints import save_arrays, weights_of
+from nmt.training.run import RunFolder
+from nmt.training.state import TrainingState
+from nmt.training.trainee import Trainee, averaged_weights
+
+Validator = Callable[[], tuple[float, float]]  # to the loss of a token and BLEU
+
+
+def make_validator(config: Config, run: RunFolder, trainee: Trainee, tokenizers: tuple[Tokenizer, Tokenizer]) -> Validator:
+    """A function that measures the model, with averaged weights if it keeps them, on the validation split."""
+    scorer = make_scorer(trainee.model)
+    batches = evaluation_batches(TokenizedCorpus.open(run.data, "validation"), config.batches).cache()
+    translator = Translator(trainee.model, *tokenizers, config.decoding, config.batches.max_length)
+    count = config.training.validation_sentences
+    source, references = (_first_lines(text_path(run.data, "validation", side), count) for side in ("source", "target"))
+
+    def validate() -> tuple[float, float]:
+        loss = corpus_loss(scorer, batches)
+        hypotheses = list(translator.best(source))
+        (bleu,) = evaluate(hypotheses, references, config.data.target_language, metrics=["BLEU"])
+        return loss, bleu.value
+
+    return validate
+
+
+class Validation(keras.callbacks.Callback):
+    """After each period of steps: measures the model, keeps weights, lowers the learning rate, or stops.
+
+    Args:
+        config: the run's.
+        run: its folder.
+        state: where the training stands; kept up to date here.
+        validate: see `make_validator`.
+        report: is given a line of metrics after each validation.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run: RunFolder,
+        state: TrainingState,
+        validate: Validator,
+        report: Callable[[dict[str, Any]], None],
+    ) -> None:
+        super().__init__()
+        self.settings = config.training
+        self.run = run
+        self.state = state
+        self.validate = validate
+        self.report = report
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Starts the clock of the period."""
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Validates; a Keras epoch is the period between two validations."""
+        logs, state, settings = logs if logs is not None else {}, self.state, self.settings
+        trained = time.perf_counter()
+        rate = float(self.model.optimizer.learning_rate)
+        with averaged_weights(self.model):
+            loss, bleu = self.validate()
+            weights = weights_of(self.model.model)
+        score = bleu if settings.monitor == "bleu" else -loss
+        best = state.best is None or score > state.best
+        step = state.batches // settings.accumulate
+        self._keep(weights, step, {"step": step, "validation_loss": loss, "bleu": bleu}, best)
+        if best:
+            state.best, state.best_step, state.stale = score, step, 0
+        else:
+            state.stale += 1
+        self._lower_on_plateau(loss)
+        metrics = {
+            "step": step,
+            "epoch": state.position.epoch,
+            "training_loss": logs["loss"],
+            "training_plain_loss": logs["plain_loss"],
+            "validation_loss": loss,
+            "bleu": bleu,
+            "best": best,
+            "learning_rate": rate,
+            "target_tokens_per_second": logs["tokens"] / (trained - self.started),
+            "seconds": state.seconds + time.perf_counter() - trained,
+        }
+        logs |= {"validation_loss": loss, "bleu": bleu, "learning_rate": rate}  # for TensorBoard
+        append_line(self.run.metrics, metrics)
+        self.report(metrics)
+        state.seconds = metrics["seconds"]
+        over = settings.max_minutes is not None and state.seconds >= 60 * settings.max_minutes
+        if state.stale >= settings.patience or over:
+            self.model.stop_training = True
+
+    def _keep(self, weights: dict[str, Any], step: int, state: dict[str, Any], best: bool) -> None:
+        save_arrays(self.run.checkpoint(f"step-{step:08}"), weights, state)
+        if best:
+            save_arrays(self.run.best, weights, state)
+        for old in self.run.kept()[: -self.settings.keep]:
+            old.unlink()
+
+    def _lower_on_plateau(self, loss: float) -> None:
+        state, settings = self.state, self.settings
+        if state.lowest_loss is None or loss < state.lowest_loss:
+            state.lowest_loss, state.stale_losses = loss, 0
+            return
+        state.stale_losses += 1
+        if settings.schedule == "plateau" and state.stale_losses >= settings.plateau_patience:
+            reduction = self.model.schedule.reduction
+            reduction.assign(reduction * settings.plateau_factor)
+            state.stale_losses = 0
+
+
+def append_line(path: Path, metrics: dict[str, Any]) -> None:
+    """Adds a JSON line to a file, whole."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    with written_whole(path) as file:
+        file.write(before + json.dumps(metrics) + "\n")
+
+
+def _first_lines(path: Path, count: int) -> list[str]:
+    with open(path, encoding="utf-8", newline="\n") as file:
+        return [line.rstrip("\n") for line in itertools.islice(file, count)]

@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Translates text with a trained translator: `nmt translate` for a checkout that is not installed."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from nmt.cli import main
+
+if __name__ == "__main__":
+    main(["translate", *sys.argv[1:]])
