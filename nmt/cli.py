@@ -1,16 +1,15 @@
 """The console command `nmt`: parse, call one function, print."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+from nmt.chatter import silenced
 from nmt.config import load_config
 from nmt.errors import UserError
 
@@ -30,7 +29,8 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as model.units=512.")
 ]
 DecodingOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the search, as decoding.beam_size=1.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the search, as decoding.beam_size=1."),
 ]
 CheckpointOption = Annotated[
     str | None, typer.Option(help="best, last, averaged or step-...; the averaged one if there is one, else the best.")
@@ -66,8 +66,12 @@ def translate(
     input: Annotated[Path | None, typer.Option(help="A text file, a sentence a line; stdin if absent.")] = None,
     output: Annotated[Path | None, typer.Option(help="Where to write; stdout if absent.")] = None,
     format: Annotated[Literal["text", "json"], typer.Option(help="Plain lines, or JSON lines with scores.")] = "text",
-    n_best: Annotated[int, typer.Option(min=1, help="Translations of each line; more than one needs --format json.")] = 1,
-    alignments: Annotated[bool, typer.Option(help="Word alignments, Pharaoh format, in JSON or after ' ||| '.")] = False,
+    n_best: Annotated[
+        int, typer.Option(min=1, help="Translations of each line; more than one needs --format json.")
+    ] = 1,
+    alignments: Annotated[
+        bool, typer.Option(help="Word alignments, Pharaoh format, in JSON or after ' ||| '.")
+    ] = False,
     heat_maps: Annotated[Path | None, typer.Option(help="A folder for a PNG of each line's attention.")] = None,
     checkpoint: CheckpointOption = None,
     settings: DecodingOption = None,
@@ -137,7 +141,12 @@ def evaluate(
     else:
         print_results(results)
     for example in _spread(shown, examples):
-        print("\n" + "\n".join(f"{name:<12}{text}" for name, text in zip(("source", "reference", "translation"), example, strict=True)))
+        print(
+            "\n"
+            + "\n".join(
+                f"{name:<12}{text}" for name, text in zip(("source", "reference", "translation"), example, strict=True)
+            )
+        )
 
 
 @app.command()
@@ -156,26 +165,9 @@ def average(
     _say(f"{folder.checkpoint('averaged')}: the mean of {', '.join(path.stem for path in paths)}")
 
 
-@contextmanager
-def _quiet_start() -> Iterator[None]:
-    """Hides what TensorFlow's libraries write to stderr while they load, before any log level is heeded."""
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3") != "3":  # asked for
-        yield
-        return
-    sys.stderr.flush()
-    original = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(original, 2)
-        os.close(original)
-
-
 def _load_tensorflow() -> None:
     """Loads TensorFlow and its devices without their chatter."""
-    with _quiet_start():
+    with silenced():
         import tensorflow as tf
 
         tf.config.list_physical_devices()

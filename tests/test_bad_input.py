@@ -167,7 +167,10 @@ def training_setting_when_translating(bench):
 
 
 ERRORS = {
-    "a setting that does not exist": (unknown_setting, r"config.yaml: model.unit: unknown setting; did you mean `units`\?"),
+    "a setting that does not exist": (
+        unknown_setting,
+        r"config.yaml: model.unit: unknown setting; did you mean `units`\?",
+    ),
     "a value out of bounds": (wrong_value, r"model.units: should be greater than or equal to 1, got -3"),
     "a configuration that is no YAML": (not_yaml, r"config.yaml: is not valid YAML: .*line 1"),
     "a configuration that is not there": (missing_configuration, r"none.yaml: cannot be read: No such file"),
@@ -178,19 +181,31 @@ ERRORS = {
     "a dataset that does not exist": (unknown_dataset, r"ui_string.*ui_strings"),
     "a language that the corpus lacks": (unknown_language, r"dee.*\bde\b"),
     "a corpus too small to hold out a test set": (too_small_to_hold_out, r"data.held_out"),
-    "a vocabulary larger than the text allows": (vocabulary_too_large, r"vocabulary_size 8000 is too large .* at most \d+"),
+    "a vocabulary larger than the text allows": (
+        vocabulary_too_large,
+        r"vocabulary_size 8000 is too large .* at most \d+",
+    ),
     "a folder that is no run": (not_a_run, r"is not a run folder"),
     "a run without a checkpoint yet": (no_checkpoint, r"has no checkpoint `best`; it has none yet"),
     "a truncated checkpoint": (truncated_checkpoint, r"best.npz: is not a complete checkpoint"),
     "a truncated token store": (truncated_store, r"train.source.ids.npy: "),
-    "other settings for a run that has begun": (other_settings, r"was started with other settings \(model.units: 16 -> 24\)"),
+    "other settings for a run that has begun": (
+        other_settings,
+        r"was started with other settings \(model.units: 16 -> 24\)",
+    ),
     "pairs to score of unequal number": (unequal_pairs_to_score, r"lines.txt.* 2 .*target.txt.* 1 "),
     "hypotheses and references of unequal number": (unequal_files_to_evaluate, r"1 .*2 "),
     "text to evaluate that is not UTF-8": (invalid_text_to_evaluate, r"lines.txt:2: "),
     "an input file that is not there": (missing_input, r"none.txt: cannot be read: No such file"),
-    "more translations than the beam is wide": (more_than_the_beam, r"--n-best 9: expected at most decoding.beam_size 2"),
-    "a setting that training has fixed": (training_setting_when_translating, r"only decoding.\* can change after training"),
-}  # fmt: skip
+    "more translations than the beam is wide": (
+        more_than_the_beam,
+        r"--n-best 9: expected at most decoding.beam_size 2",
+    ),
+    "a setting that training has fixed": (
+        training_setting_when_translating,
+        r"only decoding.\* can change after training",
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", ERRORS)
@@ -212,7 +227,16 @@ def test_full_disk_leaves_the_older_file(tmp_path, trained_run, capsys, monkeypa
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SystemExit) as stop:
-        main(["translate", str(trained_run), "--input", Bench(tmp_path, trained_run).lines(b"1 2\n"), "--output", str(output)])
+        main(
+            [
+                "translate",
+                str(trained_run),
+                "--input",
+                Bench(tmp_path, trained_run).lines(b"1 2\n"),
+                "--output",
+                str(output),
+            ]
+        )
     assert stop.value.code == 2
     assert "translations.txt: cannot be written: No space left on device" in capsys.readouterr().err
     assert output.read_text() == "older"
@@ -243,6 +267,7 @@ def empty_lines(tmp_path, run, capsys):
 def invalid_bytes(tmp_path, run, capsys):
     good, bad = finishes(run, tmp_path, b"1 2 3\n1 \xff\xfe 2\n")
     assert [good] == finishes(run, tmp_path, b"1 2 3\n")
+    assert bad
 
 
 def long_line(tmp_path, run, capsys):

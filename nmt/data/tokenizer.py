@@ -15,6 +15,7 @@ import sentencepiece
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from nmt.chatter import silenced
 from nmt.config import TokenizerSettings
 from nmt.errors import UserError
 
@@ -131,7 +132,8 @@ class Tokenizer(tf.Module):
         return [self._pieces[index] for index in ids]
 
     def _load_operation(self) -> Any:
-        return tf_text.SentencepieceTokenizer(model=self.model, out_type=tf.int32, add_eos=True)
+        with silenced():
+            return tf_text.SentencepieceTokenizer(model=self.model, out_type=tf.int32, add_eos=True)
 
     def _run(self, call: Callable[[Any], Any]) -> Any:
         try:

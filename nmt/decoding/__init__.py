@@ -1,0 +1,1 @@
+"""Search, scoring, and the translator: strings in, strings out."""

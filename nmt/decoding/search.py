@@ -1,7 +1,7 @@
 """Beam search in the graph; greedy search is a beam of one."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -65,7 +65,7 @@ def beam_search(
     limits = max_lengths(tf.reduce_sum(tf.cast(source_mask, tf.int32), 1), settings)
     steps = tf.reduce_max(limits)
 
-    def normalized(log_probabilities, length, attention):
+    def normalized(log_probabilities: tf.Tensor, length: tf.Tensor, attention: tf.Tensor) -> tf.Tensor:
         """The score of hypotheses that end at `length`."""
         scores = log_probabilities / length_penalty(length, settings.length_penalty)
         if settings.coverage_penalty:
@@ -74,12 +74,12 @@ def beam_search(
             scores += settings.coverage_penalty * tf.reduce_sum(covered, -1)
         return scores
 
-    def done(t, opened, finished):
+    def done(t: tf.Tensor, opened: _Beam, finished: _Beam) -> tf.Tensor:
         """True for the sentences whose best finished hypotheses no open one can overtake."""
         best_open = tf.reduce_max(opened.log_probabilities, 1) / length_penalty(limits, settings.length_penalty)
         return (finished.scores[:, wanted - 1] >= best_open) | (t >= limits)
 
-    def advance(t, opened, finished, states):
+    def advance(t: tf.Tensor, opened: _Beam, finished: _Beam, states: States) -> Any:
         last = tf.where(t > 0, opened.ids[:, :, tf.maximum(t - 1, 0)], BEGIN)
         log_probabilities, attention, states = step(last, states)
         log_probabilities = _allowed(log_probabilities, t, limits, settings.min_length)
@@ -94,28 +94,24 @@ def beam_search(
         totals = tf.where((tf.range(beam) < places) & (totals > IMPOSSIBLE / 2), totals, IMPOSSIBLE)
         parents, tokens = chosen // vocabulary, chosen % vocabulary
         candidates = _gather(_Beam(opened.ids, totals, totals, _write(opened.attention, attention, t)), parents)
-        candidates = candidates._replace(
-            ids=_write(candidates.ids, tokens, t), scores=totals, log_probabilities=totals
-        )
+        candidates = candidates._replace(ids=_write(candidates.ids, tokens, t), scores=totals, log_probabilities=totals)
         states = tuple(tf.gather(state, parents, batch_dims=1) for state in states)
 
         # Those that end here leave for the finished ones; a done sentence's finished ones no longer change.
         ends = (tokens == END) & (totals > IMPOSSIBLE / 2)
         open_totals = tf.where(ends, IMPOSSIBLE, totals)
         ends &= ~done(t, opened, finished)[:, None]
-        ended = candidates._replace(
-            scores=tf.where(ends, normalized(totals, t + 1, candidates.attention), IMPOSSIBLE)
-        )
+        ended = candidates._replace(scores=tf.where(ends, normalized(totals, t + 1, candidates.attention), IMPOSSIBLE))
         both = _Beam(*(tf.concat(pair, 1) for pair in zip(finished, ended, strict=True)))
         scores, chosen = tf.math.top_k(both.scores, beam)
         finished = _gather(both, chosen)._replace(scores=scores)
         opened = candidates._replace(scores=open_totals, log_probabilities=open_totals)
         return t + 1, opened, finished, states
 
-    def going_on(t, opened, finished, states):
+    def going_on(t: tf.Tensor, opened: _Beam, finished: _Beam, states: States) -> tf.Tensor:
         return (t < steps) & ~tf.reduce_all(done(t, opened, finished))
 
-    def empty(log_probabilities):
+    def empty(log_probabilities: list[float]) -> _Beam:
         ids = tf.zeros((batch, beam, steps), tf.int32)
         scores = tf.tile(tf.constant([log_probabilities], tf.float32), (batch, 1))
         return _Beam(ids, scores, scores, tf.zeros((batch, beam, steps, source_time)))

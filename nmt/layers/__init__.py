@@ -1,0 +1,1 @@
+"""Keras layers that anyone can use alone: the GRU, attention, embeddings, dropout."""

@@ -273,11 +273,15 @@ class GRU(keras.layers.Layer):
         """The constructor's arguments."""
         cell = self.cell.get_config()
         names = ("units", "layer_normalization", "kernel_initializer", "recurrent_initializer", "bias_initializer")
-        return super().get_config() | {name: cell[name] for name in names} | {
-            "return_sequences": self.return_sequences,
-            "return_state": self.return_state,
-            "go_backwards": self.go_backwards,
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "seed": self.seed,
-        }
+        return (
+            super().get_config()
+            | {name: cell[name] for name in names}
+            | {
+                "return_sequences": self.return_sequences,
+                "return_state": self.return_state,
+                "go_backwards": self.go_backwards,
+                "dropout": self.dropout,
+                "recurrent_dropout": self.recurrent_dropout,
+                "seed": self.seed,
+            }
+        )

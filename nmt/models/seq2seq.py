@@ -38,9 +38,7 @@ class Seq2Seq(keras.Model):
     ((1, 2, 8), (1, 2, 300))
     """
 
-    def __init__(
-        self, settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, **kwargs: Any
-    ) -> None:
+    def __init__(self, settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, **kwargs: Any) -> None:
         super().__init__(**{"name": "seq2seq"} | kwargs)
         if settings.tied_embeddings == "all" and source_vocabulary != target_vocabulary:
             raise ValueError(

@@ -1,0 +1,1 @@
+"""The loss, the clock, and the one function that trains."""

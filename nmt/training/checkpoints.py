@@ -34,7 +34,8 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str
     """
     encoded = np.frombuffer(json.dumps(dict(state)).encode(), np.uint8)
     content = io.BytesIO()
-    np.savez(content, **arrays, state=encoded)
+    named: dict[str, Any] = {**arrays, "state": encoded}
+    np.savez(content, **named)
     with written_whole(path, "wb") as file:
         file.write(content.getbuffer())
 

@@ -81,12 +81,14 @@ def open_run(path: Path, config: Config) -> RunFolder:
     run = RunFolder(path)
     if run.last.exists() and run.config.exists():
         old = load_config(run.config)
-        free = ("training.max_steps:", "training.max_minutes:", "training.patience:", "decoding.")
+        free: tuple[str, ...] = ("training.max_steps:", "training.max_minutes:", "training.patience:", "decoding.")
         if old.training.schedule == "linear":
             free = free[1:]  # the whole course of the learning rate hangs on the number of steps
         changed = [change for change in differences(old, config) if not change.startswith(free)]
         if changed:
-            raise UserError(f"{path}: was started with other settings ({'; '.join(changed)}); choose another run folder")
+            raise UserError(
+                f"{path}: was started with other settings ({'; '.join(changed)}); choose another run folder"
+            )
     save_config(config, run.config)
     return run
 

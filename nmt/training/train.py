@@ -25,7 +25,9 @@ from nmt.training.validation import Validation, append_line, make_validator
 Report = Callable[[dict[str, Any]], None]
 
 
-def train(config: Config, folder: Path, report: Report = lambda _: None, message: Callable[[str], None] = print) -> RunFolder:
+def train(
+    config: Config, folder: Path, report: Report = lambda _: None, message: Callable[[str], None] = print
+) -> RunFolder:
     """Trains a model, or goes on with it where it stopped or was killed.
 
     The weights at the end are the same to the last bit, however often the training was interrupted: a checkpoint
@@ -81,7 +83,9 @@ def train(config: Config, folder: Path, report: Report = lambda _: None, message
 
 
 def periods(step: int, every: int, end: int) -> list[tuple[int, int, int]]:
-    """The periods between validations from `step` to `end`, as calls of `fit`: first period, the one after the last, steps.
+    """The periods between validations from `step` to `end`, as calls of `fit`.
+
+    Each is the first period, the one after the last, and the steps of each.
 
     Example:
 

@@ -57,7 +57,9 @@ class Trainee(keras.Model):
 @contextmanager
 def averaged_weights(trainee: Trainee) -> Iterator[None]:
     """Within, the model has the moving averages of its weights, if it keeps them; afterwards its own again."""
-    optimizer = getattr(trainee.optimizer, "inner_optimizer", trainee.optimizer)  # of half precision's loss scaling
+    optimizer: Any = getattr(
+        trainee.optimizer, "inner_optimizer", trainee.optimizer
+    )  # of half precision's loss scaling
     if not optimizer.use_ema:
         yield
         return

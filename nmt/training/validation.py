@@ -25,7 +25,9 @@ from nmt.training.trainee import Trainee, averaged_weights
 Validator = Callable[[], tuple[float, float]]  # to the loss of a token and BLEU
 
 
-def make_validator(config: Config, run: RunFolder, trainee: Trainee, tokenizers: tuple[Tokenizer, Tokenizer]) -> Validator:
+def make_validator(
+    config: Config, run: RunFolder, trainee: Trainee, tokenizers: tuple[Tokenizer, Tokenizer]
+) -> Validator:
     """A function that measures the model, with averaged weights if it keeps them, on the validation split."""
     scorer = make_scorer(trainee.model)
     batches = evaluation_batches(TokenizedCorpus.open(run.data, "validation"), config.batches).cache()

@@ -137,9 +137,7 @@ def test_sequence_and_gradient_equal_the_stepped_cell(
             tape.watch([sequence, initial])
             if reference:
                 order = -1 if go_backwards else 1
-                states, last = stepped(
-                    layer.cell, sequence[:, ::order], initial, mask[:, ::order], dropout_mask
-                )
+                states, last = stepped(layer.cell, sequence[:, ::order], initial, mask[:, ::order], dropout_mask)
             else:
                 states, last = layer(sequence, initial_state=initial, mask=mask, training=dropped)
             loss = tf.reduce_sum(states * weights) + tf.reduce_sum(last * last_weights)
@@ -193,7 +191,9 @@ def test_inside_keras_bidirectional_padding_never_changes_a_result():
 
 def test_serializes_as_keras_expects(tmp_path):
     inputs = keras.Input((None, 3))
-    outputs = keras.layers.Bidirectional(GRU(4, dropout=0.1, recurrent_dropout=0.1, layer_normalization=True, seed=3))(inputs)
+    outputs = keras.layers.Bidirectional(GRU(4, dropout=0.1, recurrent_dropout=0.1, layer_normalization=True, seed=3))(
+        inputs
+    )
     model = keras.Model(inputs, outputs)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

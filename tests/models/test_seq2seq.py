@@ -77,9 +77,7 @@ def test_hypotheses_of_a_sentence_share_its_memory():
     tiled = tuple(tf.repeat(state[:, None], 3, axis=1) for state in states)
     together, _, _ = model.step(ids, memory, tiled)
     for hypothesis in range(3):
-        alone, _, _ = model.step(
-            ids[:, hypothesis, None], memory, tuple(state[:, None] for state in states)
-        )
+        alone, _, _ = model.step(ids[:, hypothesis, None], memory, tuple(state[:, None] for state in states))
         np.testing.assert_allclose(together[:, hypothesis], alone[:, 0], atol=1e-5)
 
 

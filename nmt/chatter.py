@@ -1,0 +1,27 @@
+"""Silence for libraries that write to stderr past every log level."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Hides what C++ libraries write to stderr within, unless TF_CPP_MIN_LOG_LEVEL asks for more than errors.
+
+    TensorFlow writes while it loads, before any log level is heeded; SentencePiece, inside TensorFlow Text, heeds none.
+    What is raised within is raised as ever.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
+        yield
+        return
+    sys.stderr.flush()
+    original = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(original, 2)
+        os.close(original)
