@@ -1,6 +1,8 @@
 """Train your own translator: GRU sequence-to-sequence models in Keras, from parallel text to a SavedModel."""
 
+import importlib
 import os
+from typing import Any
 
 # TensorFlow's start-up chatter is silenced unless asked for; this must be set before TensorFlow is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -8,3 +10,28 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 __version__ = "0.1.0"
+
+# The public API, and where it lives. Loaded on first use: TensorFlow takes seconds to import.
+_PUBLIC = {
+    "AdditiveAttention": "nmt.layers.attention",
+    "Config": "nmt.config",
+    "DotAttention": "nmt.layers.attention",
+    "GRU": "nmt.layers.gru",
+    "GRUCell": "nmt.layers.gru",
+    "MultiHeadAttention": "nmt.layers.attention",
+    "Seq2Seq": "nmt.models.seq2seq",
+    "Translator": "nmt.decoding.translator",
+    "UserError": "nmt.errors",
+    "beam_search": "nmt.decoding.search",
+    "evaluate": "nmt.evaluation",
+    "load_config": "nmt.config",
+    "load_translator": "nmt.training.run",
+    "train": "nmt.training.train",
+}
+__all__ = sorted(_PUBLIC)  # noqa: PLE0605 (all of them strings)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'nmt' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -80,11 +80,16 @@ def translate(
     if n_best > 1 and format == "text":
         raise UserError("--n-best above 1: expected --format json, which has room for more than one translation")
     _load_tensorflow()
-    from nmt.decoding.output import write_translations
-    from nmt.training.run import load_translator
+    from nmt.decoding.alignment import has_spaces
+    from nmt.decoding.output import Alignments, write_translations
+    from nmt.training.run import load_run_config, load_translator
 
     translator = load_translator(run, checkpoint, settings or [], n_best, _warn_split)
-    write_translations(translator, input, output, as_json=format == "json", alignments=alignments, heat_maps=heat_maps)
+    data = load_run_config(run)[1].data
+    between: Alignments = None
+    if alignments:
+        between = "words" if has_spaces(data.source_language) and has_spaces(data.target_language) else "pieces"
+    write_translations(translator, input, output, as_json=format == "json", alignments=between, heat_maps=heat_maps)
 
 
 @app.command()

@@ -5,12 +5,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from nmt.decoding.alignment import heat_map, pharaoh
 from nmt.decoding.translator import Hypothesis, Translator
 from nmt.errors import UserError
 from nmt.files import written_whole
+
+Alignments = Literal["words", "pieces"] | None
 
 
 def write_translations(
@@ -19,7 +21,7 @@ def write_translations(
     output: Path | None,
     *,
     as_json: bool = False,
-    alignments: bool = False,
+    alignments: Alignments = None,
     heat_maps: Path | None = None,
 ) -> None:
     """Translates a file or stdin, line by line, to a file or stdout, in constant memory.
@@ -30,7 +32,7 @@ def write_translations(
         output: a file that appears once it is complete; stdout if None.
         as_json: whether a JSON object is written for each line: the line's number, its text, and its hypotheses with
             text, score, log-probability and, where asked, alignment. Otherwise the best translation alone.
-        alignments: whether word alignments are written.
+        alignments: between what alignments are written, if at all.
         heat_maps: a folder that gets `line-000001.png` and so on, the attention of each line's best translation.
 
     Raises:
@@ -45,7 +47,9 @@ def write_translations(
 
     target: Any = nullcontext(sys.stdout) if output is None else written_whole(output)
     with _lines(source) as lines, target as file:
-        for number, hypotheses in enumerate(translator.translate(remembered(lines)), 1):
+        # A person who types waits for each answer; a stream is read ahead.
+        window = 1 if source is None and sys.stdin.isatty() else None
+        for number, hypotheses in enumerate(translator.translate(remembered(lines), window), 1):
             text = read.pop(0)
             if as_json:
                 shown = [_plain(hypothesis, alignments) for hypothesis in hypotheses]
@@ -60,23 +64,24 @@ def write_translations(
                 file.flush()
 
 
-def _best(hypotheses: list[Hypothesis], alignments: bool) -> str:
+def _best(hypotheses: list[Hypothesis], alignments: Alignments) -> str:
     if not hypotheses:
         return ""
-    return hypotheses[0].text + (f" ||| {_alignment(hypotheses[0])}" if alignments else "")
+    return hypotheses[0].text + (f" ||| {_alignment(hypotheses[0], alignments)}" if alignments else "")
 
 
-def _plain(hypothesis: Hypothesis, alignments: bool) -> dict[str, Any]:
+def _plain(hypothesis: Hypothesis, alignments: Alignments) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "text": hypothesis.text,
         "score": hypothesis.score,
         "log_probability": hypothesis.log_probability,
     }
-    return plain | ({"alignment": _alignment(hypothesis)} if alignments else {})
+    return plain | ({"alignment": _alignment(hypothesis, alignments)} if alignments else {})
 
 
-def _alignment(hypothesis: Hypothesis) -> str:
-    return pharaoh(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces)
+def _alignment(hypothesis: Hypothesis, alignments: Alignments) -> str:
+    words = alignments == "words"
+    return pharaoh(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces, words=words)
 
 
 @contextmanager

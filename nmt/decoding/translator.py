@@ -65,26 +65,28 @@ class Translator:
         self.on_split = on_split
         self.search = make_search(model, settings, n_best)
 
-    def translate(self, lines: Iterable[str]) -> Iterator[list[Hypothesis]]:
+    def translate(self, lines: Iterable[str], window: int | None = None) -> Iterator[list[Hypothesis]]:
         """Translates a stream of lines.
 
         Args:
             lines: any strings.
+            window: lines to read before any is translated; by default some batches.
 
         Yields:
             For each line, in order, its best hypotheses, the best first.
         """
         lines, index = iter(lines), 0
-        while window := list(itertools.islice(lines, WINDOW_BATCHES * self.settings.batch_size)):
-            lengths = self._lengths(window)
+        window = window or WINDOW_BATCHES * self.settings.batch_size
+        while chunk := list(itertools.islice(lines, window)):
+            lengths = self._lengths(chunk)
             parts = [
                 self._parts(line, index + offset, length)
-                for offset, (line, length) in enumerate(zip(window, lengths, strict=True))
+                for offset, (line, length) in enumerate(zip(chunk, lengths, strict=True))
             ]
             flat = self._translate_parts([part for line in parts for part in line])
             for line in parts:
                 yield _joined([next(flat) for _ in line])
-            index += len(window)
+            index += len(chunk)
 
     def best(self, lines: Iterable[str]) -> Iterator[str]:
         """The best translation of each line; an empty line stays empty."""

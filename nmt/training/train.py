@@ -26,7 +26,7 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def train(
-    config: Config, folder: Path, report: Report = lambda _: None, message: Callable[[str], None] = print
+    config: Config, folder: Path, validated: Report = lambda _: None, message: Callable[[str], None] = print
 ) -> RunFolder:
     """Trains a model, or goes on with it where it stopped or was killed.
 
@@ -36,7 +36,7 @@ def train(
     Args:
         config: the settings.
         folder: the run folder, made if need be. See `open_run` for what may differ when it exists.
-        report: is given the metrics of each validation.
+        validated: is given the metrics of each validation.
         message: is given lines for people about what is being done.
 
     Returns:
@@ -46,11 +46,15 @@ def train(
         UserError: for whatever is wrong with the settings, the data, or the folder.
     """
     run = open_run(folder, config)
-    prepare(config, run.data, message)
+    report = prepare(config, run.data, message)
     tokenizers, shapes = load_tokenizers(run.data), load_shapes(run.data)
     settings = config.training
     model = build_model(config, *tokenizers)
     trainee = make_trainee(model, settings)
+    message(
+        f"{report['pairs']['train']:,} training pairs; {model.count_params():,} parameters; "
+        f"{len(shapes)} batch shapes, {report['padding_share']:.1%} padding"
+    )
     state = restore_state(run, trainee)
     _begin_metrics(run, config, state)
     step = state.batches // settings.accumulate
@@ -62,7 +66,7 @@ def train(
 
     callbacks = [
         Saving(config, run, state, shapes),
-        Validation(config, run, state, make_validator(config, run, trainee, tokenizers), report),
+        Validation(config, run, state, make_validator(config, run, trainee, tokenizers), validated),
         ProgressReport(settings.max_steps, settings.accumulate, step),
         keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
     ]

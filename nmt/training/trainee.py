@@ -54,6 +54,17 @@ class Trainee(keras.Model):
         return tf.reduce_sum(losses.smoothed * real) / tf.maximum(tf.reduce_sum(real), 1.0)
 
 
+@keras.saving.register_keras_serializable("nmt")
+class Adam(keras.optimizers.Adam):
+    """Adam (Kingma and Ba 2015) that leaves the weights as they are at the end of `fit`.
+
+    Keras would put their moving averages in their place, and training could not go on from there.
+    """
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Does nothing; see the class."""
+
+
 @contextmanager
 def averaged_weights(trainee: Trainee) -> Iterator[None]:
     """Within, the model has the moving averages of its weights, if it keeps them; afterwards its own again."""
@@ -77,7 +88,7 @@ def averaged_weights(trainee: Trainee) -> Iterator[None]:
 def make_trainee(model: Seq2Seq, settings: TrainingSettings) -> Trainee:
     """Compiles `model` with Adam, its schedule, clipping, averaging and accumulation, ready for `fit`."""
     schedule = LearningRate(settings)
-    optimizer = keras.optimizers.Adam(
+    optimizer = Adam(
         schedule,
         beta_2=0.98,  # as Vaswani et al. 2017, section 5.3: forgets the large gradients of the first steps sooner
         epsilon=1e-9,

@@ -34,7 +34,7 @@ def share_reversed(folder) -> float:
         batches={"tokens": 1300, "shapes": 4},
         model={"units": 64, "embedding": 32, "dropout": 0.0},
         training={
-            "max_steps": 400, "validate_every": 400, "learning_rate": 0.01, "warmup_steps": 50, "schedule": "linear",
+            "max_steps": 800, "validate_every": 800, "learning_rate": 0.01, "warmup_steps": 50, "schedule": "linear",
         },
         decoding={"beam_size": 1},
     )  # fmt: skip
