@@ -42,13 +42,15 @@ def main() -> None:
     ]
     config = load_config(arguments.config, [*files, *arguments.settings])
 
-    from nmt.cli import _say, _say_metrics
+    from nmt.cli import load_tensorflow, say, say_metrics
+
+    load_tensorflow()
     from nmt.data.prepare import load_report
     from nmt.training.run import translate_split
     from nmt.training.train import train
 
     with tempfile.TemporaryDirectory() as temporary:
-        run = train(config, arguments.run or Path(temporary), _say_metrics, _say)
+        run = train(config, arguments.run or Path(temporary), say_metrics, say)
         validations = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
         validations = [line for line in validations if "step" in line]
         report = load_report(run.data)

@@ -41,23 +41,23 @@ CheckpointOption = Annotated[
 def prepare(config: ConfigArgument, run: RunOption, settings: SetOption = None) -> None:
     """Clean the corpus, train its tokenizer and choose the batches, without training yet."""
     checked = load_config(config, settings or [])
-    _load_tensorflow()
+    load_tensorflow()
     from nmt.data.prepare import prepare
     from nmt.training.run import open_run
 
     folder = open_run(run, checked)
-    _print_json(prepare(checked, folder.data, _say))
+    _print_json(prepare(checked, folder.data, say))
 
 
 @app.command()
 def train(config: ConfigArgument, run: RunOption, settings: SetOption = None) -> None:
     """Train a model; the same command goes on where a training stopped or was killed."""
     checked = load_config(config, settings or [])  # before TensorFlow is loaded
-    _load_tensorflow()
+    load_tensorflow()
     from nmt.training.train import train
 
-    finished = train(checked, run, _say_metrics, _say)
-    _say(f"done; the weights are in {finished.path / 'checkpoints'}")
+    finished = train(checked, run, say_metrics, say)
+    say(f"done; the weights are in {finished.path / 'checkpoints'}")
 
 
 @app.command()
@@ -79,7 +79,7 @@ def translate(
     """Translate lines, in their order, as they come."""
     if n_best > 1 and format == "text":
         raise UserError("--n-best above 1: expected --format json, which has room for more than one translation")
-    _load_tensorflow()
+    load_tensorflow()
     from nmt.decoding.alignment import has_spaces
     from nmt.decoding.output import Alignments, write_translations
     from nmt.training.run import load_run_config, load_translator
@@ -100,7 +100,7 @@ def score(
     checkpoint: CheckpointOption = None,
 ) -> None:
     """Print the log-probability of each given translation, its tokens, and their mean, tab-separated."""
-    _load_tensorflow()
+    load_tensorflow()
     from nmt.training.run import score_files
 
     for log_probability, tokens in score_files(run, source, target, checkpoint):
@@ -128,7 +128,7 @@ def evaluate(
 
     shown: list[tuple[str, str, str]] = []
     if run is not None:
-        _load_tensorflow()
+        load_tensorflow()
         from nmt.training.run import translate_split
 
         sources, translations, truth, code = translate_split(run, split, checkpoint, settings or [], save)
@@ -160,17 +160,17 @@ def average(
     checkpoints: Annotated[list[str] | None, typer.Argument(help="Names; all that are kept if absent.")] = None,
 ) -> None:
     """Average the weights of checkpoints into one that later commands then prefer."""
-    _load_tensorflow()
+    load_tensorflow()
     from nmt.training.checkpoints import average_checkpoints
     from nmt.training.run import load_run_config
 
     folder, _ = load_run_config(run)
     paths = [folder.checkpoint(name) for name in checkpoints] if checkpoints else folder.kept()
     average_checkpoints(paths, folder.checkpoint("averaged"))
-    _say(f"{folder.checkpoint('averaged')}: the mean of {', '.join(path.stem for path in paths)}")
+    say(f"{folder.checkpoint('averaged')}: the mean of {', '.join(path.stem for path in paths)}")
 
 
-def _load_tensorflow() -> None:
+def load_tensorflow() -> None:
     """Loads TensorFlow and its devices without their chatter."""
     with silenced():
         import tensorflow as tf
@@ -193,13 +193,14 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tells a person something, on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
-def _say_metrics(metrics: dict[str, Any]) -> None:
-    """One validation, for people."""
-    _say(
+def say_metrics(metrics: dict[str, Any]) -> None:
+    """Tells a person what a validation found."""
+    say(
         f"step {metrics['step']:>7,}  epoch {metrics['epoch']:>3}  loss {metrics['training_loss']:.3f}  "
         f"validation {metrics['validation_loss']:.3f}  BLEU {metrics['bleu']:5.2f}{' *' if metrics['best'] else '  '}  "
         f"{metrics['target_tokens_per_second']:,.0f} target tokens/s  {metrics['seconds'] / 60:.1f} min"
@@ -207,7 +208,7 @@ def _say_metrics(metrics: dict[str, Any]) -> None:
 
 
 def _warn_split(line: int, tokens: int, parts: int) -> None:
-    _say(f"warning: line {line + 1}: {tokens:,} tokens are more than the model has seen; translated in {parts} parts")
+    say(f"warning: line {line + 1}: {tokens:,} tokens are more than the model has seen; translated in {parts} parts")
 
 
 def _print_json(value: Any) -> None:

@@ -36,6 +36,7 @@ from nmt.data.readers import Split, read_split
 from nmt.data.tokenizer import Tokenizer, normalize, train_tokenizer
 from nmt.errors import UserError
 from nmt.files import written_whole
+from nmt.progress import tracked
 
 Progress = Callable[[str], None]
 
@@ -161,7 +162,7 @@ def _write_pairs(folder: Path, split: str, pairs: Iterable[Pair]) -> int:
         written_whole(text_path(folder, split, "source"), "wb") as source,
         written_whole(text_path(folder, split, "target"), "wb") as target,
     ):
-        for chunk in in_chunks(pairs):
+        for chunk in in_chunks(tracked(pairs, f"cleaning {split}")):
             count += len(chunk)
             for file, texts in zip((source, target), zip(*chunk, strict=True), strict=True):
                 # The graph's own normalisation, so that the text is exactly what a translator will see.

@@ -11,6 +11,7 @@ from nmt.decoding.alignment import heat_map, pharaoh
 from nmt.decoding.translator import Hypothesis, Translator
 from nmt.errors import UserError
 from nmt.files import written_whole
+from nmt.progress import tracked
 
 Alignments = Literal["words", "pieces"] | None
 
@@ -49,7 +50,10 @@ def write_translations(
     with _lines(source) as lines, target as file:
         # A person who types waits for each answer; a stream is read ahead.
         window = 1 if source is None and sys.stdin.isatty() else None
-        for number, hypotheses in enumerate(translator.translate(remembered(lines), window), 1):
+        translated = translator.translate(remembered(lines), window)
+        if source is not None and output is not None:  # nothing else is on the terminal
+            translated = tracked(translated, "translating")
+        for number, hypotheses in enumerate(translated, 1):
             text = read.pop(0)
             if as_json:
                 shown = [_plain(hypothesis, alignments) for hypothesis in hypotheses]

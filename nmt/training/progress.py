@@ -1,15 +1,15 @@
-"""A line that shows how far training is, how fast, and how long it will take."""
+"""How far training is."""
 
 import time
 from typing import Any
 
 import keras
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nmt.progress import progress_line
 
 
 class ProgressReport(keras.callbacks.Callback):
-    """Shows steps, target tokens a second and the time left, on stderr, if that is a terminal.
+    """Shows steps, the loss, target tokens a second and the time left.
 
     Args:
         max_steps: of the whole training.
@@ -19,18 +19,8 @@ class ProgressReport(keras.callbacks.Callback):
 
     def __init__(self, max_steps: int, accumulate: int, step: int) -> None:
         super().__init__()
-        console = Console(stderr=True)
         self.accumulate = accumulate
-        self.progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}, {task.fields[rate]:,.0f} target tokens/s, time left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self.progress = progress_line("loss {task.fields[loss]:.3f}, {task.fields[rate]:,.0f} target tokens/s")
         self.task = self.progress.add_task("training", total=max_steps, completed=step, loss=0.0, rate=0.0)
 
     def on_train_begin(self, logs: Any = None) -> None:

@@ -18,6 +18,7 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.files import written_whole
 from nmt.models.seq2seq import Seq2Seq, make_model
+from nmt.progress import tracked
 from nmt.training.checkpoints import load_weights
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -182,7 +183,7 @@ def translate_split(
     run, config = load_run_config(path)
     translator = load_translator(path, checkpoint, overrides)
     sources, references = (list(read_lines(run.data, split, side)) for side in SIDES)
-    translations = list(translator.best(sources))
+    translations = list(tracked(translator.best(sources), "translating", len(sources)))
     if save is not None:
         with written_whole(save) as file:
             file.writelines(line + "\n" for line in translations)

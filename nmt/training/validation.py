@@ -106,8 +106,7 @@ class Validation(keras.callbacks.Callback):
         logs |= {"validation_loss": loss, "bleu": bleu, "learning_rate": rate}  # for TensorBoard
         append_line(self.run.metrics, metrics)
         self.report(metrics)
-        state.seconds = metrics["seconds"]
-        over = settings.max_minutes is not None and state.seconds >= 60 * settings.max_minutes
+        over = settings.max_minutes is not None and metrics["seconds"] >= 60 * settings.max_minutes
         if state.stale >= settings.patience or over:
             self.model.stop_training = True
 

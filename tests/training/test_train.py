@@ -75,7 +75,7 @@ def test_killed_three_times_ends_with_the_same_weights_bit_for_bit(tmp_path):
         tokenizer={"sampling": 0.3},
         model={"dropout": 0.2, "recurrent_dropout": 0.1},
         training={
-            "max_steps": 150, "validate_every": 40, "save_every": 7, "average_decay": 0.9,
+            "max_steps": 300, "validate_every": 80, "save_every": 7, "average_decay": 0.9,
             "schedule": "plateau", "plateau_patience": 1,
         },
     )  # fmt: skip
@@ -109,7 +109,7 @@ def test_killed_three_times_ends_with_the_same_weights_bit_for_bit(tmp_path):
         del our_state["seconds" if name == "last" else "step"], their_state["seconds" if name == "last" else "step"]
         assert our_state == their_state
     steps = [[line["step"] for line in metrics(run) if "step" in line] for run in (uninterrupted, killed)]
-    assert steps[0] == steps[1] == [40, 80, 120, 150]
+    assert steps[0] == steps[1] == [80, 160, 240, 300]
 
 
 def saved_step(run: RunFolder) -> int:
