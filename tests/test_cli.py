@@ -140,14 +140,14 @@ def test_average_is_used_afterwards(tmp_path, trained_run, lines, capsys):
     import shutil
 
     run = RunFolder(Path(shutil.copytree(trained_run, tmp_path / "run")))
-    run_command("average", run.path, "step-00000012", "best")
-    assert "the mean of step-00000012, best" in capsys.readouterr().err
+    run_command("average", run.path, "step-00000100", "best")
+    assert "the mean of step-00000100, best" in capsys.readouterr().err
     average = load_translator(run.path).search
     best = load_translator(run.path, "best").search
     source = tf.constant([[5, 6, 3]])
     assert float(average(source).scores[0, 0]) != float(best(source).scores[0, 0])
     run_command("average", run.path)
-    assert "the mean of step-00000012, step-00000024" in capsys.readouterr().err
+    assert "the mean of step-00000100, step-00000200" in capsys.readouterr().err
 
 
 def test_translations_do_not_depend_on_batch_order_or_padding(trained_run):

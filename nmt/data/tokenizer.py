@@ -195,7 +195,8 @@ def _train(sentences: list[str], settings: TokenizerSettings, *, exactly: bool) 
 
 def _load(model: bytes, name: str) -> Any:
     try:
-        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        processor = sentencepiece.SentencePieceProcessor()
+        processor.LoadFromSerializedProto(model)  # raises, where the constructor takes no bytes for no model
         special = [processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id()]
         good = special == [PADDING, UNKNOWN, BEGIN, END] and processor.is_byte(processor.piece_to_id("<0x00>"))
     except (RuntimeError, ValueError, TypeError):
