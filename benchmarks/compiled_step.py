@@ -1,0 +1,109 @@
+"""Measures what decided two choices: XLA on a CPU or not, and our own dropout or Keras's.
+
+    python benchmarks/compiled_step.py benchmarks/results/compiled-step.json
+
+Steps of the reference shape with and without XLA, in turn, for three batch shapes; and dropout of one batch's
+embeddings. Medians in milliseconds, and the seconds until the first step is done, compiling included.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nmt.chatter import silenced
+
+with silenced():
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()
+
+from nmt.config import ModelSettings, TrainingSettings
+from nmt.files import written_whole
+from nmt.layers.dropout import dropout
+from nmt.models.seq2seq import make_model
+from nmt.training.trainee import make_trainee
+
+VOCABULARY = 8000
+SHAPES = ((152, 12, 13), (90, 20, 22), (20, 90, 100))  # sentences, source tokens, target tokens
+ROUNDS = 9
+
+
+def main() -> None:
+    """Measures and writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    output = parser.parse_args().output
+    result = {
+        "command": f"python benchmarks/compiled_step.py {output}",
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
+        "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy")},
+        "steps": [measure_steps(*shape) for shape in SHAPES],
+        "dropout": measure_dropout(),
+    }
+    with written_whole(output) as file:
+        json.dump(result, file, indent=1)
+    print(json.dumps(result, indent=1))
+
+
+def measure_steps(sentences: int, source: int, target: int) -> dict[str, Any]:
+    """Whole training steps: forward, backward, clipping, Adam."""
+    generator = np.random.default_rng(0)
+    batch = {
+        side: generator.integers(4, VOCABULARY, (sentences, width)).astype(np.int32)
+        for side, width in (("source", source), ("target", target))
+    }
+    steps: dict[str, Callable[[], Any]] = {}
+    for name, jit_compile in (("xla", True), ("plain", False)):
+        trainee = make_trainee(
+            make_model(ModelSettings(), VOCABULARY, VOCABULARY, seed=1), TrainingSettings(jit_compile=jit_compile)
+        )
+        trainee.make_train_function()
+        batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+        steps[name] = lambda trainee=trainee, batches=batches: float(trainee.train_function(batches)["loss"])
+    return {"shape": [sentences, source, target], **alternate(steps)}
+
+
+def measure_dropout() -> dict[str, Any]:
+    """Dropout of [152, 13, 256]."""
+    values, seeds = tf.ones((152, 13, 256)), keras.random.SeedGenerator(1)
+    functions = {}
+    for compiled in (True, False):
+        suffix = "xla" if compiled else "plain"
+        ours = tf.function(lambda: dropout(values, 0.2, seeds), jit_compile=compiled)
+        theirs = tf.function(lambda: keras.random.dropout(values, 0.2, seed=seeds), jit_compile=compiled)
+        functions[f"ours_{suffix}"] = lambda function=ours: function().numpy()
+        functions[f"keras_{suffix}"] = lambda function=theirs: function().numpy()
+    return alternate(functions)
+
+
+def alternate(functions: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """Runs functions in turn and takes the medians of their times."""
+    first = {name: seconds(function) for name, function in functions.items()}
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(ROUNDS):
+        for name, function in functions.items():
+            times[name].append(seconds(function))
+    return {
+        "first_seconds": {name: round(value, 2) for name, value in first.items()},
+        "median_milliseconds": {name: round(1000 * statistics.median(value), 2) for name, value in times.items()},
+    }
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """The time of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
