@@ -1,4 +1,4 @@
-"""Measures what decided two choices: XLA on a CPU or not, and our own dropout or Keras's.
+"""Measures what decided two choices: when XLA pays on a CPU, and our own dropout or Keras's.
 
     python benchmarks/compiled_step.py benchmarks/results/compiled-step.json
 

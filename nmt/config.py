@@ -171,8 +171,9 @@ class TrainingSettings(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="of products; states and loss stay float32"
     )
-    jit_compile: Literal["auto"] | bool = Field(
-        "auto", description="XLA, seconds of compiling for each batch shape; auto: on accelerators, not on a CPU"
+    jit_compile: bool = Field(
+        True,
+        description="XLA compiles each batch shape for seconds, then steps faster; off is better for a short training",
     )
     monitor: Literal["bleu", "loss"] = Field(
         "bleu", description="what tells the best checkpoint and when to stop early"

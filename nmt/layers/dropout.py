@@ -9,8 +9,8 @@ import tensorflow as tf
 def dropout(values: tf.Tensor, rate: float, seeds: keras.random.SeedGenerator) -> tf.Tensor:
     """Sets a share of the values to zero and scales the others up to keep the mean (Srivastava et al. 2014).
 
-    Whole random words are compared with a bound: `keras.random.dropout`, which makes fractions of them first, took 300
-    times as long where XLA compiled it for a CPU.
+    Whole random words are compared with a bound. Where XLA compiled it for a CPU, `keras.random.dropout`, which makes
+    fractions of them first, took 30 times as long (benchmarks/compiled_step.py).
 
     Args:
         values: of any shape.

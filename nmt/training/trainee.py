@@ -98,10 +98,6 @@ def make_trainee(model: Seq2Seq, settings: TrainingSettings) -> Trainee:
         gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
     )
     trainee = Trainee(model, schedule, settings.label_smoothing)
-    jit_compile = settings.jit_compile
-    if jit_compile == "auto":
-        # On a CPU, XLA's steps were measured as fast as TensorFlow's own: the seconds of compiling never come back.
-        jit_compile = any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
-    trainee.compile(optimizer=optimizer, jit_compile=jit_compile)
+    trainee.compile(optimizer=optimizer, jit_compile=settings.jit_compile)
     trainee.optimizer.build(trainee.trainable_variables)
     return trainee
