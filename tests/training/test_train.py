@@ -30,11 +30,11 @@ def share_reversed(folder) -> float:
     config = reversal_config(
         folder / "corpus",
         lengths=range(6, 13),
-        pairs=6000,
+        pairs=20000,
         batches={"tokens": 1300, "shapes": 4},
         model={"units": 64, "embedding": 32, "dropout": 0.0},
         training={
-            "max_steps": 800, "validate_every": 800, "learning_rate": 0.01, "warmup_steps": 50, "schedule": "linear",
+            "max_steps": 1000, "validate_every": 1000, "learning_rate": 0.005, "warmup_steps": 50, "schedule": "linear",
         },
         decoding={"beam_size": 1},
     )  # fmt: skip
