@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from nmt.decoding.alignment import heat_map, pharaoh
 from nmt.decoding.translator import Hypothesis, Translator
@@ -95,8 +95,7 @@ def _lines(path: Path | None) -> Iterator[Iterator[str]]:
         yield (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
         return
     try:
-        file: IO[bytes] = open(path, "rb")  # noqa: SIM115 (closed below)
-        file.peek(1)  # type: ignore[attr-defined]
+        file = open(path, "rb")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     with file:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from nmt.config import DecodingSettings
+from nmt.data.tokenizer import BEGIN, END
 
-BEGIN, END = 2, 3  # as nmt.data.tokenizer numbers them
 IMPOSSIBLE = -1e9  # a score that no hypothesis has; finite, so that sums of it stay comparable
 
 States = tuple[tf.Tensor, ...]

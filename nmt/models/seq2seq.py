@@ -7,11 +7,10 @@ import keras
 import tensorflow as tf
 
 from nmt.config import ModelSettings
+from nmt.data.tokenizer import BEGIN
 from nmt.layers.embedding import TiedEmbedding
 from nmt.models.decoder import Decoder, Memory
 from nmt.models.encoder import Encoder
-
-BEGIN = 2  # the id that starts every target sentence, as nmt.data.tokenizer numbers it
 
 
 class Seq2Seq(keras.Model):
@@ -83,10 +82,14 @@ class Seq2Seq(keras.Model):
 
 def make_model(settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, seed: int) -> Seq2Seq:
     """A model with all its weights made, the same for the same seed."""
+    before = random.getstate()
     random.seed(seed)  # from which Keras draws the seeds of initializers and dropout
-    model = Seq2Seq(settings, source_vocabulary, target_vocabulary)
-    token = tf.ones((1, 1), tf.int32)
-    model({"source": token, "target": token})
+    try:
+        model = Seq2Seq(settings, source_vocabulary, target_vocabulary)
+        token = tf.ones((1, 1), tf.int32)
+        model({"source": token, "target": token})
+    finally:
+        random.setstate(before)
     return model
 
 
