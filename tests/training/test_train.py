@@ -165,3 +165,18 @@ def test_stops_after_its_minutes(tmp_path):
     training = {"max_steps": 1000, "validate_every": 2, "max_minutes": 1e-4}
     run = train(reversal_config(tmp_path / "corpus", training=training), tmp_path / "run", message=quiet)
     assert [line["step"] for line in metrics(run) if "step" in line] == [2]
+
+
+def test_a_plateau_lowers_the_rate_and_averages_are_what_is_kept(tmp_path, monkeypatch):
+    scores = iter(range(1, 9))
+    monkeypatch.setattr("nmt.training.train.make_validator", lambda *_: lambda: (1.0, float(next(scores))))
+    training = {"max_steps": 8, "validate_every": 2, "schedule": "plateau", "plateau_patience": 1, "warmup_steps": 0}
+    config = reversal_config(tmp_path / "corpus", training=training | {"average_decay": 0.5})
+    run = train(config, tmp_path / "run", message=quiet)
+    rates = [line["learning_rate"] for line in metrics(run) if "step" in line]
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 2.5e-4])
+    last, _ = load_arrays(run.last)
+    assert float(last["schedule/reduction"]) == 0.125
+    kept, _ = load_arrays(run.best)
+    name = next(name for name in kept if name.endswith("embeddings"))
+    assert 0 < np.abs(kept[name] - last[name]).max() < 0.1
