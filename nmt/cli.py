@@ -176,7 +176,7 @@ def load_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-        import tensorflow_text  # noqa: F401
+        import tensorflow_text  # noqa: F401 (loads its operations)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -129,7 +129,11 @@ def test_evaluates_a_run_and_its_saved_translations_alike(trained_run, tmp_path,
     assert json.loads(capsys.readouterr().out) == of_run
     assert {"BLEU", "chrF2", "TER"} <= of_run.keys()
     run_command(*files, "--baseline", references, "--samples", 20)
-    assert "p" in capsys.readouterr().out
+    header, bleu = capsys.readouterr().out.splitlines()[:2]
+    assert {"Baseline", "Difference", "p-value"} <= set(header.split())
+    name, _, value, *_, baseline, difference, _ = bleu.split()
+    assert (name, baseline) == ("BLEU", "100.0")
+    assert float(difference) == pytest.approx(float(value) - 100, abs=0.11)
     run_command("evaluate", trained_run, "--samples", 0, "--examples", 3)
     printed = capsys.readouterr().out
     assert printed.count("\nreference ") == 3

@@ -180,7 +180,7 @@ def split_long(text: str, length: Callable[[str], int], limit: int) -> list[str]
     if length(text) <= limit or len(text) < 2:
         return [text]
     middle = len(text) // 2
-    for boundary in (r"(?<=[.!?…。！？])\s+", r"\s+", ""):  # noqa: RUF001
+    for boundary in (r"(?<=[.!?…。！？])\s+", r"\s+", ""):  # noqa: RUF001 (the full stops of Chinese and Japanese)
         cuts = [m.start() for m in re.finditer(boundary, text) if text[: m.start()].strip() and text[m.end() :].strip()]
         # A cut too near an end would leave a part about as long as the whole.
         cuts = [cut for cut in cuts if len(text) / 8 <= cut <= len(text) * 7 / 8] or (cuts if not boundary else [])

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import nmt
 from nmt.config import Config
-from nmt.data.batches import Position, Shape, advance, training_batches
+from nmt.data.batches import Shape, advance, training_batches
 from nmt.data.prepare import load_shapes, load_tokenizers, prepare
 from nmt.files import written_whole
 from nmt.training.progress import ProgressReport
@@ -151,7 +151,7 @@ class Saving(keras.callbacks.Callback):
 
     def _settle(self) -> None:
         state = self.state
-        state.position = advance(Position(*state.position), self.unsaved, self.run.data, self.config, self.shapes)
+        state.position = advance(state.position, self.unsaved, self.run.data, self.config, self.shapes)
         self.unsaved = 0
         now = time.perf_counter()
         state.seconds += now - self.clock

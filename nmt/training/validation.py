@@ -11,7 +11,7 @@ import keras
 
 from nmt.config import Config
 from nmt.data.batches import evaluation_batches
-from nmt.data.corpus import TokenizedCorpus, text_path
+from nmt.data.corpus import SIDES, TokenizedCorpus, read_lines
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.scoring import corpus_loss, make_scorer
 from nmt.decoding.translator import Translator
@@ -33,7 +33,7 @@ def make_validator(
     batches = evaluation_batches(TokenizedCorpus.open(run.data, "validation"), config.batches).cache()
     translator = Translator(trainee.model, *tokenizers, config.decoding, config.batches.max_length)
     count = config.training.validation_sentences
-    source, references = (_first_lines(text_path(run.data, "validation", side), count) for side in ("source", "target"))
+    source, references = (list(itertools.islice(read_lines(run.data, "validation", side), count)) for side in SIDES)
 
     def validate() -> tuple[float, float]:
         loss = corpus_loss(scorer, batches)
@@ -134,8 +134,3 @@ def append_line(path: Path, metrics: dict[str, Any]) -> None:
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     with written_whole(path) as file:
         file.write(before + json.dumps(metrics) + "\n")
-
-
-def _first_lines(path: Path, count: int) -> list[str]:
-    with open(path, encoding="utf-8", newline="\n") as file:
-        return [line.rstrip("\n") for line in itertools.islice(file, count)]
