@@ -5,12 +5,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+_BETWEEN_REPLICAS = 0x61C88647  # 2^32 over the golden ratio, negated: its multiples are far from each other
+
 
 def dropout(values: tf.Tensor, rate: float, seeds: keras.random.SeedGenerator) -> tf.Tensor:
     """Sets a share of the values to zero and scales the others up to keep the mean (Srivastava et al. 2014).
 
     Whole random words are compared with a bound. Where XLA compiled it for a CPU, `keras.random.dropout`, which makes
-    fractions of them first, took 30 times as long (benchmarks/compiled_step.py).
+    fractions of them first, took 30 times as long (benchmarks/compiled_step.py). Replicas of a tf.distribute strategy
+    draw different numbers, the first of them those that one device would.
 
     Args:
         values: of any shape.
@@ -18,9 +21,11 @@ def dropout(values: tf.Tensor, rate: float, seeds: keras.random.SeedGenerator) -
         seeds: gives a new seed at each call.
     """
     bound = tf.constant(int(rate * 2**32), tf.uint32)
-    words = tf.random.stateless_uniform(
-        tf.shape(values), tf.cast(seeds.next(), tf.int32), None, None, tf.uint32, alg="philox"
-    )
+    seed = tf.cast(seeds.next(), tf.int32)
+    replica = tf.distribute.get_replica_context()
+    if replica is not None and replica.num_replicas_in_sync > 1:
+        seed += tf.stack([tf.cast(replica.replica_id_in_sync_group, tf.int32) * _BETWEEN_REPLICAS, 0])
+    words = tf.random.stateless_uniform(tf.shape(values), seed, None, None, tf.uint32, alg="philox")
     return tf.where(words >= bound, values / (1 - rate), tf.zeros((), values.dtype))
 
 

@@ -5,12 +5,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nmt.layers.dropout import dropout as drop
-from nmt.layers.recurrence import gru_sequence, normalize, product
+from nmt.layers.cudnn import cudnn_gru, has_cudnn
+from nmt.layers.gru_equations import ResetAfter, ResetBefore
+from nmt.layers.recurrence import Tensors
+from nmt.layers.recurrent import Recurrent, RecurrentCell, multiply
 
 
 @keras.saving.register_keras_serializable("nmt")
-class GRUCell(keras.layers.Layer):
+class GRUCell(RecurrentCell):
     """One step of a gated recurrent unit (Cho et al. 2014), the reset gate applied before the product.
 
         z  = sigmoid(x W_z + h U_z + b_z)
@@ -20,11 +22,14 @@ class GRUCell(keras.layers.Layer):
 
     It is `keras.layers.GRUCell(reset_after=False)` with z and 1 - z exchanged: negating the weights of z maps one
     onto the other. With `layer_normalization`, each of the three sums is normalised over the units and multiplied
-    by a learnt scale before its bias is added (Ba et al. 2016).
+    by a learnt scale before its bias is added (Ba et al. 2016). With `reset_after`,
+
+        h~ = tanh(x W_h + b_h + r * (h U_h + c))
 
     Args:
         units: width of the state.
         layer_normalization: whether each gate's pre-activation is normalised.
+        reset_after: whether the reset gate is applied after the product; not together with `layer_normalization`.
         kernel_initializer: of the weights of the inputs.
         recurrent_initializer: of the weights of the state.
         bias_initializer: of the bias.
@@ -53,85 +58,65 @@ class GRUCell(keras.layers.Layer):
         self,
         units: int,
         layer_normalization: bool = False,
+        reset_after: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
-        if not isinstance(units, int) or units < 1:
-            raise ValueError(f"GRUCell: expected `units` to be a positive integer, got {units!r}")
-        super().__init__(**kwargs)
-        self.units = units
+        if layer_normalization and reset_after:
+            raise ValueError("GRUCell: expected `layer_normalization` or `reset_after`, got both")
+        super().__init__(units, **kwargs)
         self.layer_normalization = layer_normalization
+        self.reset_after = reset_after
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.state_size = units
-        self.output_size = units
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the weights; the gates lie side by side as z, r, h."""
-        units = self.units
+        units, bias = self.units, self.bias_initializer
         self.kernel = self.add_weight(
             shape=(input_shape[-1], 3 * units), initializer=self.kernel_initializer, name="kernel"
         )
         self.recurrent_kernel = self.add_weight(
             shape=(units, 3 * units), initializer=self.recurrent_initializer, name="recurrent_kernel"
         )
-        self.bias = self.add_weight(shape=(3 * units,), initializer=self.bias_initializer, name="bias")
-        self.scale = (
-            self.add_weight(shape=(3 * units,), initializer="ones", name="scale") if self.layer_normalization else None
-        )
-
-    def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
-        """Zeros, `[batch, units]`, in a list."""
-        return [tf.zeros((batch_size, self.units), self.state_dtype)]
+        self.bias = self.add_weight(shape=(3 * units,), initializer=bias, name="bias")
+        if self.layer_normalization:
+            self.scale = self.add_weight(shape=(3 * units,), initializer="ones", name="scale")
+        if self.reset_after:
+            self.candidate_bias = self.add_weight(shape=(units,), initializer=bias, name="candidate_bias")
 
     @property
-    def state_dtype(self) -> str:
-        """States stay in the variables' precision: in half precision, small updates would be lost over time."""
-        return self.variable_dtype
+    def equations(self) -> ResetBefore | ResetAfter:
+        """One step."""
+        if self.reset_after:
+            return ResetAfter(self.units, self.compute_dtype)
+        return ResetBefore(self.units, self.layer_normalization, self.compute_dtype)
 
     def project(self, inputs: tf.Tensor) -> tf.Tensor:
         """The input products of any number of steps, `[..., features]` to `[..., 3 * units]`.
 
         The bias is added here unless layer normalisation comes between.
         """
-        flat = tf.reshape(inputs, (-1, inputs.shape[-1]))
-        projected = tf.matmul(tf.cast(flat, self.compute_dtype), tf.cast(self.kernel, self.compute_dtype))
-        if not self.layer_normalization:
-            projected += tf.cast(self.bias, self.compute_dtype)
-        return tf.reshape(projected, tf.concat([tf.shape(inputs)[:-1], [3 * self.units]], 0))
+        projected = multiply(inputs, self.kernel, self.compute_dtype)
+        return projected if self.layer_normalization else projected + tf.cast(self.bias, projected.dtype)
 
-    def call(
-        self, inputs: tf.Tensor, states: list[tf.Tensor] | tf.Tensor, training: bool | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Makes one step; see the class."""
-        state = tf.cast(states[0] if isinstance(states, list | tuple) else states, self.state_dtype)
-        kernel = tf.cast(self.recurrent_kernel, self.compute_dtype)
-        projected = tf.cast(self.project(inputs), self.state_dtype)
-        units = self.units
-
-        gates = projected[:, : 2 * units] + product(state, kernel[:, : 2 * units])
-        z = tf.sigmoid(self._activation(gates[:, :units], 0))
-        r = tf.sigmoid(self._activation(gates[:, units:], 1))
-        candidate = projected[:, 2 * units :] + product(r * state, kernel[:, 2 * units :])
-        candidate = tf.tanh(self._activation(candidate, 2))
-        state += z * (candidate - state)
-        return state, [state]
-
-    def _activation(self, values: tf.Tensor, gate: int) -> tf.Tensor:
-        if self.scale is None:
-            return values
-        part = slice(gate * self.units, (gate + 1) * self.units)
-        scale, bias = (tf.cast(weight, self.state_dtype)[part] for weight in (self.scale, self.bias))
-        return normalize(values).values * scale + bias
+    def recurrent_weights(self) -> Tensors:
+        """See `ResetBefore` and `ResetAfter`."""
+        kernel = tf.convert_to_tensor(self.recurrent_kernel)
+        if self.reset_after:
+            return kernel, tf.convert_to_tensor(self.candidate_bias)
+        gates = 2 * self.units
+        normalization = (self.scale, self.bias) if self.layer_normalization else ()
+        return kernel[:, :gates], kernel[:, gates:], *(tf.convert_to_tensor(weight) for weight in normalization)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return super().get_config() | {
-            "units": self.units,
             "layer_normalization": self.layer_normalization,
+            "reset_after": self.reset_after,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "recurrent_initializer": keras.initializers.serialize(self.recurrent_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
@@ -139,33 +124,20 @@ class GRUCell(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("nmt")
-class GRU(keras.layers.Layer):
-    """`GRUCell` over a sequence: the same numbers as stepping the cell, by the faster way of `nmt.layers.recurrence`.
+class GRU(Recurrent):
+    """`GRUCell` over a sequence; see `Recurrent` for how it is called and what it returns.
 
-    Works inside `keras.layers.Bidirectional`.
+    With `reset_after`, on a GPU and where XLA compiles neither the whole nor the loop, it takes cuDNN's kernel.
 
     Args:
         units: width of the state.
-        return_sequences: whether the states of all steps are returned, or only the last one.
-        return_state: whether the last state is returned besides.
-        go_backwards: whether the sequence is read from its end; the states are then returned in that order.
-        dropout: share of the inputs dropped, drawn anew for each step.
-        recurrent_dropout: share of the state hidden from the products, the same for all steps of a sequence
-            (Gal and Ghahramani 2016); what the state carries on is never dropped.
         layer_normalization: see `GRUCell`.
+        reset_after: see `GRUCell`.
         kernel_initializer: of the weights of the inputs.
         recurrent_initializer: of the weights of the state.
         bias_initializer: of the bias.
-        seed: of the dropout.
-
-    Call arguments:
-        sequence: `[batch, time, features]`.
-        initial_state: `[batch, units]`, alone or in a list; zeros if absent.
-        mask: boolean `[batch, time]`, True where a step is real. A padded step leaves the state as it was.
-        training: whether dropout is applied.
-
-    Returns:
-        States, `[batch, time, units]` or `[batch, units]`; with `return_state`, the last state `[batch, units]` too.
+        **kwargs: those of `Recurrent`: `return_sequences`, `return_state`, `go_backwards`, `dropout`,
+            `recurrent_dropout`, `compile_loops`, `seed`.
 
     Example:
 
@@ -174,114 +146,37 @@ class GRU(keras.layers.Layer):
     ((2, 7, 4), (2, 4))
     """
 
+    cell: GRUCell
+
     def __init__(
         self,
         units: int,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
         layer_normalization: bool = False,
+        reset_after: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
-        seed: int | None = None,
+        dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= rate < 1:
-                raise ValueError(f"GRU: expected `{name}` to be at least 0 and below 1, got {rate!r}")
-        super().__init__(**kwargs)
-        self.cell = GRUCell(
+        cell = GRUCell(
             units,
             layer_normalization=layer_normalization,
+            reset_after=reset_after,
             kernel_initializer=kernel_initializer,
             recurrent_initializer=recurrent_initializer,
             bias_initializer=bias_initializer,
-            dtype=self.dtype_policy,
+            dtype=dtype,
             name="cell",
         )
-        self.return_sequences = return_sequences
-        self.return_state = return_state
-        self.go_backwards = go_backwards
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed) if dropout or recurrent_dropout else None
-        self.stateful, self.states = False, None  # keras.layers.Bidirectional asks
-        self.supports_masking = True
-        self.input_spec = keras.layers.InputSpec(ndim=3)
+        super().__init__(cell, dtype=dtype, **kwargs)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the cell's weights."""
-        self.cell.build(input_shape)
-
-    def call(
-        self,
-        sequence: tf.Tensor,
-        initial_state: list[tf.Tensor] | tf.Tensor | None = None,
-        mask: tf.Tensor | None = None,
-        training: bool | None = None,
-    ) -> Any:
-        """Runs the cell over the sequence; see the class."""
-        cell, batch = self.cell, tf.shape(sequence)[0]
-        if isinstance(initial_state, list | tuple):
-            initial_state = initial_state[0]
-        if initial_state is None:
-            (initial_state,) = cell.get_initial_state(batch)
-        initial_state = tf.ensure_shape(tf.cast(initial_state, cell.state_dtype), (None, cell.units))
-        dropout_mask = None
-        if training and self.dropout:
-            sequence = drop(sequence, self.dropout, self.seed_generator)
-        if training and self.recurrent_dropout:
-            dropout_mask = drop(tf.ones_like(initial_state), self.recurrent_dropout, self.seed_generator)
-
-        # Time-major only in here: each step of the loop then reads one contiguous block.
-        projected = tf.transpose(cell.project(sequence), (1, 0, 2))
-        mask = None if mask is None else tf.transpose(mask)
-        if self.go_backwards:
-            projected = tf.reverse(projected, (0,))
-            mask = None if mask is None else tf.reverse(mask, (0,))
-        states, last = gru_sequence(
-            projected,
-            initial_state,
-            tf.cast(cell.recurrent_kernel, self.compute_dtype),
-            mask=mask,
-            dropout_mask=dropout_mask,
-            scale=None if cell.scale is None else tf.convert_to_tensor(cell.scale),
-            bias=None if cell.scale is None else tf.convert_to_tensor(cell.bias),
-        )
-        outputs = tf.transpose(states, (1, 0, 2)) if self.return_sequences else last
-        outputs = tf.cast(outputs, self.compute_dtype)
-        return (outputs, last) if self.return_state else outputs
-
-    def compute_mask(self, _: tf.Tensor, mask: Any = None) -> Any:
-        """The mask goes on with the states of all steps; the last state has none."""
-        mask = mask[0] if isinstance(mask, list) else mask
-        outputs = mask if self.return_sequences else None
-        return [outputs, None] if self.return_state else outputs
-
-    def compute_output_shape(self, sequence_shape: tuple[int | None, ...], initial_state_shape: Any = None) -> Any:
-        """`[batch, time, units]` or `[batch, units]`; with `return_state`, that of the last state too."""
-        batch, time = sequence_shape[0], sequence_shape[1]
-        last = (batch, self.cell.units)
-        outputs = (batch, time, self.cell.units) if self.return_sequences else last
-        return (outputs, last) if self.return_state else outputs
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        cell = self.cell.get_config()
-        names = ("units", "layer_normalization", "kernel_initializer", "recurrent_initializer", "bias_initializer")
-        return (
-            super().get_config()
-            | {name: cell[name] for name in names}
-            | {
-                "return_sequences": self.return_sequences,
-                "return_state": self.return_state,
-                "go_backwards": self.go_backwards,
-                "dropout": self.dropout,
-                "recurrent_dropout": self.recurrent_dropout,
-                "seed": self.seed,
-            }
-        )
+    def run(
+        self, sequence: tf.Tensor, states: Tensors, mask: tf.Tensor | None, dropout_mask: tf.Tensor | None
+    ) -> tuple[tf.Tensor, Tensors]:
+        """See `Recurrent.run`."""
+        cell = self.cell
+        if cell.reset_after and dropout_mask is None and not self.compile_loops and has_cudnn():
+            weights = cell.kernel, cell.recurrent_kernel, cell.bias, cell.candidate_bias
+            return cudnn_gru(sequence, states[0], weights, mask, self.go_backwards)
+        return super().run(sequence, states, mask, dropout_mask)

@@ -1,238 +1,249 @@
-"""The article's GRU over a whole sequence at once, with a hand-written gradient.
+"""A cell over time: one loop forward and one back, for every cell.
 
-Two things make it fast, and both leave the result exactly what stepping the cell gives:
+Three things make it fast, and all leave the result exactly what stepping the cell gives:
 
 * the products of the inputs are made for all steps before the loop, in one large matrix product;
-* the loop that goes back only carries the state's gradient. The gradients of the weights are formed after
-  it, in two large products over all steps; automatic differentiation would add up a full weight gradient at
-  every step instead.
+* the loop that goes back only carries the gradient of the states. The gradients of the weights are formed after it,
+  in large products over all steps; automatic differentiation would add up a full weight gradient at every step;
+* the loops alone may be compiled by XLA, which joins their many small operations, while the large products stay with
+  the faster library outside (benchmarks/recurrent_layers.py).
+
+A cell takes part by writing its `Equations`: one step, and, only for speed, that step's gradient.
 """
 
+import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
 
-EPSILON = 1e-5  # of layer normalisation
+Tensors = tuple[tf.Tensor, ...]
 
 
-class Normalized(NamedTuple):
-    """What layer normalisation leaves for its gradient."""
+class Step(NamedTuple):
+    """What one step leaves."""
 
-    values: tf.Tensor
-    inverse_deviation: tf.Tensor
-
-
-def normalize(values: tf.Tensor) -> Normalized:
-    """Brings each row to mean 0 and variance 1: (a - mean) / sqrt(variance + epsilon) (Ba et al. 2016)."""
-    mean = tf.reduce_mean(values, -1, keepdims=True)
-    centered = values - mean
-    inverse = tf.math.rsqrt(tf.reduce_mean(centered * centered, -1, keepdims=True) + EPSILON)
-    return Normalized(centered * inverse, inverse)
+    states: Tensors  # the new ones, [batch, units]; the first is the output
+    saved: Tensors = ()  # what the step's gradient needs besides, [batch, ...]
 
 
-def product(states: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """A matrix product in the kernel's precision whose result keeps the states' precision."""
-    return tf.cast(tf.matmul(tf.cast(states, kernel.dtype), kernel), states.dtype)
+class BackStep(NamedTuple):
+    """What the gradient of one step leaves."""
+
+    states: Tensors  # gradients of the states before the step
+    sums: Tensors  # gradients of what the step added up, [batch, ...]; the first is that of its input products
 
 
-class Weights(NamedTuple):
-    """What the recurrence learns; the last two only with layer normalisation."""
+class Equations(Protocol):
+    """One step of a cell: plain values that tell its variant, and no weights. Equal ones share compiled loops."""
 
-    kernel: tf.Tensor  # [units, 3 * units], as z, r, h
-    scale: tf.Tensor | None = None  # [3 * units]
-    bias: tf.Tensor | None = None  # [3 * units]
+    @property
+    def saved_widths(self) -> Sequence[int]:
+        """The width of each of `Step.saved`."""
 
+    def advance(self, projected: tf.Tensor, states: Tensors, weights: Tensors, dropout_mask: tf.Tensor | None) -> Step:
+        """Makes a step.
 
-class Constants(NamedTuple):
-    """What the recurrence has no gradient for."""
-
-    mask: tf.Tensor | None  # [time, batch, 1], ones and zeros
-    dropout_mask: tf.Tensor | None  # [batch, units]
-
-    def visible(self, state: tf.Tensor) -> tf.Tensor:
-        """What the products see of a state, or of the states of all steps."""
-        return state if self.dropout_mask is None else state * self.dropout_mask
-
-
-class Saved(NamedTuple):
-    """What the forward loop keeps of all steps for the gradient, `[time, batch, units]`."""
-
-    states: tf.Tensor
-    updates: tf.Tensor
-    resets: tf.Tensor
-    candidates: tf.Tensor
-    normalized: tuple[Normalized, ...] = ()  # of z, r, h
+        Args:
+            projected: the step's input products, `[batch, width]`.
+            states: `[batch, units]` each.
+            weights: those that the step needs.
+            dropout_mask: zeros and scaled ones, `[batch, units]`, for what the products see of the first state.
+        """
 
 
-def gru_sequence(
+@runtime_checkable
+class DifferentiatedEquations(Equations, Protocol):
+    """Equations with a gradient written by hand."""
+
+    @property
+    def sum_widths(self) -> Sequence[int]:
+        """The width of each of `BackStep.sums`."""
+
+    def transposed(self, weights: Tensors) -> Tensors:
+        """What `retreat` needs of the weights, made once before the loop."""
+
+    def retreat(
+        self, d_states: Tensors, states: Tensors, saved: Tensors, transposed: Tensors, dropout_mask: tf.Tensor | None
+    ) -> BackStep:
+        """Goes back one step.
+
+        Args:
+            d_states: gradients of the states after it.
+            states: the states before it.
+            saved: of `Step`.
+            transposed: see there.
+            dropout_mask: as in `advance`.
+        """
+
+    def weight_gradients(
+        self, sums: Tensors, states: Tensors, saved: Tensors, weights: Tensors, dropout_mask: tf.Tensor | None
+    ) -> Sequence[tf.Tensor]:
+        """The gradient of each weight from all steps at once; all but weights and mask are `[time, batch, ...]`.
+
+        Args:
+            sums: of `BackStep`.
+            states: those before each step.
+            saved: of `Step`.
+            weights: as in `advance`.
+            dropout_mask: as in `advance`.
+        """
+
+
+class Options(NamedTuple):
+    """How a loop runs."""
+
+    reverse: bool = False  # from the last step to the first
+    jit_compile: bool = False  # by XLA, the loops alone, within a tf.function and where the equations have a gradient
+
+
+_DEFAULT = Options()
+
+
+def recur(
+    equations: Equations,
     projected: tf.Tensor,
-    initial_state: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
+    initial_states: Tensors,
+    weights: Tensors,
     mask: tf.Tensor | None = None,
     dropout_mask: tf.Tensor | None = None,
-    scale: tf.Tensor | None = None,
-    bias: tf.Tensor | None = None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Runs `h_t = (1 - z_t) h_{t-1} + z_t h~_t` over time (Cho et al. 2014).
-
-    With `a` the input products and `d` the dropout mask of the state:
-
-        z = sigmoid(a_z + (d h) U_z)
-        r = sigmoid(a_r + (d h) U_r)
-        h~ = tanh(a_h + (r d h) U_h)
-
-    Where `scale` is given, each gate's pre-activation is normalised, scaled and shifted by `bias`.
+    options: Options = _DEFAULT,
+) -> tuple[tf.Tensor, Tensors]:
+    """Runs a cell over time.
 
     Args:
-        projected: input products (and bias, without layer normalisation), `[time, batch, 3 * units]`, as z, r, h.
-        initial_state: `[batch, units]`, in the precision that the states shall keep.
-        recurrent_kernel: `[units, 3 * units]`, as z, r, h.
-        mask: True where a step is real, `[time, batch]`; a padded step leaves the state as it was.
+        equations: of the cell; where they have a gradient it is used, else the loop is differentiated automatically.
+        projected: input products, `[time, batch, width]`.
+        initial_states: `[batch, units]` each, in the precision that the states shall keep.
+        weights: for the equations, in the same precision.
+        mask: True where a step is real, `[time, batch]`; a padded step leaves the states as they were.
         dropout_mask: zeros and scaled ones, `[batch, units]`, the same for all steps (Gal and Ghahramani 2016).
-        scale: of layer normalisation, `[3 * units]`, as z, r, h.
-        bias: of layer normalisation, `[3 * units]`; only with `scale`.
+        options: direction and compilation. With `reverse` the outputs keep the order of the inputs.
 
     Returns:
-        All states, `[time, batch, units]`, and the last one, `[batch, units]`.
+        The first state after each step, `[time, batch, units]`, and all last states.
     """
-    dtype = initial_state.dtype
-    constants = Constants(None if mask is None else tf.cast(mask, dtype)[..., None], dropout_mask)
-    weights = [recurrent_kernel] if scale is None else [recurrent_kernel, scale, bias]
+    projected = tf.cast(projected, initial_states[0].dtype)
+    if tf.executing_eagerly():  # an eager tape would look into what is compiled, and cannot
+        options = options._replace(jit_compile=False)
+    if not isinstance(equations, DifferentiatedEquations):
+        # TensorFlow cannot differentiate a loop that XLA compiles apart from what is around it.
+        outputs, _, _, last = _forward(
+            equations, options.reverse, projected, initial_states, weights, mask, dropout_mask
+        )
+        return outputs, last
+    count = len(initial_states)
 
     @tf.custom_gradient
-    def scan(projected: tf.Tensor, initial_state: tf.Tensor, *weights: tf.Tensor) -> Any:
-        saved, last = _forward(projected, initial_state, Weights(*weights), constants)
+    def scan(projected: tf.Tensor, *tensors: tf.Tensor) -> Any:
+        initial_states, weights = tensors[:count], tensors[count:]
+        outputs, others, saved, last = _looping(_forward, equations, options)(
+            projected, initial_states, weights, mask, dropout_mask
+        )
 
-        def gradient(d_states: tf.Tensor, d_last: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            d_projected, d_initial, d_weights = _backward(
-                d_states, d_last, initial_state, Weights(*weights), constants, saved
+        def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> Tensors:
+            before = tuple(
+                _before(states, initial, options.reverse)
+                for states, initial in zip((outputs, *others), initial_states, strict=True)
             )
-            return d_projected, d_initial, *(tf.cast(d, w.dtype) for d, w in zip(d_weights, weights, strict=True))
+            sums, d_initial = _looping(_backward, equations, options)(
+                d_outputs, d_last, before, saved, equations.transposed(weights), mask, dropout_mask
+            )
+            d_weights = equations.weight_gradients(sums, before, saved, weights, dropout_mask)
+            return sums[0], *d_initial, *d_weights
 
-        return (saved.states, last), gradient
+        return (outputs, *last), gradient
 
-    return scan(tf.cast(projected, dtype), initial_state, *weights)
+    outputs, *last = scan(projected, *initial_states, *weights)
+    return outputs, tuple(last)
+
+
+def over_all_steps(inputs: tf.Tensor, d_sums: tf.Tensor, dtype: str) -> tf.Tensor:
+    """The gradient of a kernel, `inputs^T d_sums` over time and batch: a product in `dtype`, then in theirs again."""
+    flat, d_flat = (tf.cast(tf.reshape(x, (-1, x.shape[-1])), dtype) for x in (inputs, d_sums))
+    return tf.cast(tf.matmul(flat, d_flat, transpose_a=True), d_sums.dtype)
+
+
+def _before(states: tf.Tensor, initial: tf.Tensor, reverse: bool) -> tf.Tensor:
+    """The state before each step, from those after."""
+    return tf.concat([states[1:], initial[None]] if reverse else [initial[None], states[:-1]], 0)
 
 
 def _forward(
-    projected: tf.Tensor, initial_state: tf.Tensor, weights: Weights, constants: Constants
-) -> tuple[Saved, tf.Tensor]:
-    """The loop over time."""
-    steps, dtype, units = tf.shape(projected)[0], initial_state.dtype, weights.kernel.shape[0]
-    gate_kernel, candidate_kernel = _split(weights.kernel)
+    equations: Equations,
+    reverse: bool,
+    projected: tf.Tensor,
+    initial_states: Tensors,
+    weights: Tensors,
+    mask: tf.Tensor | None,
+    dropout_mask: tf.Tensor | None,
+) -> tuple[tf.Tensor, Tensors, Tensors, Tensors]:
+    """The loop over time: first states, other states and saved values of all steps, and the last states."""
+    steps, count = _length(projected), len(initial_states)
 
-    def activation(values: tf.Tensor, gate: int) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The pre-activation of one gate, and what its normalisation leaves for the gradient."""
-        if weights.scale is None or weights.bias is None:
-            return values, []
-        normalized = normalize(values)
-        part = _part(gate, units)
-        scale, bias = tf.cast(weights.scale[part], dtype), tf.cast(weights.bias[part], dtype)
-        return normalized.values * scale + bias, list(normalized)
+    def body(i: tf.Tensor, states: Tensors, arrays: tuple[tf.TensorArray, ...]) -> Any:
+        t = steps - 1 - i if reverse else i
+        new, saved = equations.advance(projected[t], states, weights, dropout_mask)
+        if mask is not None:
+            real = mask[t][:, None]
+            new = tuple(tf.where(real, after, before) for after, before in zip(new, states, strict=True))
+        return i + 1, new, _write(arrays, t, (*new, *saved))
 
-    def step(t: tf.Tensor, state: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> Any:
-        x, visible = projected[t], constants.visible(state)
-        products = x[:, : 2 * units] + product(visible, gate_kernel)
-        update, update_kept = activation(products[:, :units], 0)
-        reset, reset_kept = activation(products[:, units:], 1)
-        z, r = tf.sigmoid(update), tf.sigmoid(reset)
-        if constants.mask is not None:
-            z *= constants.mask[t]  # a padded step updates nothing
-        candidate, candidate_kept = activation(x[:, 2 * units :] + product(r * visible, candidate_kernel), 2)
-        candidate = tf.tanh(candidate)
-        state += z * (candidate - state)
-        kept = (state, z, r, candidate, *update_kept, *reset_kept, *candidate_kept)
-        return t + 1, state, _write(arrays, t, kept)
-
-    widths = (units,) * 4 + (() if weights.scale is None else (units, 1) * 3)
+    widths = [*(state.shape[-1] for state in initial_states), *equations.saved_widths]
+    arrays = _arrays(projected.dtype, steps, widths)
     _, last, arrays = tf.while_loop(
-        lambda t, *_: t < steps,
-        step,
-        (0, initial_state, _arrays(dtype, steps, widths)),
-        maximum_iterations=steps,
+        lambda i, *_: i < steps, body, (0, initial_states, arrays), maximum_iterations=steps
     )
-    states, updates, resets, candidates, *normals = (array.stack() for array in arrays)
-    normalized = tuple(Normalized(*pair) for pair in zip(normals[::2], normals[1::2], strict=True))
-    return Saved(states, updates, resets, candidates, normalized), last
+    outputs, *kept = (array.stack() for array in arrays)
+    return outputs, tuple(kept[: count - 1]), tuple(kept[count - 1 :]), last
 
 
 def _backward(
-    d_states: tf.Tensor,
-    d_last: tf.Tensor,
-    initial_state: tf.Tensor,
-    weights: Weights,
-    constants: Constants,
-    saved: Saved,
-) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-    """The loop back in time, then the gradients of the weights over all steps at once."""
-    steps, dtype, units = tf.shape(d_states)[0], initial_state.dtype, weights.kernel.shape[0]
-    gate_kernel_t, candidate_kernel_t = (tf.transpose(kernel) for kernel in _split(weights.kernel))
-    previous = tf.concat([initial_state[None], saved.states[:-1]], 0)
+    equations: DifferentiatedEquations,
+    reverse: bool,
+    d_outputs: tf.Tensor,
+    d_last: Tensors,
+    before: Tensors,
+    saved: Tensors,
+    transposed: Tensors,
+    mask: tf.Tensor | None,
+    dropout_mask: tf.Tensor | None,
+) -> tuple[Tensors, Tensors]:
+    """The loop back in time: `BackStep.sums` of all steps, and the gradients of the initial states."""
+    steps = _length(d_outputs)
 
-    def through_normalization(d_values: tf.Tensor, gate: int, t: tf.Tensor) -> tf.Tensor:
-        """The gradient before a gate's normalisation, from the one after it."""
-        if weights.scale is None:
-            return d_values
-        values, inverse = (kept[t] for kept in saved.normalized[gate])
-        d_values = d_values * tf.cast(weights.scale[_part(gate, units)], dtype)
-        mean, slope = (tf.reduce_mean(x, -1, keepdims=True) for x in (d_values, d_values * values))
-        return inverse * (d_values - mean - values * slope)
-
-    def step(i: tf.Tensor, d_state: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> Any:
-        t = steps - 1 - i
-        d_state += d_states[t]
-        z, r, candidate, before = saved.updates[t], saved.resets[t], saved.candidates[t], previous[t]
-        visible = constants.visible(before)
-        d_candidate = d_state * z * (1 - candidate * candidate)
-        d_candidate_product = through_normalization(d_candidate, 2, t)
-        d_reset_state = product(d_candidate_product, candidate_kernel_t)
-        d_update = d_state * (candidate - before) * z * (1 - z)
-        d_reset = d_reset_state * visible * r * (1 - r)
-        d_gate_products = tf.concat([through_normalization(d_update, 0, t), through_normalization(d_reset, 1, t)], 1)
-        d_visible = d_reset_state * r + product(d_gate_products, gate_kernel_t)
-        d_before = d_state * (1 - z) + constants.visible(d_visible)
-        kept = [tf.concat([d_gate_products, d_candidate_product], 1)]
-        if weights.scale is not None:
-            kept.append(tf.concat([d_update, d_reset, d_candidate], 1))
-        return i + 1, d_before, _write(arrays, t, kept)
-
-    widths = (3 * units,) * (1 if weights.scale is None else 2)
-    _, d_initial, arrays = tf.while_loop(
-        lambda i, *_: i < steps,
-        step,
-        (0, d_last, _arrays(dtype, steps, widths)),
-        maximum_iterations=steps,
-    )
-    d_projected, *d_activations = (array.stack() for array in arrays)
-
-    def over_all_steps(inputs: tf.Tensor, d_outputs: tf.Tensor) -> tf.Tensor:
-        inputs, d_outputs = (
-            tf.cast(tf.reshape(x, (-1, x.shape[-1])), weights.kernel.dtype) for x in (inputs, d_outputs)
+    def body(i: tf.Tensor, d_states: Tensors, arrays: tuple[tf.TensorArray, ...]) -> Any:
+        t = i if reverse else steps - 1 - i
+        d_states = (d_states[0] + d_outputs[t], *d_states[1:])
+        d_new = d_states
+        if mask is not None:
+            # A step's gradient is linear in what comes in: where that is zero, so is all that comes out.
+            real = mask[t][:, None]
+            d_new = tuple(tf.where(real, d_state, 0) for d_state in d_states)
+        d_before, sums = equations.retreat(
+            d_new, tuple(x[t] for x in before), tuple(x[t] for x in saved), transposed, dropout_mask
         )
-        return tf.matmul(inputs, d_outputs, transpose_a=True)
+        if mask is not None:
+            d_before = tuple(tf.where(real, *pair) for pair in zip(d_before, d_states, strict=True))
+        return i + 1, d_before, _write(arrays, t, sums)
 
-    visible = constants.visible(previous)
-    d_gate_kernel = over_all_steps(visible, d_projected[..., : 2 * units])
-    d_candidate_kernel = over_all_steps(saved.resets * visible, d_projected[..., 2 * units :])
-    d_weights = [tf.concat([d_gate_kernel, d_candidate_kernel], 1)]
-    if weights.scale is not None:
-        normalized = tf.concat([kept.values for kept in saved.normalized], -1)
-        d_weights += [tf.reduce_sum(d_activations[0] * normalized, (0, 1)), tf.reduce_sum(d_activations[0], (0, 1))]
-    return d_projected, d_initial, d_weights
+    arrays = _arrays(d_outputs.dtype, steps, equations.sum_widths)
+    _, d_initial, arrays = tf.while_loop(lambda i, *_: i < steps, body, (0, d_last, arrays), maximum_iterations=steps)
+    return tuple(array.stack() for array in arrays), d_initial
 
 
-def _split(kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The kernel of z and r, and that of the candidate."""
-    units = kernel.shape[0]
-    return kernel[:, : 2 * units], kernel[:, 2 * units :]
+@functools.cache
+def _looping(loop: Any, equations: Equations, options: Options) -> Any:
+    """A loop of a cell, compiled if need be; kept, so that layers of the same shape share what was compiled."""
+    looping = functools.partial(loop, equations, options.reverse)
+    return tf.function(looping, jit_compile=True, autograph=False) if options.jit_compile else looping
 
 
-def _part(gate: int, units: int) -> slice:
-    return slice(gate * units, (gate + 1) * units)
+def _length(values: tf.Tensor) -> tf.Tensor | int:
+    return values.shape[0] if values.shape[0] is not None else tf.shape(values)[0]
 
 
-def _arrays(dtype: tf.DType, steps: tf.Tensor, widths: Sequence[int]) -> tuple[tf.TensorArray, ...]:
+def _arrays(dtype: tf.DType, steps: tf.Tensor | int, widths: Sequence[int]) -> tuple[tf.TensorArray, ...]:
     return tuple(tf.TensorArray(dtype, steps, element_shape=(None, width)) for width in widths)
 
 

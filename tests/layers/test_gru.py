@@ -1,5 +1,7 @@
 """The cell against Keras's and finite differences; the sequence layer against stepping the cell."""
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -7,16 +9,23 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmt.layers.cudnn import cudnn_parameters
 from nmt.layers.dropout import dropout
 from nmt.layers.gru import GRU, GRUCell
+from nmt.layers.recurrence import Options, Step, recur
 
 
 def keras_twin(cell: GRUCell, features: int) -> keras.layers.GRUCell:
     """Keras's cell with the weights of ours, those of z negated."""
-    twin = keras.layers.GRUCell(cell.units, reset_after=False, dtype=cell.dtype_policy)
+    twin = keras.layers.GRUCell(cell.units, reset_after=cell.reset_after, dtype=cell.dtype_policy)
     twin.build((None, features))
     sign = np.repeat([-1.0, 1.0, 1.0], cell.units)
-    twin.set_weights([weight.numpy() * sign for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)])
+    kernel, recurrent_kernel, bias = (
+        weight.numpy() * sign for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)
+    )
+    if cell.reset_after:
+        bias = np.stack([bias, np.concatenate([np.zeros(2 * cell.units), cell.candidate_bias.numpy()])])
+    twin.set_weights([kernel, recurrent_kernel, bias])
     return twin
 
 
@@ -31,9 +40,10 @@ def test_is_a_keras_layer():
     assert issubclass(GRU, tf.keras.layers.Layer)
 
 
-def test_cell_equals_keras_cell_with_update_weights_negated():
+@pytest.mark.parametrize("reset_after", [False, True])
+def test_cell_equals_keras_cell_with_update_weights_negated(reset_after):
     generator = np.random.default_rng(0)
-    cell = GRUCell(7)
+    cell = GRUCell(7, reset_after=reset_after)
     cell.build((None, 5))
     randomize(cell, 1)
     twin = keras_twin(cell, 5)
@@ -43,10 +53,10 @@ def test_cell_equals_keras_cell_with_update_weights_negated():
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-@pytest.mark.parametrize("layer_normalization", [False, True])
-def test_cell_gradient_equals_finite_differences(layer_normalization):
+@pytest.mark.parametrize("variant", [{}, {"layer_normalization": True}, {"reset_after": True}])
+def test_cell_gradient_equals_finite_differences(variant):
     generator = np.random.default_rng(0)
-    cell = GRUCell(3, layer_normalization=layer_normalization, dtype="float64")
+    cell = GRUCell(3, **variant, dtype="float64")
     cell.build((None, 2))
     randomize(cell, 1)
     inputs, state, weights = (tf.constant(generator.normal(size=shape)) for shape in ((2, 2), (2, 3), (2, 3)))
@@ -72,41 +82,49 @@ def test_cell_gradient_equals_finite_differences(layer_normalization):
 
 
 def stepped(cell, sequence, state, mask, dropout_mask):
-    """The reference: the equations, one step after the other, differentiated automatically."""
+    """The equations written out once more, step by step, for automatic differentiation."""
+    states, units = [], cell.units
     kernel, recurrent, bias = (tf.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
-    units, states = cell.units, []
 
     def gate(inputs, visible, index):
         part = slice(index * units, (index + 1) * units)
         values = inputs @ kernel[:, part] + visible @ recurrent[:, part]
-        if cell.scale is not None:
+        if cell.layer_normalization:
             mean, variance = tf.nn.moments(values, -1, keepdims=True)
             values = (values - mean) / tf.sqrt(variance + 1e-5) * cell.scale[part]
         return values + bias[part]
 
+    def candidate_of(inputs, visible, reset):
+        if not cell.reset_after:
+            return tf.tanh(gate(inputs, reset * visible, 2))
+        part = slice(2 * units, 3 * units)
+        return tf.tanh(
+            inputs @ kernel[:, part] + bias[part] + reset * (visible @ recurrent[:, part] + cell.candidate_bias)
+        )
+
     for t in range(sequence.shape[1]):
         inputs, visible = sequence[:, t], state * dropout_mask
         update, reset = tf.sigmoid(gate(inputs, visible, 0)), tf.sigmoid(gate(inputs, visible, 1))
-        candidate = tf.tanh(gate(inputs, reset * visible, 2))
+        candidate = candidate_of(inputs, visible, reset)
         state = tf.where(mask[:, t, None], (1 - update) * state + update * candidate, state)
         states.append(state)
     return tf.stack(states, 1), state
 
 
-@settings(deadline=None, max_examples=20, derandomize=True)
+@settings(deadline=None, max_examples=40, derandomize=True)
 @given(
     batch=st.integers(1, 3),
     time=st.integers(1, 5),
     features=st.integers(1, 4),
     units=st.integers(1, 4),
-    layer_normalization=st.booleans(),
+    variant=st.sampled_from([{}, {"layer_normalization": True}, {"reset_after": True}]),
     go_backwards=st.booleans(),
     masked=st.booleans(),
     dropped=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_sequence_and_gradient_equal_the_stepped_cell(
-    batch, time, features, units, layer_normalization, go_backwards, masked, dropped, seed
+    batch, time, features, units, variant, go_backwards, masked, dropped, seed
 ):
     generator = np.random.default_rng(seed)
     layer = GRU(
@@ -114,7 +132,7 @@ def test_sequence_and_gradient_equal_the_stepped_cell(
         return_sequences=True,
         return_state=True,
         go_backwards=go_backwards,
-        layer_normalization=layer_normalization,
+        **variant,
         recurrent_dropout=0.5 if dropped else 0.0,
         seed=seed,
         dtype="float64",
@@ -167,6 +185,36 @@ def test_compiled_with_unknown_shapes(jit_compile):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("within_function", [False, True])
+@pytest.mark.parametrize("variant", [{"layer_normalization": True, "go_backwards": True}, {"reset_after": True}])
+def test_compiled_loops_change_nothing(variant, within_function):
+    generator = np.random.default_rng(0)
+    sequence, mask = tf.constant(generator.normal(size=(3, 5, 2))), tf.constant(generator.random((3, 5)) < 0.6)
+    results = []
+    for compile_loops in (False, True):
+        layer = GRU(
+            4,
+            return_sequences=True,
+            recurrent_dropout=0.5,
+            seed=1,
+            compile_loops=compile_loops,
+            dtype="float64",
+            **variant,
+        )
+        layer.build((None, None, 2))
+        randomize(layer, 1)
+
+        def step(sequence, layer=layer):
+            with tf.GradientTape() as tape:
+                tape.watch(sequence)
+                loss = tf.reduce_sum(layer(sequence, mask=mask, training=True) ** 2)
+            return loss, tape.gradient(loss, [sequence, *(weight.value for weight in layer.trainable_weights)])
+
+        results.append(tf.nest.flatten((tf.function(step) if within_function else step)(sequence)))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
 def test_cell_inside_keras_rnn_equals_the_layer():
     layer = GRU(4, return_sequences=True)
     sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
@@ -175,6 +223,74 @@ def test_cell_inside_keras_rnn_equals_the_layer():
     theirs = keras.layers.RNN(layer.cell, return_sequences=True)(sequence, mask=mask)
     np.testing.assert_allclose(ours[0], theirs[0], atol=1e-6)
     np.testing.assert_allclose(ours[1, :4], theirs[1, :4], atol=1e-6)
+
+
+def test_layer_equals_keras_layer_with_cudnn_equations():
+    """The whole layer, masked and backwards, against the Keras layer that has cuDNN's equations."""
+    layer = GRU(4, return_sequences=True, return_state=True, reset_after=True, go_backwards=True)
+    layer.build((None, None, 3))
+    randomize(layer, 1)
+    twin = keras.layers.GRU(4, return_sequences=True, return_state=True, go_backwards=True)
+    twin.build((None, None, 3))
+    twin.set_weights(keras_twin(layer.cell, 3).get_weights())
+    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
+    mask = tf.constant([[True] * 6, [True] * 4 + [False] * 2])
+    for ours, theirs in zip(layer(sequence, mask=mask), twin(sequence, mask=mask), strict=True):
+        np.testing.assert_allclose(ours[-1:], theirs[-1:], atol=1e-6)
+
+
+def test_cudnn_takes_the_weights_as_keras_packs_them():
+    """No GPU is needed to see that cuDNN's flat array is the one that Keras makes of the same cell."""
+    rnn = importlib.import_module("keras.src.backend.tensorflow.rnn")
+    cell = GRUCell(4, reset_after=True)
+    cell.build((None, 3))
+    randomize(cell, 1)
+    twin = keras_twin(cell, 3)
+    kernels = [
+        *tf.split(tf.convert_to_tensor(twin.kernel), 3, 1),
+        *tf.split(tf.convert_to_tensor(twin.recurrent_kernel), 3, 1),
+    ]
+    biases = tf.split(tf.reshape(twin.bias, (-1,)), 6)
+    z_and_r_exchanged = [1, 0, 2, 4, 3, 5]  # as Keras does where TensorFlow was built for CUDA
+    theirs = rnn._standardize_cudnn_weights(
+        [kernels[i] for i in z_and_r_exchanged], [biases[i] for i in z_and_r_exchanged], tf.constant([-1]), True
+    )
+    ours = cudnn_parameters(cell.kernel, cell.recurrent_kernel, cell.bias, cell.candidate_bias)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+class Counter:
+    """The least equations: no gradient of their own, two states."""
+
+    saved_widths = ()
+
+    def advance(self, projected, states, weights, dropout_mask):
+        total, last = states
+        return Step((tf.tanh(total + projected * weights[0] + last), projected))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_new_cell_needs_no_more_than_its_step(jit_compile):
+    generator = np.random.default_rng(0)
+    projected, first, second = (tf.constant(generator.normal(size=s)) for s in ((5, 2, 3), (2, 3), (2, 3)))
+    weight = tf.constant(generator.normal(size=3))
+    results = []
+    for reference in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch([projected, first, second, weight])
+            if reference:
+                states, outputs = (first, second), []
+                for t in range(5):
+                    states, _ = Counter().advance(projected[t], states, (weight,), None)
+                    outputs.append(states[0])
+                outputs = tf.stack(outputs)
+            else:
+                options = Options(jit_compile=jit_compile)
+                outputs, states = recur(Counter(), projected, (first, second), (weight,), options=options)
+            loss = tf.reduce_sum(outputs**2) + tf.reduce_sum(states[0]) + tf.reduce_sum(states[1] ** 2)
+        results.append([outputs, *states, *tape.gradient(loss, [projected, first, second, weight])])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
 def test_inside_keras_bidirectional_padding_never_changes_a_result():
@@ -221,6 +337,7 @@ def test_dropout_only_in_training():
     ("make", "message"),
     [
         (lambda: GRUCell(0), "GRUCell: expected `units` to be a positive integer, got 0"),
+        (lambda: GRUCell(3, layer_normalization=True, reset_after=True), "expected `layer_normalization` or"),
         (lambda: GRU(3, dropout=1.0), "GRU: expected `dropout` to be at least 0 and below 1, got 1.0"),
     ],
 )
