@@ -64,6 +64,7 @@ def beam_search(
     batch, source_time, beam = tf.shape(source_mask)[0], tf.shape(source_mask)[1], settings.beam_size
     limits = max_lengths(tf.reduce_sum(tf.cast(source_mask, tf.int32), 1), settings)
     steps = tf.reduce_max(limits)
+    room = max_lengths(source_time, settings)  # from the shape alone: compilers have to know the sizes of arrays
 
     def normalized(log_probabilities: tf.Tensor, length: tf.Tensor, attention: tf.Tensor) -> tf.Tensor:
         """The score of hypotheses that end at `length`."""
@@ -112,9 +113,9 @@ def beam_search(
         return (t < steps) & ~tf.reduce_all(done(t, opened, finished))
 
     def empty(log_probabilities: list[float]) -> _Beam:
-        ids = tf.zeros((batch, beam, steps), tf.int32)
+        ids = tf.zeros((batch, beam, room), tf.int32)
         scores = tf.tile(tf.constant([log_probabilities], tf.float32), (batch, 1))
-        return _Beam(ids, scores, scores, tf.zeros((batch, beam, steps, source_time)))
+        return _Beam(ids, scores, scores, tf.zeros((batch, beam, room, source_time)))
 
     states = tuple(tf.repeat(state[:, None], beam, axis=1) for state in states)
     loop = (

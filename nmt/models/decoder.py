@@ -70,7 +70,8 @@ class Decoder(keras.layers.Layer):
     def begin(self, encoded: Encoded) -> tuple[Memory, tuple[tf.Tensor, ...]]:
         """The memory that attention reads, and the state of each layer before the first step."""
         keys, values = self.attention.remember(encoded.states)
-        return Memory(keys, values, encoded.mask), tuple(bridge(encoded.last) for bridge in self.bridges)
+        states = tuple(tf.cast(bridge(encoded.last), self.variable_dtype) for bridge in self.bridges)
+        return Memory(keys, values, encoded.mask), states
 
     def call(
         self, ids: tf.Tensor, memory: Memory, states: tuple[tf.Tensor, ...], training: bool | None = None
