@@ -1,0 +1,271 @@
+"""Compiles the training step and the beam search for a TPU and a GPU on a machine that has neither.
+
+    pip install -c constraints.txt -e '.[tpu,gpu-compiler]'
+    python benchmarks/accelerators.py benchmarks/results/accelerators.json
+
+XLA's compilers for both come in Python packages, and JAX reaches them without a chip. They are given the programs that
+TensorFlow makes of the default configuration with `jit_compile`: the whole step, that is forward, backward, clipping,
+Adam, dropout and metrics, and the whole search. That they compile shows that all sizes are known beforehand and all
+operations exist there; what they say of memory and operations comes with it. It tells nothing of speed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nmt.chatter import silenced
+
+os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # libtpu would ask the network what machine this is
+
+with silenced():
+    import jax
+    import keras
+    import tensorflow as tf
+
+    # Only JAX's own inside takes a program that JAX did not make; hence the exact versions in pyproject.toml.
+    from jax._src import compiler
+    from jax._src.interpreters.mlir import make_ir_context
+    from jax._src.lib import _jax
+    from jax.experimental import topologies
+    from jaxlib.mlir import ir
+
+    tf.config.list_physical_devices()
+
+from nmt.config import BatchSettings, DecodingSettings, ModelSettings, TrainingSettings
+from nmt.data.tokenizer import PADDING
+from nmt.decoding.search import Hypotheses, beam_search
+from nmt.files import written_whole
+from nmt.models.seq2seq import Seq2Seq, make_model
+from nmt.training.run import POLICIES
+from nmt.training.trainee import Trainee, make_trainee
+
+jax.config.update("jax_platforms", "cpu")  # nothing is run on a device
+
+VOCABULARY = 8000
+LONGEST = BatchSettings().max_length
+# Sentences, source tokens, target tokens; the last is the default configuration's batch of its longest sentences.
+SHAPES = ((128, 16, 16), (32, 64, 64), (BatchSettings().tokens // LONGEST, LONGEST, LONGEST))
+# What XLA asks of a GPU, here an NVIDIA H100 SXM with 80 GB, and of the libraries that it is to find there.
+H100 = """
+gpu_device_info {
+  cuda_compute_capability { major: 9 }
+  core_count: 132
+  fpus_per_core: 128
+  clock_rate_ghz: 1.98
+  memory_bandwidth: 3352320000000
+  device_memory_size: 84942979072
+  l2_cache_size: 52428800
+  shared_memory_per_core: 233472
+  shared_memory_per_block: 49152
+  shared_memory_per_block_optin: 232448
+  registers_per_core_limit: 65536
+  registers_per_block_limit: 65536
+  threads_per_core_limit: 2048
+  threads_per_block_limit: 1024
+  threads_per_warp: 32
+  block_dim_limit_x: 2147483647
+  block_dim_limit_y: 65535
+  block_dim_limit_z: 65535
+}
+platform_name: "CUDA"
+runtime_version { major: 12 minor: 8 }
+dnn_version_info { major: 9 minor: 8 }
+device_description_str: "NVIDIA H100 80GB HBM3"
+"""
+
+
+class Compiled(NamedTuple):
+    """What a compiler says of a program; bytes are those of the device's memory."""
+
+    compile_seconds: float  # of processors, all cores together
+    arguments: int
+    outputs: int
+    argument_bytes: int
+    output_bytes: int
+    in_place_bytes: int  # of the outputs, those that take the place of arguments
+    temporary_bytes: int
+    code_bytes: int
+    flops: int | None  # with the body of each loop counted once; the GPU's plug-in does not tell
+    accessed_bytes: int | None  # likewise
+
+
+def main() -> None:
+    """Compiles all and writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    output = parser.parse_args().output
+    programs = []
+    for name, device in (("TPU v5e", tpu()), ("NVIDIA H100 80GB", gpu())):
+        for precision in ("float32", "bfloat16"):
+            trainee, step = training_step(precision)
+            search = beam_search_of(trainee.model)
+            for shape in SHAPES:
+                sentences, source, target = shape
+                compiled = compile_for(device, step, ids(sentences, source), ids(sentences, target))
+                programs.append(
+                    {"program": "training step", "device": name, "precision": precision, "shape": shape}
+                    | {"matrix_flops": step_flops(*shape), "matrix_flops_loops_once": step_flops(*shape, once=True)}
+                    | compiled._asdict()
+                )
+                print(json.dumps(programs[-1]), flush=True)
+            for source in sorted({source for _, source, _ in SHAPES}):
+                sentences = DecodingSettings().batch_size
+                compiled = compile_for(device, search, ids(sentences, source))
+                programs.append(
+                    {"program": "beam search", "device": name, "precision": precision, "shape": (sentences, source)}
+                    | compiled._asdict()
+                )
+                print(json.dumps(programs[-1]), flush=True)
+    result = {
+        "command": f"python benchmarks/accelerators.py {output}",
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
+        "versions": {name: version(name) for name in ("tensorflow", "keras", "jax", "libtpu", "jax-cuda12-pjrt")},
+        "model": ModelSettings().model_dump(mode="json") | {"vocabulary": VOCABULARY},
+        "beam": DecodingSettings().beam_size,
+        "programs": programs,
+    }
+    with written_whole(output) as file:
+        json.dump(result, file, indent=1)
+
+
+def tpu(topology: str = "v5e:1x1") -> Any:
+    """A TPU that is not there, by default a single v5e."""
+    with silenced():
+        return topologies.get_topology_desc(topology, "tpu").devices[0]
+
+
+def gpu(description: str = H100) -> Any:
+    """A GPU that is not there, from XLA's description of it (`GpuTargetConfigProto`)."""
+    with silenced():
+        return topologies.get_topology_desc("gpu", "cuda", topology="1x1x1", target_config=description).devices[0]
+
+
+def compile_for(device: Any, function: Callable[..., Any], *specs: tf.TensorSpec) -> Compiled:
+    """Compiles a function for a device.
+
+    Args:
+        device: from `tpu` or `gpu`.
+        function: a `tf.function` with `jit_compile=True`. Variables that it writes are outputs besides what it returns.
+        specs: of its arguments, all sizes known.
+
+    Returns:
+        `Compiled`.
+    """
+    program = function.experimental_get_compiler_ir(*specs)(stage="stablehlo_serialized")
+    options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
+    with make_ir_context(), silenced():
+        module = ir.Module.parse(program)
+        drop_copies(module)
+        start = time.process_time()
+        executable = compiler.backend_compile_and_load(
+            device.client, module, _jax.DeviceList((device,)), options, host_callbacks=[]
+        )
+        seconds = time.process_time() - start
+    memory = executable.get_compiled_memory_stats()
+    costs = executable.cost_analysis() if device.platform == "tpu" else {}
+    return Compiled(
+        compile_seconds=round(seconds, 1),
+        arguments=len(executable.get_parameter_layouts()),
+        outputs=len(executable.get_output_layouts()),
+        argument_bytes=memory.argument_size_in_bytes,
+        output_bytes=memory.output_size_in_bytes,
+        in_place_bytes=memory.alias_size_in_bytes,
+        temporary_bytes=memory.temp_size_in_bytes,
+        code_bytes=memory.generated_code_size_in_bytes or len(executable.serialize()),
+        flops=int(costs["flops"]) if costs else None,
+        accessed_bytes=int(costs["bytes accessed"]) if costs else None,
+    )
+
+
+def drop_copies(module: ir.Module) -> None:
+    """Takes out TensorFlow's copies of outputs, an operation that JAX does not pass on; XLA copies where need be."""
+    copies = []
+
+    def collect(operation: ir.Operation) -> ir.WalkResult:
+        if operation.name == "mhlo.copy":
+            copies.append(operation)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(collect)
+    for copy in copies:
+        copy.results[0].replace_all_uses_with(copy.operands[0])
+        copy.erase()
+
+
+def ids(sentences: int, time: int) -> tf.TensorSpec:
+    """A batch of token ids."""
+    return tf.TensorSpec((sentences, time), tf.int32)
+
+
+def training_step(precision: str) -> tuple[Trainee, Callable[..., Any]]:
+    """The default configuration's trainee, and the step that `fit` makes of each batch, from source and target ids."""
+    keras.config.set_dtype_policy(POLICIES[precision])
+    try:
+        model = make_model(ModelSettings(), VOCABULARY, VOCABULARY, seed=1)
+        trainee = make_trainee(model, TrainingSettings(precision=precision))
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+    @tf.function(jit_compile=True)
+    def step(source: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
+        return trainee.train_step({"source": source, "target": target})
+
+    return trainee, step
+
+
+def beam_search_of(model: Seq2Seq) -> Callable[[tf.Tensor], Hypotheses]:
+    """The default configuration's search, from source ids."""
+
+    @tf.function(jit_compile=True)
+    def search(source: tf.Tensor) -> Hypotheses:
+        memory, states = model.begin(source, training=False)
+        return beam_search(
+            lambda ids, states: model.step(ids, memory, states), states, source != PADDING, DecodingSettings()
+        )
+
+    return search
+
+
+def step_flops(sentences: int, source: int, target: int, once: bool = False) -> int:
+    """Multiplications and additions in the matrix products of the default model's training step.
+
+    Each product of the forward pass has two in the backward pass, the gradients of its two operands.
+
+    Args:
+        sentences: of the batch.
+        source: tokens of each.
+        target: tokens of each.
+        once: whether the body of each recurrence's loop over time counts once, as XLA counts it. Only the gradient of
+            the recurrent weights is formed outside the loops.
+    """
+    units, embedding = ModelSettings().units, ModelSettings().embedding
+    read, written = sentences * source, sentences * target
+    gates = 3 * units
+    encoder = read * (embedding * 2 * gates + 2 * units * units)  # the inputs of both directions, the keys
+    bridge = sentences * 2 * units * units
+    attention = written * source * (units + 2 * units)  # scores and contexts
+    decoder = written * (embedding * gates + 3 * units * embedding + embedding * VOCABULARY)
+    recurrent = (read * 2 + written) * units * gates
+    in_loops = sentences * (2 + 1) * units * gates if once else recurrent
+    return 2 * (3 * (encoder + bridge + attention + decoder) + 2 * in_loops + recurrent)
+
+
+def search_flops(sentences: int, source: int) -> int:
+    """Multiplications and additions in the matrix products of the search, the body of each loop counted once."""
+    units, embedding = ModelSettings().units, ModelSettings().embedding
+    gates = 3 * units
+    encoder = sentences * source * (embedding * 2 * gates + 2 * units * units)
+    recurrent = sentences * 2 * units * gates
+    bridge = sentences * 2 * units * units
+    step = embedding * gates + units * gates + source * 3 * units + 3 * units * embedding + embedding * VOCABULARY
+    return 2 * (encoder + recurrent + bridge + sentences * DecodingSettings().beam_size * step)
+
+
+if __name__ == "__main__":
+    main()
