@@ -1,0 +1,47 @@
+"""How much arithmetic a training step takes: the matrix products that it cannot do without."""
+
+from nmt.config import ModelSettings
+
+
+def training_operations(
+    settings: ModelSettings, vocabulary: int, sentences: float, source: float, target: float, pairs: float
+) -> float:
+    """Multiplications and additions in the matrix products of a training step, forward and backward.
+
+    Each product of the forward pass has two in the backward pass, the gradients of its two operands.
+
+    Args:
+        settings: the model's shape.
+        vocabulary: number of target tokens.
+        sentences: of the batch.
+        source: source tokens of the whole batch.
+        target: target tokens of the whole batch.
+        pairs: of a target and a source token in the same sentence, over the whole batch.
+
+    Example:
+
+    >>> operations = training_operations(ModelSettings(), 8000, 100, 1200, 1300, 100 * 12 * 13)
+    >>> round(operations / 1300 / 1e6, 1)  # millions for a target token
+    21.0
+    """
+    embedding, units = settings.embedding, settings.units
+    gates, both = 3 * units, 2 * units
+    encoder = 0.0
+    for index in range(settings.encoder_layers):
+        inputs = both if index else embedding
+        encoder += 2 * (inputs + units) * gates  # in both directions
+    bridges = settings.decoder_layers * both * units
+    decoder = (embedding + units) * gates + (units + both) * embedding + embedding * vocabulary
+    context = both
+    match settings.attention:
+        case "dot":
+            keys, query, scores = both * units, 0, units
+        case "additive":
+            keys, query, scores = both * units, units * units, units
+        case "multi_head":
+            keys, query, scores = 2 * both * units, 2 * units * units, units
+            context = units
+            decoder -= (both - units) * embedding
+    decoder += (settings.decoder_layers - 1) * (units + context + units) * gates
+    forward = source * (encoder + keys) + sentences * bridges + target * (decoder + query) + pairs * (scores + context)
+    return 2 * 3 * forward
