@@ -1,0 +1,59 @@
+"""Trains this project's model with all that `nmt train` does for a step, without end, and prints the tokens so far.
+
+    python nmt_train.py CONFIG RUN WORK_FOLDER EPOCH KEY=VALUE...
+
+RUN is prepared already; EPOCH is where its data begins, so that each round sees other batches. One batch of each shape
+comes first and is not counted, because TensorFlow or XLA compiles anew for some of them. What is left out of `nmt
+train` is what does not happen at every step: validations and checkpoints.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from nmt.chatter import silenced
+from nmt.config import load_config
+
+with silenced():
+    import keras
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()
+
+from nmt.data.batches import Position, batches_in_epoch, training_batches
+from nmt.data.prepare import load_shapes, load_tokenizers
+from nmt.training.run import RunFolder, build_model
+from nmt.training.trainee import make_trainee
+
+EVERY = 5  # updates between lines
+ENOUGH = 100_000  # updates; whoever started this ends it long before
+
+
+class Tokens(keras.callbacks.Callback):
+    """Prints the updates and target tokens so far, end marks included and padding not."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Prints now and then."""
+        if (batch + 1) % EVERY == 0:
+            print(f"update {batch + 1}: {int(logs['tokens'])} target tokens", flush=True)
+
+
+def main() -> None:
+    """Trains until it is ended from outside."""
+    path, folder, work, epoch, *overrides = sys.argv[1:]
+    config, run = load_config(Path(path), overrides), RunFolder(Path(folder))
+    shapes = load_shapes(run.data)
+    trainee = make_trainee(build_model(config, *load_tokenizers(run.data)), config.training)
+    batches = training_batches(run.data, config, shapes, Position(int(epoch), 0))
+
+    count = batches_in_epoch(run.data, config, shapes, int(epoch))
+    one_of_each = {batch["target"].shape: batch for batch in batches.take(count).as_numpy_iterator()}
+    first = tf.data.Dataset.from_generator(one_of_each.values, output_signature=batches.element_spec)
+    trainee.fit(first, shuffle=False, verbose=0)
+
+    callbacks = [Tokens(), keras.callbacks.TensorBoard(work, write_graph=False)]
+    trainee.fit(batches, steps_per_epoch=ENOUGH, callbacks=callbacks, shuffle=False, verbose=0)
+
+
+if __name__ == "__main__":
+    main()
