@@ -12,7 +12,6 @@ operations exist there; what they say of memory and operations comes with it. It
 import argparse
 import json
 import os
-import platform
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -36,6 +35,8 @@ with silenced():
     from jaxlib.mlir import ir
 
     tf.config.list_physical_devices()
+
+from machine import describe_machine
 
 from nmt.config import BatchSettings, DecodingSettings, ModelSettings, TrainingSettings
 from nmt.data.tokenizer import PADDING
@@ -124,7 +125,7 @@ def main() -> None:
                 print(json.dumps(programs[-1]), flush=True)
     result = {
         "command": f"python benchmarks/accelerators.py {output}",
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
+        "machine": describe_machine(),
         "versions": {name: version(name) for name in ("tensorflow", "keras", "jax", "libtpu", "jax-cuda12-pjrt")},
         "model": ModelSettings().model_dump(mode="json") | {"vocabulary": VOCABULARY},
         "beam": DecodingSettings().beam_size,

@@ -1,21 +1,21 @@
-"""Measures what decided two choices: when XLA pays on a CPU, and our own dropout or Keras's.
+"""Measures what decided three choices: what XLA compiles, how the logits are cut, and our own dropout or Keras's.
 
     python benchmarks/compiled_step.py benchmarks/results/compiled-step.json
 
-Steps of the reference shape with and without XLA, in turn, for three batch shapes; and dropout of one batch's
-embeddings. Medians in milliseconds, and the seconds until the first step is done, compiling included.
+Steps of the reference shape with each extent of compilation, in both precisions, in turn, for three batch shapes; the
+loss alone, cut into chunks of several sizes; and dropout of one batch's embeddings. Medians in milliseconds, and the
+seconds until the first is done, compiling included.
 """
 
 import argparse
+import itertools
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from nmt.chatter import silenced
 
@@ -26,14 +26,19 @@ with silenced():
 
     tf.config.list_physical_devices()
 
+from machine import describe_machine
+
 from nmt.config import ModelSettings, TrainingSettings
 from nmt.files import written_whole
 from nmt.layers.dropout import dropout
 from nmt.models.seq2seq import make_model
-from nmt.training.trainee import make_trainee
+from nmt.training.loss import summed_losses
+from nmt.training.run import POLICIES
+from nmt.training.trainee import Extent, make_trainee
 
 VOCABULARY = 8000
 SHAPES = ((152, 12, 13), (90, 20, 22), (20, 90, 100))  # sentences, source tokens, target tokens
+CHUNKS = (128, 256, 512, 1024, 2000)  # tokens
 ROUNDS = 9
 
 
@@ -44,9 +49,10 @@ def main() -> None:
     output = parser.parse_args().output
     result = {
         "command": f"python benchmarks/compiled_step.py {output}",
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
+        "machine": describe_machine(),
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy")},
         "steps": [measure_steps(*shape) for shape in SHAPES],
+        "loss": measure_loss(),
         "dropout": measure_dropout(),
     }
     with written_whole(output) as file:
@@ -62,14 +68,37 @@ def measure_steps(sentences: int, source: int, target: int) -> dict[str, Any]:
         for side, width in (("source", source), ("target", target))
     }
     steps: dict[str, Callable[[], Any]] = {}
-    for name, jit_compile in (("xla", True), ("plain", False)):
-        trainee = make_trainee(
-            make_model(ModelSettings(), VOCABULARY, VOCABULARY, seed=1), TrainingSettings(jit_compile=jit_compile)
-        )
-        trainee.make_train_function()
+    for precision, extent in itertools.product(("float32", "bfloat16"), get_args(Extent)):
+        keras.config.set_dtype_policy(POLICIES[precision])
+        model = make_model(ModelSettings(), VOCABULARY, VOCABULARY, seed=1)
+        trainee = make_trainee(model, TrainingSettings(precision=precision, xla=extent))
         batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
-        steps[name] = lambda trainee=trainee, batches=batches: float(trainee.train_function(batches)["loss"])
+        steps[f"{precision} {extent}"] = lambda trainee=trainee, batches=batches: float(
+            trainee.train_function(batches)["loss"]
+        )
+    keras.config.set_dtype_policy("float32")
     return {"shape": [sentences, source, target], **alternate(steps)}
+
+
+def measure_loss() -> list[dict[str, Any]]:
+    """Loss and gradient of 2,000 tokens, with what is done to the logits compiled."""
+    results = []
+    for precision in (tf.float32, tf.bfloat16):
+        outputs, table = (tf.cast(tf.random.normal((rows, 256)) / 16, precision) for rows in (2000, VOCABULARY))
+        targets, weights = tf.random.uniform((2000,), 4, VOCABULARY, tf.int32), tf.ones((2000,))
+        functions = {}
+        for chunk in CHUNKS:
+
+            @tf.function
+            def loss(chunk: int = chunk, arguments: Any = (outputs, table, targets, weights)) -> Any:
+                with tf.GradientTape() as tape:
+                    tape.watch(arguments[:2])
+                    value = summed_losses(*arguments, smoothing=0.1, chunk=chunk, jit_compile=True).smoothed
+                return tape.gradient(value, arguments[:2])
+
+            functions[f"chunks of {chunk}"] = lambda loss=loss: loss()[0].numpy()
+        results.append({"precision": precision.name, **alternate(functions)})
+    return results
 
 
 def measure_dropout() -> dict[str, Any]:

@@ -10,7 +10,6 @@ import argparse
 import importlib.metadata
 import itertools
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import describe_machine
 
 WORDS = 60_000
 CHUNK = 10_000
@@ -48,7 +48,7 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     result = {
         "command": " ".join([Path(sys.executable).name, *sys.argv]),
-        "machine": machine(),
+        "machine": describe_machine(),
         "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "tensorflow-text", "numpy")}
         | {"python": platform.python_version(), "sentencepiece": importlib.metadata.version("sentencepiece")},
         "pairs": options.pairs,
@@ -153,16 +153,6 @@ def measure(folder: Path, algorithm: str) -> dict[str, Any]:
 def memory() -> int:
     """The peak of this process's resident memory so far, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def machine() -> str:
-    """The processor and its cores, in words."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
 if __name__ == "__main__":

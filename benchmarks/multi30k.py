@@ -9,14 +9,14 @@ cores.
 
 import argparse
 import json
-import os
-import platform
 import shlex
 import sys
 import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+
+from machine import describe_machine
 
 from nmt.config import load_config
 from nmt.evaluation import evaluate
@@ -64,7 +64,7 @@ def main() -> None:
         "command": shlex.join(
             ["python", "benchmarks/multi30k.py", "FOLDER", str(arguments.output), *_changes(arguments.settings)]
         ),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": describe_machine(),
         "versions": {name: version(name) for name in PACKAGES},
         "settings": settings,
         "padding_share": report["padding_share"],
@@ -80,15 +80,6 @@ def main() -> None:
 
 def _changes(settings: list[str]) -> list[str]:
     return [part for setting in settings for part in ("--set", setting)]
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

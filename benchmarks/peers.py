@@ -2,7 +2,7 @@
 
     benchmarks/peers/setup.sh FOLDER MULTI30K_FOLDER
     python benchmarks/peers.py FOLDER MULTI30K_FOLDER benchmarks/results/peers.json \\
-        --ours float32=training.jit_compile=false --ours bfloat16=training.precision=bfloat16,training.jit_compile=false
+        --ours float32=training.xla=parts --ours bfloat16=training.precision=bfloat16,training.xla=parts
 
 All train the reference shape of configs/ref-256.yaml on Multi30k English to German: batches of about 3,000 tokens,
 dropout 0.2, label smoothing 0.1, Adam, and what else each does by default. They take turns, and in each round every one
@@ -31,7 +31,6 @@ Marian and JoeyNMT lose most of their speed where other processes want the same 
 import argparse
 import json
 import os
-import platform
 import re
 import shlex
 import shutil
@@ -43,6 +42,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from machine import describe_machine
 from peer_systems import ENVIRONMENT, System, our_system, output_of, peer_systems
 
 from nmt.files import written_whole
@@ -109,7 +109,7 @@ def main() -> None:
 
     result = {
         "command": shlex.join(["python", "benchmarks/peers.py", "FOLDER", "MULTI30K_FOLDER", *_options(arguments)]),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": describe_machine(),
         "versions": versions,
         "settings": configurations,
         "target_tokens_per_pair": {system.name: system.target_tokens_per_pair for system in systems},
@@ -231,15 +231,6 @@ def _options(arguments: argparse.Namespace) -> list[str]:
     for name, values in (("--ours", arguments.ours or []), ("--set", arguments.set)):
         options += [part for value in values for part in (name, value)]
     return options
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 
 from nmt.chatter import silenced
+from nmt.compilation_cache import keep_compiled
 from nmt.config import load_config
 from nmt.errors import UserError
 
@@ -170,8 +172,32 @@ def average(
     say(f"{folder.checkpoint('averaged')}: the mean of {', '.join(path.stem for path in paths)}")
 
 
+@app.command()
+def bench(
+    config: ConfigArgument,
+    run: Annotated[Path | None, typer.Option(help="Where the data is prepared; a temporary folder if absent.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps that are measured.")] = 100,
+    json_output: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    settings: SetOption = None,
+) -> None:
+    """Measure how fast a configuration trains on this machine, and where the time goes."""
+    checked = load_config(config, settings or [])
+    load_tensorflow()
+    from nmt.training.bench import measure
+
+    with tempfile.TemporaryDirectory() as temporary:
+        measured = measure(checked, (run or Path(temporary)) / "data", steps, say)._asdict()
+    if json_output:
+        _print_json(measured)
+        return
+    for name, value in measured.items():
+        shown = f"{value:.1%}" if "share" in name else f"{value:,}"
+        print(f"{name.replace('_', ' '):<28}{shown:>12}")
+
+
 def load_tensorflow() -> None:
-    """Loads TensorFlow and its devices without their chatter."""
+    """Loads TensorFlow and its devices without their chatter, and has it keep what XLA compiles."""
+    keep_compiled()
     with silenced():
         import tensorflow as tf
 

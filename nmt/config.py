@@ -171,9 +171,12 @@ class TrainingSettings(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="of products; states and loss stay float32"
     )
-    jit_compile: bool = Field(
-        True,
-        description="XLA compiles each batch shape for seconds, then steps faster; off is better for a short training",
+    strategy: Literal["one_device", "mirrored", "multi_worker", "tpu"] = Field(
+        "one_device",
+        description="the devices: one, all GPUs here, those of all workers of TF_CONFIG or Slurm, or TPUs",
+    )
+    xla: Literal["auto", "none", "parts", "step"] = Field(
+        "auto", description="what of a step XLA compiles for each batch shape; auto measures which takes the least time"
     )
     monitor: Literal["bleu", "loss"] = Field(
         "bleu", description="what tells the best checkpoint and when to stop early"

@@ -32,7 +32,7 @@ def reversal_config(folder: Path, lengths: range = range(3, 8), pairs: int = 200
         "tokenizer": {"vocabulary_size": 300},
         "batches": {"tokens": 600, "shapes": 2},
         "model": {"units": 16, "embedding": 16, "dropout": 0.1},
-        "training": {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4, "jit_compile": False},
+        "training": {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4, "xla": "none"},
         "decoding": {"beam_size": 2},
     }
     for group, settings in changes.items():

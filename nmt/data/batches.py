@@ -52,6 +52,17 @@ class Position(NamedTuple):
     batch: int
 
 
+class Share(NamedTuple):
+    """The replicas whose rows of each batch are read here: `replicas` of all `of` of them, from replica `first` on."""
+
+    first: int
+    replicas: int
+    of: int
+
+
+ALONE = Share(0, 1, 1)
+
+
 def choose_shapes(source_lengths: Array, target_lengths: Array, settings: BatchSettings) -> list[Shape]:
     """Chooses the shapes that need the least padding for a corpus.
 
@@ -133,7 +144,9 @@ def padding_share(plan: Plan, shapes: Sequence[Shape], source_lengths: Array, ta
     return float(1 - tokens / positions)
 
 
-def training_batches(folder: Path, config: Config, shapes: Sequence[Shape], position: Position) -> tf.data.Dataset:
+def training_batches(
+    folder: Path, config: Config, shapes: Sequence[Shape], position: Position, share: Share = ALONE
+) -> tf.data.Dataset:
     """Gives training batches without end, from any place of the sequence on.
 
     Args:
@@ -141,9 +154,12 @@ def training_batches(folder: Path, config: Config, shapes: Sequence[Shape], posi
         config: of which `seed`, `tokenizer` and `batches` count.
         shapes: the folder's.
         position: the first batch to give. What comes before is not read.
+        share: whose rows to give, by default all. The sequence of whole batches does not depend on it.
 
     Returns:
         A dataset of `{"source": int32 [batch, source time], "target": int32 [batch, target time]}`, padded with zeros.
+        With a share, each element holds one replica's rows: of the first batch one after the other, then of the next.
+        Rows of zeros make them as many for each replica.
 
     Raises:
         UserError: naming the file of the folder that is missing or damaged.
@@ -163,10 +179,39 @@ def training_batches(folder: Path, config: Config, shapes: Sequence[Shape], posi
                 corpus, plan = upcoming.result()
                 epoch += 1
                 upcoming = ahead.submit(epoch_of, epoch)  # while the batches of this one are taken
-                yield from _take(corpus, plan, shapes, first)
+                yield from _take(corpus, plan, shapes, first, share)
                 first = 0
 
-    return _dataset(batches).prefetch(_PREFETCH)
+    # Said to be endless, replicas need not ask each other at every step whether there is more.
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return _dataset(batches).apply(endless).prefetch(_PREFETCH)
+
+
+def random_batches(shapes: Sequence[Shape], vocabulary: int, share: Share = ALONE) -> tf.data.Dataset:
+    """Gives a full batch of random tokens of each shape, in their order: to compile a training step, or to time it.
+
+    Args:
+        shapes: of the batches.
+        vocabulary: number of tokens, the same for both sides.
+        share: as for `training_batches`.
+
+    Returns:
+        A dataset of elements as of `training_batches`.
+    """
+
+    def batches() -> Iterator[dict[str, Array]]:
+        generator = np.random.default_rng(0)
+        for shape in shapes:
+            rows = -(-shape.sentences // share.of)
+            for _ in range(share.replicas):
+                sides = {"source": (rows, shape.source), "target": (rows, shape.target)}
+                # The least ids are marks, padding among them.
+                yield {
+                    side: generator.integers(vocabulary // 2, vocabulary, size).astype(np.int32)
+                    for side, size in sides.items()
+                }
+
+    return _dataset(batches)
 
 
 def evaluation_batches(corpus: TokenizedCorpus, settings: BatchSettings) -> tf.data.Dataset:
@@ -184,7 +229,7 @@ def evaluation_batches(corpus: TokenizedCorpus, settings: BatchSettings) -> tf.d
     settings = settings.model_copy(update={"max_length": longest, "shapes": min(settings.shapes, _EVALUATION_SHAPES)})
     shapes = choose_shapes(*lengths, settings)
     plan = plan_epoch(*lengths, shapes, seed=None)
-    return _dataset(lambda: _take(corpus, plan, shapes, 0)).prefetch(_PREFETCH)
+    return _dataset(lambda: _take(corpus, plan, shapes, 0, ALONE)).prefetch(_PREFETCH)
 
 
 def batches_in_epoch(folder: Path, config: Config, shapes: Sequence[Shape], epoch: int) -> int:
@@ -215,19 +260,18 @@ def _dataset(batches: Callable[[], Iterator[dict[str, Array]]]) -> tf.data.Datas
     return tf.data.Dataset.from_generator(batches, output_signature={"source": ids, "target": ids})
 
 
-def _take(corpus: TokenizedCorpus, plan: Plan, shapes: Sequence[Shape], first: int) -> Iterator[dict[str, Array]]:
+def _take(
+    corpus: TokenizedCorpus, plan: Plan, shapes: Sequence[Shape], first: int, share: Share
+) -> Iterator[dict[str, Array]]:
     for begin, end, kind in zip(plan.begin[first:], plan.end[first:], plan.shape[first:], strict=True):
         sentences, source_width, target_width = shapes[kind]
-        source, target = corpus.gather(plan.order[begin:end], source_width, target_width)
-        empty = ((0, sentences - (end - begin)), (0, 0))
-        yield (
-            {"source": np.pad(source, empty), "target": np.pad(target, empty)}
-            if empty[0][1]
-            else {
-                "source": source,
-                "target": target,
-            }
-        )
+        rows = -(-sentences // share.of)
+        for replica in range(share.first, share.first + share.replicas):
+            indices = plan.order[begin:end][replica * rows : (replica + 1) * rows]
+            source, target = corpus.gather(indices, source_width, target_width)
+            if empty := rows - len(indices):
+                source, target = (np.pad(side, ((0, empty), (0, 0))) for side in (source, target))
+            yield {"source": source, "target": target}
 
 
 def _narrowest(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape]) -> Array:
@@ -252,11 +296,11 @@ def _even(shapes: Sequence[Shape], narrowest: Array) -> list[Shape]:
     left = 0
     for kind, shape in enumerate(shapes):
         waiting = int((narrowest == kind).sum()) + left
-        sentences = shape.sentences
-        if waiting:
-            batches = -(-waiting // sentences)
-            # The widest shape takes all that is left, so there an empty row is better than one more batch.
-            sentences = -(-waiting // batches) if kind == len(shapes) - 1 else waiting // batches
+        if not waiting:  # no sentence is of this shape
+            continue
+        batches = -(-waiting // shape.sentences)
+        # The widest shape takes all that is left, so there an empty row is better than one more batch.
+        sentences = -(-waiting // batches) if kind == len(shapes) - 1 else waiting // batches
         left = waiting % sentences
         even.append(shape._replace(sentences=sentences))
     return even

@@ -8,6 +8,7 @@ cleaned text, line N for sentence N.
 import itertools
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -162,10 +163,15 @@ def training_epoch(folder: Path, config: Config, epoch: int) -> TokenizedCorpus:
     with _one_at_a_time:
         place = folder / f"epoch-{epoch:04}"
         if not place.is_dir():
-            beside = folder / f".{place.name}.{os.getpid()}.part"
+            beside = folder / f".{place.name}.{socket.gethostname()}.{os.getpid()}.part"
             shutil.rmtree(beside, ignore_errors=True)
             _draw_epoch(folder, beside, config, epoch)
-            os.replace(beside, place)
+            try:
+                os.replace(beside, place)
+            except OSError:
+                if not place.is_dir():
+                    raise
+                shutil.rmtree(beside)  # another worker of the training was faster, and drew the same
         corpus = TokenizedCorpus.open(place, "train")
         # Those close by may be in use: batches are made ahead of the step that is being trained.
         for other in folder.glob("epoch-*"):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from nmt.layers.cudnn import cudnn_gru, has_cudnn
 from nmt.layers.gru_equations import ResetAfter, ResetBefore
-from nmt.layers.recurrence import Tensors
+from nmt.layers.recurrence import Options, Tensors
 from nmt.layers.recurrent import Recurrent, RecurrentCell, multiply
 
 
@@ -75,18 +75,19 @@ class GRUCell(RecurrentCell):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the weights; the gates lie side by side as z, r, h."""
-        units, bias = self.units, self.bias_initializer
-        self.kernel = self.add_weight(
-            shape=(input_shape[-1], 3 * units), initializer=self.kernel_initializer, name="kernel"
-        )
-        self.recurrent_kernel = self.add_weight(
-            shape=(units, 3 * units), initializer=self.recurrent_initializer, name="recurrent_kernel"
-        )
-        self.bias = self.add_weight(shape=(3 * units,), initializer=bias, name="bias")
+        units = self.units
+
+        def add(name: str, shape: tuple[int | None, ...], initializer: Any) -> Any:
+            # In half precision Keras would round them all; only the inputs' products are made in it.
+            return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
+
+        self.kernel = add("kernel", (input_shape[-1], 3 * units), self.kernel_initializer)
+        self.recurrent_kernel = add("recurrent_kernel", (units, 3 * units), self.recurrent_initializer)
+        self.bias = add("bias", (3 * units,), self.bias_initializer)
         if self.layer_normalization:
-            self.scale = self.add_weight(shape=(3 * units,), initializer="ones", name="scale")
+            self.scale = add("scale", (3 * units,), "ones")
         if self.reset_after:
-            self.candidate_bias = self.add_weight(shape=(units,), initializer=bias, name="candidate_bias")
+            self.candidate_bias = add("candidate_bias", (units,), self.bias_initializer)
 
     @property
     def equations(self) -> ResetBefore | ResetAfter:
@@ -172,11 +173,16 @@ class GRU(Recurrent):
         super().__init__(cell, dtype=dtype, **kwargs)
 
     def run(
-        self, sequence: tf.Tensor, states: Tensors, mask: tf.Tensor | None, dropout_mask: tf.Tensor | None
+        self,
+        sequence: tf.Tensor,
+        states: Tensors,
+        mask: tf.Tensor | None,
+        dropout_mask: tf.Tensor | None,
+        options: Options,
     ) -> tuple[tf.Tensor, Tensors]:
         """See `Recurrent.run`."""
         cell = self.cell
-        if cell.reset_after and dropout_mask is None and not self.compile_loops and has_cudnn():
+        if cell.reset_after and dropout_mask is None and not options.jit_compile and has_cudnn():
             weights = cell.kernel, cell.recurrent_kernel, cell.bias, cell.candidate_bias
-            return cudnn_gru(sequence, states[0], weights, mask, self.go_backwards)
-        return super().run(sequence, states, mask, dropout_mask)
+            return cudnn_gru(sequence, states[0], weights, mask, options.reverse)
+        return super().run(sequence, states, mask, dropout_mask, options)

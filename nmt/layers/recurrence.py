@@ -37,6 +37,9 @@ class BackStep(NamedTuple):
 class Equations(Protocol):
     """One step of a cell: plain values that tell its variant, and no weights. Equal ones share compiled loops."""
 
+    def __hash__(self) -> int:
+        """Equal equations have the same."""
+
     @property
     def saved_widths(self) -> Sequence[int]:
         """The width of each of `Step.saved`."""

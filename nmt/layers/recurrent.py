@@ -96,8 +96,8 @@ class Recurrent(keras.layers.Layer):
         dropout: share of the inputs dropped, drawn anew for each step.
         recurrent_dropout: share of the state hidden from the products, the same for all steps of a sequence
             (Gal and Ghahramani 2016); what the state carries on is never dropped.
-        compile_loops: whether XLA compiles the loop over time, once for each shape, within a `tf.function` that it does
-            not compile as a whole.
+        compile_loops: whether in training XLA compiles the loop over time, once for each shape, within a `tf.function`
+            that it does not compile as a whole.
         seed: of the dropout.
 
     Call arguments:
@@ -164,14 +164,20 @@ class Recurrent(keras.layers.Layer):
         if training and self.recurrent_dropout:
             dropout_mask = drop(tf.ones_like(states[0]), self.recurrent_dropout, self.seed_generator)
 
-        outputs, states = self.run(sequence, states, mask, dropout_mask)
+        options = Options(reverse=self.go_backwards, jit_compile=bool(training) and self.compile_loops)
+        outputs, states = self.run(sequence, states, mask, dropout_mask, options)
         if not self.return_sequences:
             outputs = states[0]
         outputs = tf.cast(outputs, self.compute_dtype)
         return (outputs, *states) if self.return_state else outputs
 
     def run(
-        self, sequence: tf.Tensor, states: Tensors, mask: tf.Tensor | None, dropout_mask: tf.Tensor | None
+        self,
+        sequence: tf.Tensor,
+        states: Tensors,
+        mask: tf.Tensor | None,
+        dropout_mask: tf.Tensor | None,
+        options: Options,
     ) -> tuple[tf.Tensor, Tensors]:
         """All states, `[batch, time, units]`, in the order in which the sequence is read, and the last ones."""
         # Time-major only in here: each step of the loop then reads one contiguous block. Turned before the product,
@@ -183,9 +189,9 @@ class Recurrent(keras.layers.Layer):
             self.cell.recurrent_weights(),
             mask=None if mask is None else tf.transpose(mask),
             dropout_mask=dropout_mask,
-            options=Options(reverse=self.go_backwards, jit_compile=self.compile_loops),
+            options=options,
         )
-        outputs = tf.reverse(outputs, (0,)) if self.go_backwards else outputs
+        outputs = tf.reverse(outputs, (0,)) if options.reverse else outputs
         return tf.transpose(outputs, (1, 0, 2)), states
 
     def compute_mask(self, _: tf.Tensor, mask: Any = None) -> Any:

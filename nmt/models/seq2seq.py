@@ -1,6 +1,7 @@
 """The encoder-decoder: source ids and target ids to output vectors and log-probabilities."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 from nmt.config import ModelSettings
 from nmt.data.tokenizer import BEGIN
 from nmt.layers.embedding import TiedEmbedding
+from nmt.layers.recurrent import Recurrent
 from nmt.models.decoder import Decoder, Memory
 from nmt.models.encoder import Encoder
 
@@ -43,6 +45,7 @@ class Seq2Seq(keras.Model):
             raise ValueError(
                 f"Seq2Seq: expected one vocabulary for tied embeddings, got {source_vocabulary} and {target_vocabulary}"
             )
+        self.vocabulary = min(source_vocabulary, target_vocabulary)  # ids below it are tokens on both sides
         width, tied = settings.embedding, settings.tied_embeddings
         source = TiedEmbedding(source_vocabulary, width, name="source_embedding")
         target = source if tied == "all" else TiedEmbedding(target_vocabulary, width, name="target_embedding")
@@ -74,6 +77,12 @@ class Seq2Seq(keras.Model):
         """
         outputs, weights, states = self.decoder.step(ids, memory, states)
         return tf.nn.log_softmax(self.logits(outputs)), weights, states
+
+    def recurrent_layers(self) -> Iterator[Recurrent]:
+        """All layers over time, of both directions."""
+        for layer in self.encoder.recurrent:
+            yield from (layer.forward_layer, layer.backward_layer)
+        yield from self.decoder.recurrent
 
     def logits(self, outputs: tf.Tensor) -> tf.Tensor:
         """Scores of all target tokens before softmax, `[..., embedding]` to `[..., vocabulary]`."""

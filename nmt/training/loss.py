@@ -4,57 +4,131 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+CHUNK = 512  # tokens whose logits are held at once: enough for the products to be fast (benchmarks/compiled_step.py)
 
-class TokenLosses(NamedTuple):
-    """Of each token, in natural logarithms."""
+
+class Losses(NamedTuple):
+    """Sums over tokens, in natural logarithms."""
 
     smoothed: tf.Tensor  # what training lowers
-    plain: tf.Tensor  # the negative log-probability of the token
+    plain: tf.Tensor  # negative log-probabilities of the tokens; has no gradient
 
 
-def token_losses(outputs: tf.Tensor, table: tf.Tensor, targets: tf.Tensor, smoothing: float) -> TokenLosses:
+def summed_losses(
+    outputs: tf.Tensor,
+    table: tf.Tensor,
+    targets: tf.Tensor,
+    weights: tf.Tensor,
+    smoothing: float,
+    chunk: int = CHUNK,
+    jit_compile: bool = False,
+) -> Losses:
     """Cross-entropy with a share of the target spread evenly over the vocabulary (Szegedy et al. 2016, section 7).
 
-        smoothed = log sum_v exp(l_v) - (1 - s) l_target - s mean_v(l_v),    l = outputs table^T
+        smoothed = sum_i w_i (log sum_v exp(l_iv) - (1 - s) l_i,target - s mean_v(l_iv)),    l = outputs table^T
 
-    The gradient is written by hand: automatic differentiation of a log-softmax keeps several copies of the logits,
-    `[tokens, vocabulary]`, by far the largest array in training, and reads each more than once.
+    The logits, `[tokens, vocabulary]`, are by far the largest array in training, and automatic differentiation of a
+    log-softmax keeps several copies. Here they are made, used and forgotten chunk by chunk: the gradient for a chunk's
+    outputs is formed in the same pass, and the table's is added up, each but for the factor that the sum of losses
+    meets later. The two products of the gradient then find the chunk still in the processor's cache.
 
     Args:
         outputs: `[tokens, units]`.
         table: output embeddings, `[vocabulary, units]`, in the same precision.
         targets: int32 `[tokens]`.
+        weights: of each token, `[tokens]`: 1 where it is real, 0 where it is padding.
         smoothing: the share s.
+        chunk: tokens that are worked on at once.
+        jit_compile: whether XLA compiles what is done to a chunk's logits, where it does not compile the whole.
 
     Returns:
-        `TokenLosses` in full precision, `[tokens]` each.
+        `Losses` in full precision.
 
     Example:
 
-    >>> losses = token_losses(tf.zeros((1, 4)), tf.zeros((8, 4)), tf.constant([3]), 0.1)
-    >>> round(float(losses.plain[0]), 4), round(float(losses.smoothed[0]), 4)  # log 8
+    >>> losses = summed_losses(tf.zeros((2, 4)), tf.zeros((8, 4)), tf.constant([3, 0]), tf.constant([1.0, 0.0]), 0.1)
+    >>> round(float(losses.plain), 4), round(float(losses.smoothed), 4)  # log 8
     (2.0794, 2.0794)
     """
+    precision = tf.float64 if outputs.dtype == tf.float64 else tf.float32
 
     @tf.custom_gradient
     def losses(outputs: tf.Tensor, table: tf.Tensor) -> Any:
-        precision = tf.float64 if outputs.dtype == tf.float64 else tf.float32
-        logits = tf.cast(tf.matmul(outputs, table, transpose_b=True), precision)
-        top = tf.reduce_max(logits, -1, keepdims=True)
-        exponentials = tf.exp(logits - top)
-        total = tf.reduce_sum(exponentials, -1, keepdims=True)
-        log_total = (top + tf.math.log(total))[:, 0]
-        of_target = tf.gather(logits, targets, batch_dims=1)
-        smoothed = log_total - (1 - smoothing) * of_target - smoothing * tf.reduce_mean(logits, -1)
+        smoothed, plain, d_outputs, d_table = _in_chunks(
+            outputs, table, targets, tf.cast(weights, precision), smoothing, chunk, jit_compile
+        )
 
-        def gradient(d_smoothed: tf.Tensor, d_plain: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            spread = smoothing / table.shape[0] * d_smoothed
-            d_logits = exponentials * ((d_smoothed + d_plain)[:, None] / total) - spread[:, None]
-            places = tf.stack([tf.range(tf.shape(targets)[0]), targets], 1)
-            d_logits = tf.tensor_scatter_nd_sub(d_logits, places, (1 - smoothing) * d_smoothed + d_plain)
-            d_logits = tf.cast(d_logits, outputs.dtype)
-            return tf.matmul(d_logits, table), tf.matmul(d_logits, outputs, transpose_a=True)
+        def gradient(d_smoothed: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tuple(tf.cast(d_smoothed * d, outputs.dtype) for d in (d_outputs, d_table))
 
-        return (smoothed, log_total - of_target), gradient
+        return (smoothed, plain), gradient
 
-    return TokenLosses(*losses(outputs, table))
+    return Losses(*losses(outputs, table))
+
+
+def _in_chunks(
+    outputs: tf.Tensor,
+    table: tf.Tensor,
+    targets: tf.Tensor,
+    weights: tf.Tensor,
+    smoothing: float,
+    chunk: int,
+    jit_compile: bool,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Both sums, and the gradients of the smoothed one for outputs and table, all in full precision."""
+    tokens, units = _length(outputs), outputs.shape[-1]
+    precision, vocabulary = weights.dtype, table.shape[0]
+    chunks = -(-tokens // chunk)
+    even = chunks * chunk - tokens  # rows of weight 0 fill the last chunk
+    outputs = tf.reshape(tf.pad(outputs, ((0, even), (0, 0))), (chunks, chunk, units))
+    targets, weights = (tf.reshape(tf.pad(x, ((0, even),)), (chunks, chunk)) for x in (targets, weights))
+
+    differentiate = _differentiate_compiled if jit_compile else _differentiate
+
+    def body(i: tf.Tensor, smoothed: tf.Tensor, plain: tf.Tensor, d_table: tf.Tensor, rows: tf.TensorArray) -> Any:
+        logits = tf.matmul(outputs[i], table, transpose_b=True)
+        of_chunk, d_logits = differentiate(logits, targets[i], weights[i], smoothing)
+        return (
+            i + 1,
+            smoothed + of_chunk.smoothed,
+            plain + of_chunk.plain,
+            d_table + tf.cast(tf.matmul(d_logits, outputs[i], transpose_a=True), precision),
+            rows.write(i, tf.cast(tf.matmul(d_logits, table), precision)),
+        )
+
+    zero = tf.zeros((), precision)
+    rows = tf.TensorArray(precision, chunks, element_shape=(chunk, units))
+    _, smoothed, plain, d_table, rows = tf.while_loop(
+        lambda i, *_: i < chunks,
+        body,
+        (0, zero, zero, tf.zeros((vocabulary, units), precision), rows),
+        maximum_iterations=chunks,
+    )
+    return smoothed, plain, tf.reshape(rows.stack(), (-1, units))[:tokens], d_table
+
+
+def _differentiate(
+    logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, smoothing: float
+) -> tuple[Losses, tf.Tensor]:
+    """Both sums, and the gradient of the smoothed one for the logits, in their precision."""
+    precision, (tokens, vocabulary) = logits.dtype, logits.shape
+    logits = tf.cast(logits, weights.dtype)
+    top = tf.reduce_max(logits, -1)
+    exponentials = tf.exp(logits - top[:, None])
+    total = tf.reduce_sum(exponentials, -1)
+    log_total = top + tf.math.log(total)
+    of_target = tf.gather(logits, targets, batch_dims=1)
+    losses = log_total - (1 - smoothing) * of_target - smoothing * tf.reduce_mean(logits, -1)
+    d_logits = exponentials * (weights / total)[:, None] - (smoothing / vocabulary * weights)[:, None]
+    places = tf.stack([tf.range(tokens), targets], 1)
+    d_logits = tf.tensor_scatter_nd_sub(d_logits, places, (1 - smoothing) * weights)
+    sums = Losses(tf.reduce_sum(losses * weights), tf.reduce_sum((log_total - of_target) * weights))
+    return sums, tf.cast(d_logits, precision)
+
+
+# Its shapes do not depend on the batch's, so it is compiled once.
+_differentiate_compiled = tf.function(_differentiate, jit_compile=True, autograph=False)
+
+
+def _length(values: tf.Tensor) -> tf.Tensor | int:
+    return values.shape[0] if values.shape[0] is not None else tf.shape(values)[0]

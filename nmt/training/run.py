@@ -74,7 +74,8 @@ def open_run(path: Path, config: Config) -> RunFolder:
 
     Args:
         path: the folder.
-        config: its configuration. Once training has begun there, only how long to train and the search may differ.
+        config: its configuration. Once training has begun there, only how long to train, on which devices, and the
+            search may differ.
 
     Raises:
         UserError: naming the settings that differ.
@@ -82,7 +83,9 @@ def open_run(path: Path, config: Config) -> RunFolder:
     run = RunFolder(path)
     if run.last.exists() and run.config.exists():
         old = load_config(run.config)
-        free: tuple[str, ...] = ("training.max_steps:", "training.max_minutes:", "training.patience:", "decoding.")
+        free: tuple[str, ...] = (
+            "training.max_steps:", "training.max_minutes:", "training.patience:", "training.strategy:", "decoding.",
+        )  # fmt: skip
         if old.training.schedule == "linear":
             free = free[1:]  # the whole course of the learning rate hangs on the number of steps
         changed = [change for change in differences(old, config) if not change.startswith(free)]
@@ -91,6 +94,20 @@ def open_run(path: Path, config: Config) -> RunFolder:
                 f"{path}: was started with other settings ({'; '.join(changed)}); choose another run folder"
             )
     save_config(config, run.config)
+    return run
+
+
+def join_run(path: Path, config: Config) -> RunFolder:
+    """Opens the run folder that the chief of several workers has just made.
+
+    Raises:
+        UserError: if it is not here, or of other settings.
+    """
+    run = RunFolder(path)
+    if not run.config.exists() or not (run.data / "report.json").exists():
+        raise UserError(f"{path}: the chief's run folder is not here; all workers have to share it")
+    if changed := differences(load_config(run.config), config):
+        raise UserError(f"{path}: the chief was started with other settings ({'; '.join(changed)})")
     return run
 
 

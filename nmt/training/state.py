@@ -6,7 +6,7 @@ from typing import Any
 from nmt.data.batches import Position
 from nmt.training.checkpoints import Arrays, assign, load_arrays, save_arrays, weights_of
 from nmt.training.run import RunFolder
-from nmt.training.trainee import Trainee
+from nmt.training.trainee import Extent, Trainee
 
 
 @dataclass
@@ -21,6 +21,7 @@ class TrainingState:
     stale: int = 0  # validations since the best
     lowest_loss: float | None = None
     stale_losses: int = 0  # validations since the lowest loss, or since the learning rate was lowered
+    extent: Extent | None = None  # of compilation, which rounding depends on
 
 
 def save_state(run: RunFolder, trainee: Trainee, state: TrainingState) -> None:
@@ -37,16 +38,16 @@ def restore_state(run: RunFolder, trainee: Trainee) -> TrainingState:
     if not run.last.exists():
         return TrainingState()
     arrays, plain = load_arrays(run.last)
-    named = _variables(trainee)
+    named = variables_of(trainee)
     assign(list(named.values()), named.keys(), arrays, run.last)
     return TrainingState(**plain | {"position": Position(*plain["position"])})
 
 
 def _arrays(trainee: Trainee) -> Arrays:
-    return {name: variable.numpy() for name, variable in _variables(trainee).items()}
+    return {name: variable.numpy() for name, variable in variables_of(trainee).items()}
 
 
-def _variables(trainee: Trainee) -> dict[str, Any]:
+def variables_of(trainee: Trainee) -> dict[str, Any]:
     """Every variable that the next step depends on: weights, random streams, optimizer, and schedule."""
     weights = dict(zip(weights_of(trainee.model), trainee.model.weights, strict=True))
     known = {id(weight) for weight in trainee.model.weights}

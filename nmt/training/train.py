@@ -13,13 +13,15 @@ import tensorflow as tf
 
 import nmt
 from nmt.config import Config
-from nmt.data.batches import Shape, advance, training_batches
-from nmt.data.prepare import load_shapes, load_tokenizers, prepare
+from nmt.data.batches import Shape, advance
+from nmt.data.prepare import load_report, load_shapes, load_tokenizers, prepare
 from nmt.files import written_whole
+from nmt.training.compilation import choose_extent, compile_shapes
+from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.progress import ProgressReport
-from nmt.training.run import RunFolder, build_model, open_run
+from nmt.training.run import RunFolder, build_model, join_run, open_run
 from nmt.training.state import TrainingState, restore_state, save_state
-from nmt.training.trainee import make_trainee
+from nmt.training.trainee import Trainee, make_trainee
 from nmt.training.validation import Validation, append_line, make_validator
 
 Report = Callable[[dict[str, Any]], None]
@@ -45,35 +47,58 @@ def train(
     Raises:
         UserError: for whatever is wrong with the settings, the data, or the folder.
     """
-    run = open_run(folder, config)
-    report = prepare(config, run.data, message)
-    tokenizers, shapes = load_tokenizers(run.data), load_shapes(run.data)
+    distribution = make_distribution(config.training)
+    with distribution.watched():
+        return _train(config, folder, validated, message if distribution.chief else lambda _: None, distribution)
+
+
+def _train(
+    config: Config, folder: Path, validated: Report, message: Callable[[str], None], distribution: Distribution
+) -> RunFolder:
+    """What each worker does. The chief alone writes, validates and reports."""
+
+    def prepare_run() -> tuple[()]:
+        prepare(config, open_run(folder, config).data, message)
+        return ()
+
+    distribution.by_chief(prepare_run, 0)
+    run = RunFolder(folder) if distribution.chief else join_run(folder, config)
+    report, tokenizers, shapes = load_report(run.data), load_tokenizers(run.data), load_shapes(run.data)
     settings = config.training
-    model = build_model(config, *tokenizers)
-    trainee = make_trainee(model, settings)
+    with distribution.scope():
+        model = build_model(config, *tokenizers)
+    trainee = make_trainee(model, settings, distribution.strategy)
     message(
         f"{report['pairs']['train']:,} training pairs; {model.count_params():,} parameters; "
         f"{len(shapes)} batch shapes, {report['padding_share']:.1%} padding"
     )
     state = restore_state(run, trainee)
-    _begin_metrics(run, config, state)
+    distribution.check_agreement(
+        state.batches, f"{folder}: the workers stand at different steps; all of them have to share the run folder"
+    )
     step = state.batches // settings.accumulate
     if step:
         message(f"going on from step {step}")
     if step >= settings.max_steps or state.stale >= settings.patience:
         message(f"training has ended at step {step}; training.max_steps above that would go on")
         return run
+    compiling = _compile(config, trainee, distribution, shapes, state, message)
+    if distribution.chief:
+        _begin_metrics(run, config, state, compiling)
 
+    validator = make_validator(config, run, trainee, tokenizers) if distribution.chief else None
     callbacks = [
-        Saving(config, run, state, shapes),
-        Validation(config, run, state, make_validator(config, run, trainee, tokenizers), validated),
-        ProgressReport(settings.max_steps, settings.accumulate, step),
-        keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
+        Saving(config, run, state, shapes, distribution),
+        Validation(config, run, state, validator, validated, distribution),
     ]
+    if distribution.chief:
+        callbacks += [
+            ProgressReport(settings.max_steps, settings.accumulate, step),
+            keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
+        ]
     for first, last, steps in periods(step, settings.validate_every, settings.max_steps):
-        batches = training_batches(run.data, config, shapes, state.position)
         trainee.fit(
-            batches,
+            distribution.batches(run.data, config, shapes, state.position),
             initial_epoch=first,
             epochs=last,
             steps_per_epoch=steps * settings.accumulate,
@@ -83,6 +108,7 @@ def train(
         )
         if trainee.stop_training:
             break
+    distribution.by_chief(tuple, 0)  # no worker leaves before the chief has written the last checkpoint
     return run
 
 
@@ -112,18 +138,21 @@ def periods(step: int, every: int, end: int) -> list[tuple[int, int, int]]:
 
 
 class Saving(keras.callbacks.Callback):
-    """Writes the checkpoint from which training goes on.
+    """Writes, on the chief, the checkpoint from which training goes on.
 
     It comes first among the callbacks, so that the state is up to date for the others; the checkpoint at the end of a
     period is written when the next one begins, after the validation has had its say.
     """
 
-    def __init__(self, config: Config, run: RunFolder, state: TrainingState, shapes: list[Shape]) -> None:
+    def __init__(
+        self, config: Config, run: RunFolder, state: TrainingState, shapes: list[Shape], distribution: Distribution
+    ) -> None:
         super().__init__()
         self.config = config
         self.run = run
         self.state = state
         self.shapes = shapes
+        self.writes = distribution.chief
         self.unsaved = 0  # batches since the position in the state
         self.clock = time.perf_counter()
 
@@ -159,10 +188,33 @@ class Saving(keras.callbacks.Callback):
 
     def _save(self) -> None:
         self._settle()
-        save_state(self.run, self.model, self.state)
+        if self.writes:
+            save_state(self.run, self.model, self.state)
 
 
-def _begin_metrics(run: RunFolder, config: Config, state: TrainingState) -> None:
+def _compile(
+    config: Config,
+    trainee: Trainee,
+    distribution: Distribution,
+    shapes: list[Shape],
+    state: TrainingState,
+    message: Callable[[str], None],
+) -> float:
+    """Has XLA compile what the settings, the training so far, or measurements say; returns the seconds spent."""
+    start, settings = time.perf_counter(), config.training
+    if settings.xla != "auto":
+        state.extent = settings.xla
+    elif state.extent is None:
+        left = settings.max_steps * settings.accumulate - state.batches
+        state.extent = choose_extent(trainee, distribution, shapes, left, message)
+    trainee.compile_extent(state.extent)
+    if state.extent != "none":
+        compile_shapes(trainee, distribution, shapes, message)
+    state.seconds += time.perf_counter() - start
+    return time.perf_counter() - start
+
+
+def _begin_metrics(run: RunFolder, config: Config, state: TrainingState, compiling: float) -> None:
     """Drops the lines of steps that will be made again, and says what is running."""
     if run.metrics.exists():
         step = state.batches // config.training.accumulate
@@ -179,6 +231,7 @@ def _begin_metrics(run: RunFolder, config: Config, state: TrainingState) -> None
             "python": platform.python_version(),
             "machine": platform.machine(),
             "devices": [device.device_type for device in tf.config.list_physical_devices()],
+            "xla": {"extent": state.extent, "seconds": compiling},
             "config": config.model_dump(mode="json"),
         },
     )

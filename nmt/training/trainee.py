@@ -1,16 +1,28 @@
 """The model together with what trains it: the loss and the optimizer, for `keras.Model.fit`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from nmt.config import TrainingSettings
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.loss import token_losses
+from nmt.training.loss import summed_losses
 from nmt.training.schedule import LearningRate
+
+# How much of a step XLA compiles: nothing; each by itself, the loops over time, what is done to a chunk's logits, and
+# the update of the weights, while large products are left to the library outside; or the whole.
+Extent = Literal["none", "parts", "step"]
+
+
+class Sums(NamedTuple):
+    """Of a batch's real target tokens."""
+
+    smoothed: tf.Tensor  # loss
+    plain: tf.Tensor  # loss
+    tokens: tf.Tensor  # how many
 
 
 class Trainee(keras.Model):
@@ -27,6 +39,7 @@ class Trainee(keras.Model):
         self.model = model
         self.schedule = schedule
         self.smoothing = smoothing
+        self.extent: Extent = "none"
         self.plain_loss = keras.metrics.Mean(name="plain_loss")
         self.tokens = keras.metrics.Sum(name="tokens")
         self.built = True
@@ -44,14 +57,117 @@ class Trainee(keras.Model):
         training: bool = True,
     ) -> tf.Tensor:
         """The label-smoothed loss of a batch, from its output vectors `y_pred`."""
-        targets = tf.reshape(x["target"], (-1,))
-        outputs = tf.reshape(y_pred, (-1, y_pred.shape[-1]))
+        sums = self.sums(x, y_pred)
+        tokens = tf.maximum(sums.tokens, 1.0)
+        self.plain_loss.update_state(sums.plain / tokens, sample_weight=sums.tokens)
+        self.tokens.update_state(sums.tokens)
+        return sums.smoothed / tokens
+
+    def sums(self, batch: dict[str, tf.Tensor], outputs: tf.Tensor) -> Sums:
+        """The losses of a batch, from its output vectors."""
+        targets = tf.reshape(batch["target"], (-1,))
+        outputs = tf.reshape(outputs, (-1, outputs.shape[-1]))
         table = tf.cast(self.model.output_embedding.table, outputs.dtype)
-        losses = token_losses(outputs, table, targets, self.smoothing)
-        real = tf.cast(targets != 0, losses.smoothed.dtype)
-        self.plain_loss.update_state(losses.plain, sample_weight=real)
-        self.tokens.update_state(real)
-        return tf.reduce_sum(losses.smoothed * real) / tf.maximum(tf.reduce_sum(real), 1.0)
+        real = tf.cast(targets != 0, tf.float32)
+        losses = summed_losses(outputs, table, targets, real, self.smoothing, jit_compile=self.extent == "parts")
+        return Sums(*losses, tf.reduce_sum(real))
+
+    def compile_extent(self, extent: Extent) -> None:
+        """Has XLA compile so much of a step from now on."""
+        self.extent = extent
+        for layer in self.model.recurrent_layers():
+            layer.compile_loops = extent == "parts"
+        self._make_step()
+
+    def _make_step(self) -> None:
+        adam: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # of half precision's loss scaling
+        adam.jit_compile = self.extent == "parts"
+        self.jit_compile = self.extent == "step"
+        self.make_train_function(force=True)
+
+
+class DistributedTrainee(Trainee):
+    """A `Trainee` that makes the same step on many replicas as on one, each of them with its rows of the batch.
+
+    The loss is the mean over the real tokens of the whole batch: Keras's own step would take the mean of the replicas'
+    means. The gradients are summed before they are clipped: Keras's own would clip those of each replica. It is made
+    outside the strategy's scope, so that `fit` counts and reports as on one device; `model` is made within.
+
+    Args:
+        model: what learns.
+        schedule: of the learning rate.
+        smoothing: of the loss.
+        strategy: of the replicas.
+    """
+
+    train_function: Any
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        schedule: LearningRate,
+        smoothing: float,
+        strategy: tf.distribute.Strategy,
+    ) -> None:
+        super().__init__(model, schedule, smoothing)
+        self.strategy = strategy
+        self.static_shapes = isinstance(strategy, tf.distribute.TPUStrategy)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Makes the function from an iterator of batches to metrics that `fit` calls for each step."""
+        if self.train_function is not None and not force:
+            return
+
+        def step(batch: Any) -> dict[str, tf.Tensor]:
+            sums = self.strategy.run(self._replica_step, args=(batch,))
+            smoothed, plain, tokens, sentences = tf.unstack(self.strategy.experimental_local_results(sums)[0])
+            self._loss_tracker.update_state(smoothed / tf.maximum(tokens, 1.0), sample_weight=sentences)
+            self.plain_loss.update_state(plain / tf.maximum(tokens, 1.0), sample_weight=tokens)
+            self.tokens.update_state(tokens)
+            return self.get_metrics_result()
+
+        if self.static_shapes:  # which a batch has outside a function only
+            traced = tf.function(step)
+            self.train_function = lambda iterator: traced(next(iterator))
+        else:
+            self.train_function = tf.function(lambda iterator: step(next(iterator)), reduce_retracing=True)
+
+    def _make_step(self) -> None:
+        """XLA never compiles what passes between replicas, but on TPUs, where `run` has everything compiled."""
+        self.differentiate = self._differentiate
+        if not self.static_shapes:
+            self.differentiate = tf.function(
+                self._differentiate, reduce_retracing=True, jit_compile=self.extent == "step"
+            )
+        self.make_train_function(force=True)
+
+    def _replica_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """A replica's part of a step; returns the sums over the whole batch of which metrics are made."""
+        context = tf.distribute.get_replica_context()
+        real = tf.reduce_sum(tf.cast(batch["target"] != 0, tf.float32))
+        tokens = context.all_reduce(tf.distribute.ReduceOp.SUM, real)
+        sums, gradients = self.differentiate(batch, tokens)
+        sums, *gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [sums, *gradients])
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return sums
+
+    def _differentiate(self, batch: dict[str, tf.Tensor], tokens: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The part of a step that needs no other replica.
+
+        Args:
+            batch: a replica's rows.
+            tokens: real ones of the whole batch.
+
+        Returns:
+            Sums over these rows: of the smoothed and the plain losses, of tokens and of sentences. And the gradients
+            of this replica's share of the mean loss.
+        """
+        with tf.GradientTape() as tape:
+            sums = self.sums(batch, self(batch, training=True))
+            loss = self.optimizer.scale_loss(sums.smoothed / tf.maximum(tokens, 1.0))
+        gradients = tape.gradient(loss, self.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        sentences = tf.reduce_sum(tf.cast(tf.reduce_any(batch["target"] != 0, 1), tf.float32))
+        return tf.stack([*sums, sentences]), gradients
 
 
 @keras.saving.register_keras_serializable("nmt")
@@ -59,10 +175,40 @@ class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba 2015) that leaves the weights as they are at the end of `fit`.
 
     Keras would put their moving averages in their place, and training could not go on from there.
+
+    With `jit_compile`, XLA compiles the update by itself: its many passes over the weights become one.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.jit_compile = False
+        self._compiled = tf.function(super().apply, jit_compile=True, autograph=False)
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
+        """Makes an update; see `keras.Optimizer`."""
+        if not self.jit_compile:
+            return super().apply(grads, trainable_variables)
+        assert self.built  # with the same variables: they are not passed on, lest TensorFlow takes them for numbers
+        return self._compiled([tf.convert_to_tensor(gradient) for gradient in grads])
 
     def finalize_variable_values(self, var_list: Any) -> None:
         """Does nothing; see the class."""
+
+
+@keras.saving.register_keras_serializable("nmt")
+class ReplicaAdam(Adam):
+    """`Adam` for gradients that are the same on all replicas: each updates its own copy of the variables.
+
+    Keras's own would sum the gradients once more, and only after they were clipped.
+    """
+
+    def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, variable, learning_rate)
+
+    def _backend_increment_gradient_accumulators(self, grads: Any, acc_grads: Any) -> None:
+        for gradient, accumulator in zip(grads, acc_grads, strict=True):
+            accumulator.assign(accumulator + gradient)
 
 
 @contextmanager
@@ -85,19 +231,32 @@ def averaged_weights(trainee: Trainee) -> Iterator[None]:
             weight.assign(value)
 
 
-def make_trainee(model: Seq2Seq, settings: TrainingSettings) -> Trainee:
-    """Compiles `model` with Adam, its schedule, clipping, averaging and accumulation, ready for `fit`."""
-    schedule = LearningRate(settings)
-    optimizer = Adam(
-        schedule,
-        beta_2=0.98,  # as Vaswani et al. 2017, section 5.3: forgets the large gradients of the first steps sooner
-        epsilon=1e-9,
-        global_clipnorm=settings.clip_norm,
-        use_ema=settings.average_decay > 0,
-        ema_momentum=settings.average_decay or 0.99,
-        gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
-    )
-    trainee = Trainee(model, schedule, settings.label_smoothing)
-    trainee.compile(optimizer=optimizer, jit_compile=settings.jit_compile)
-    trainee.optimizer.build(trainee.trainable_variables)
+def make_trainee(model: Seq2Seq, settings: TrainingSettings, strategy: tf.distribute.Strategy | None = None) -> Trainee:
+    """Compiles `model` with Adam, its schedule, clipping, averaging and accumulation, ready for `fit`.
+
+    Args:
+        model: what learns, made within the strategy's scope.
+        settings: of the training.
+        strategy: of the replicas; None is one device.
+    """
+    with strategy.scope() if strategy else nullcontext():
+        schedule = LearningRate(settings)
+        optimizer: Any = (ReplicaAdam if strategy else Adam)(
+            schedule,
+            beta_2=0.98,  # as Vaswani et al. 2017, section 5.3: forgets the large gradients of the first steps sooner
+            epsilon=1e-9,
+            global_clipnorm=settings.clip_norm,
+            use_ema=settings.average_decay > 0,
+            ema_momentum=settings.average_decay or 0.99,
+            gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
+        )
+        if settings.precision == "float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(model.trainable_variables)
+    if strategy is None:
+        trainee = Trainee(model, schedule, settings.label_smoothing)
+    else:
+        trainee = DistributedTrainee(model, schedule, settings.label_smoothing, strategy)
+    trainee.compile(optimizer=optimizer, jit_compile=False)
+    trainee.compile_extent("none" if settings.xla == "auto" else settings.xla)
     return trainee

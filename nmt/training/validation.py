@@ -18,6 +18,7 @@ from nmt.decoding.translator import Translator
 from nmt.evaluation import evaluate
 from nmt.files import written_whole
 from nmt.training.checkpoints import save_arrays, weights_of
+from nmt.training.distribution import Distribution
 from nmt.training.run import RunFolder
 from nmt.training.state import TrainingState
 from nmt.training.trainee import Trainee, averaged_weights
@@ -47,12 +48,15 @@ def make_validator(
 class Validation(keras.callbacks.Callback):
     """After each period of steps: measures the model, keeps weights, lowers the learning rate, or stops.
 
+    The chief does so while other workers wait, and they follow its decisions.
+
     Args:
         config: the run's.
         run: its folder.
         state: where the training stands; kept up to date here.
-        validate: see `make_validator`.
+        validate: see `make_validator`; None where the chief is another.
         report: is given a line of metrics after each validation.
+        distribution: of the training.
     """
 
     def __init__(
@@ -60,8 +64,9 @@ class Validation(keras.callbacks.Callback):
         config: Config,
         run: RunFolder,
         state: TrainingState,
-        validate: Validator,
+        validate: Validator | None,
         report: Callable[[dict[str, Any]], None],
+        distribution: Distribution,
     ) -> None:
         super().__init__()
         self.settings = config.training
@@ -69,6 +74,7 @@ class Validation(keras.callbacks.Callback):
         self.state = state
         self.validate = validate
         self.report = report
+        self.distribution = distribution
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the clock of the period."""
@@ -76,9 +82,18 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Validates; a Keras epoch is the period between two validations."""
-        logs, state, settings = logs if logs is not None else {}, self.state, self.settings
+        logs = logs if logs is not None else {}
+        stop, reduction = self.distribution.by_chief(lambda: self._validate(logs), 2)
+        self.model.stop_training = bool(stop)
+        if not self.distribution.chief:
+            self.model.schedule.reduction.assign(reduction)
+
+    def _validate(self, logs: dict[str, Any]) -> tuple[float, float]:
+        """Returns whether to stop, as 1 or 0, and the plateau's reduction of the learning rate."""
+        state, settings = self.state, self.settings
         trained = time.perf_counter()
         rate = float(self.model.optimizer.learning_rate)
+        assert self.validate is not None
         with averaged_weights(self.model):
             loss, bleu = self.validate()
             weights = weights_of(self.model.model)
@@ -107,8 +122,7 @@ class Validation(keras.callbacks.Callback):
         append_line(self.run.metrics, metrics)
         self.report(metrics)
         over = settings.max_minutes is not None and metrics["seconds"] >= 60 * settings.max_minutes
-        if state.stale >= settings.patience or over:
-            self.model.stop_training = True
+        return float(state.stale >= settings.patience or over), float(self.model.schedule.reduction.numpy())
 
     def _keep(self, weights: dict[str, Any], step: int, state: dict[str, Any], best: bool) -> None:
         save_arrays(self.run.checkpoint(f"step-{step:08}"), weights, state)

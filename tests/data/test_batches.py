@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.config import BatchSettings, Config, parse_config
+from nmt.data import corpus as store
 from nmt.data.batches import (
     Position,
     Shape,
+    Share,
     advance,
     batches_in_epoch,
     choose_shapes,
@@ -217,6 +219,45 @@ def test_resumed_batches_equal_the_uninterrupted_ones(prepared: tuple[Path, Conf
     for done in (0, 1, first - 1, first, first + 1, count - 3, count - 1):
         position = advance(Position(0, 0), done, folder, config, shapes)
         assert equal(take(folder, config, position, count - done), whole[done:])
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 7])
+def test_replicas_share_each_batch(prepared: tuple[Path, Config], replicas: int) -> None:
+    folder, config = prepared
+    shapes = load_shapes(folder)
+    position = Position(0, 2)
+    count = batches_in_epoch(folder, config, shapes, 0) + 3
+    assert any(shape.sentences % replicas for shape in shapes)
+    whole = take(folder, config, position, count)
+
+    def rows_of(first: int, some: int) -> list[list[tuple[Array, Array]]]:
+        dataset = training_batches(folder, config, shapes, position, Share(first, some, replicas))
+        elements = [(batch["source"], batch["target"]) for batch in dataset.take(count * some).as_numpy_iterator()]
+        return [elements[begin : begin + some] for begin in range(0, len(elements), some)]
+
+    # the first replica in one process, the others in another
+    for batch, mine, others in zip(whole, rows_of(0, 1), rows_of(1, replicas - 1), strict=True):
+        parts = mine + others
+        assert len({(source.shape, target.shape) for source, target in parts}) == 1
+        for side in (0, 1):
+            rows = np.concatenate([part[side] for part in parts])
+            assert np.array_equal(rows[: len(batch[side])], batch[side])
+            assert not rows[len(batch[side]) :].any()
+
+
+def test_two_workers_may_draw_an_epoch_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_for(tmp_path, tokenizer={"vocabulary_size": 320, "sampling": 0.3})
+    folder = tmp_path / "data"
+    prepare(config, folder)
+    draw = store._draw_epoch
+
+    def draw_after_another(folder: Path, place: Path, *arguments: Any) -> None:
+        draw(folder, folder / "epoch-0005", *arguments)
+        draw(folder, place, *arguments)
+
+    monkeypatch.setattr(store, "_draw_epoch", draw_after_another)
+    assert len(training_epoch(folder, config, 5)) > 0
+    assert not list(folder.glob(".epoch-*"))
 
 
 def test_positions_add_up(prepared: tuple[Path, Config]) -> None:

@@ -7,16 +7,17 @@ import tensorflow as tf
 
 from nmt.config import ModelSettings, TrainingSettings
 from nmt.models.seq2seq import make_model
-from nmt.training.loss import token_losses
+from nmt.training.loss import summed_losses
 from nmt.training.trainee import make_trainee
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("chunk", [3, 7, 512])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
-def test_loss_and_gradient_equal_the_definition(smoothing):
+def test_loss_and_gradient_equal_the_definition(smoothing, chunk, jit_compile):
     generator = np.random.default_rng(0)
     outputs, table = tf.constant(generator.normal(size=(7, 5))), tf.constant(generator.normal(size=(11, 5)))
-    targets = tf.constant(generator.integers(0, 11, 7), tf.int32)
-    weights, plain_weights = tf.constant(generator.normal(size=7)), tf.constant(generator.normal(size=7))
+    targets, weights = tf.constant(generator.integers(0, 11, 7), tf.int32), tf.constant([1.0, 1, 0, 1, 0.5, 1, 0])
     results = []
     for reference in (False, True):
         with tf.GradientTape() as tape:
@@ -24,19 +25,30 @@ def test_loss_and_gradient_equal_the_definition(smoothing):
             if reference:
                 log_probabilities = tf.nn.log_softmax(outputs @ tf.transpose(table))
                 distribution = (1 - smoothing) * tf.one_hot(targets, 11, dtype=tf.float64) + smoothing / 11
-                smoothed = -tf.reduce_sum(distribution * log_probabilities, -1)
-                plain = -tf.gather(log_probabilities, targets, batch_dims=1)
+                wide = tf.cast(weights, tf.float64)
+                smoothed = -tf.reduce_sum(tf.reduce_sum(distribution * log_probabilities, -1) * wide)
+                plain = -tf.reduce_sum(tf.gather(log_probabilities, targets, batch_dims=1) * wide)
             else:
-                smoothed, plain = token_losses(outputs, table, targets, smoothing)
-            loss = tf.reduce_sum(smoothed * weights + plain * plain_weights)
+                smoothed, plain = summed_losses(outputs, table, targets, weights, smoothing, chunk, jit_compile)
+            loss = 3 * smoothed
         results.append([smoothed, plain, *tape.gradient(loss, [outputs, table])])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+def test_the_number_of_tokens_need_not_be_known_beforehand():
+    arguments = tf.ones((7, 5)), tf.ones((11, 5)), tf.zeros((7,), tf.int32), tf.ones((7,))
+    specs = [tf.TensorSpec((None, *argument.shape[1:]), argument.dtype) for argument in arguments]
+    specs[1] = tf.TensorSpec((11, 5))
+    traced = tf.function(lambda *values: summed_losses(*values, smoothing=0.1, chunk=4), input_signature=specs)
+    np.testing.assert_allclose(traced(*arguments), summed_losses(*arguments, smoothing=0.1, chunk=4), rtol=1e-6)
+
+
 def test_huge_logits_do_not_overflow():
-    losses = token_losses(tf.constant([[1000.0]]), tf.constant([[1.0], [-1.0]]), tf.constant([0]), 0.0)
-    assert float(losses.plain[0]) == 0.0
+    losses = summed_losses(
+        tf.constant([[1000.0]]), tf.constant([[1.0], [-1.0]]), tf.constant([0]), tf.constant([1.0]), 0.0
+    )
+    assert float(losses.plain) == 0.0
 
 
 BATCH = {"source": np.array([[5, 6, 3], [7, 3, 0]], np.int32), "target": np.array([[8, 9, 3], [4, 3, 0]], np.int32)}
@@ -54,9 +66,10 @@ def test_padding_does_not_change_the_loss():
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
 
 
-def test_a_training_step_equals_one_by_hand():
+@pytest.mark.parametrize("xla", ["none", "parts", "step"])
+def test_a_training_step_equals_one_by_hand(xla):
     """Keras's fit, compiled by XLA, against the gradient, the clipping and Adam's first update written out."""
-    trainee = small_trainee(clip_norm=0.5, learning_rate=0.01)
+    trainee = small_trainee(clip_norm=0.5, learning_rate=0.01, xla=xla)
     before = [weight.numpy() for weight in trainee.trainable_weights]
     with tf.GradientTape() as tape:
         logits = trainee.model.logits(trainee(BATCH))
@@ -88,11 +101,12 @@ def test_accumulated_batches_make_one_update():
     assert int(once.optimizer.iterations) == int(twice.optimizer.iterations) == 1
 
 
+@pytest.mark.parametrize("xla", ["parts", "step"])
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_trains(precision):
+def test_half_precision_trains(precision, xla):
     keras.config.set_dtype_policy(precision)
     try:
-        trainee = small_trainee(learning_rate=0.01)
+        trainee = small_trainee(learning_rate=0.01, xla=xla)
         history = trainee.fit(tf.data.Dataset.from_tensors(BATCH).repeat(30), epochs=2, steps_per_epoch=15, verbose=0)
     finally:
         keras.config.set_dtype_policy("float32")

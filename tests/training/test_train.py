@@ -136,10 +136,10 @@ def test_a_run_folder_records_what_made_it(trained_run):
 
 
 def test_goes_on_when_asked_for_more_steps_and_refuses_other_settings(tmp_path):
-    config = reversal_config(tmp_path / "corpus", training={"max_steps": 6, "validate_every": 4, "jit_compile": True})
+    config = reversal_config(tmp_path / "corpus", training={"max_steps": 6, "validate_every": 4, "xla": "step"})
     lines: list[str] = []
     train(config, tmp_path / "run", message=lines.append)
-    longer = reversal_config(tmp_path / "corpus", training={"max_steps": 10, "validate_every": 4, "jit_compile": True})
+    longer = reversal_config(tmp_path / "corpus", training={"max_steps": 10, "validate_every": 4, "xla": "step"})
     train(longer, tmp_path / "run", message=lines.append)
     assert "going on from step 6" in lines
     steps = [line["step"] for line in metrics(RunFolder(tmp_path / "run")) if "step" in line]

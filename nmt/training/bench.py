@@ -1,0 +1,125 @@
+"""How fast training runs on this machine, and where its time goes."""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nmt.config import Config
+from nmt.data.batches import Position, training_batches
+from nmt.data.prepare import load_shapes, load_tokenizers, prepare
+from nmt.models.arithmetic import training_operations
+from nmt.progress import tracked
+from nmt.training.run import build_model
+from nmt.training.trainee import make_trainee
+
+_SIDE = 2048  # of the square matrices whose product tells the machine's rate
+_PRODUCTS = 5
+_BETWEEN = 50  # steps between two measurements of that rate: it drifts on shared machines
+
+
+class Measured(NamedTuple):
+    """What a training was seen to do."""
+
+    target_tokens_per_second: float
+    milliseconds_per_step: float
+    gflop_per_second: float  # of the matrix products of real tokens; padding counts for nothing
+    product_gflop_per_second: float  # of one large product in full precision, for scale
+    share_of_product_rate: float
+    padding_share: float  # of the positions of the batches
+    input_wait_share: float  # of the time, until the next batch was there
+    peak_memory_gib: float  # of the process
+    first_steps_seconds: float  # before measuring: tracing, compiling, and the steps themselves
+    batch_shapes: int
+    steps: int
+
+
+def measure(config: Config, folder: Path, steps: int, message: Callable[[str], None]) -> Measured:
+    """Trains for some steps and measures; nothing is kept but the prepared data.
+
+    Args:
+        config: what to train; validation and checkpoints are left out.
+        folder: for the prepared data, made if need be.
+        steps: that are measured, after the first of each batch shape.
+        message: is given lines for people about what is being done.
+
+    Raises:
+        UserError: for whatever is wrong with the settings, the data, or the folder.
+    """
+    prepare(config, folder, message)
+    tokenizers, shapes = load_tokenizers(folder), load_shapes(folder)
+    trainee = make_trainee(build_model(config, *tokenizers), config.training)
+    ids = tf.TensorSpec((None, None), tf.int32)
+    step = tf.function(
+        trainee.train_step,
+        jit_compile=trainee.extent == "step",
+        input_signature=[{"source": ids, "target": ids}],
+    )
+    batches = iter(training_batches(folder, config, shapes, Position(0, 0)))
+    start = time.perf_counter()
+    for shape in tracked(shapes, "compiling", len(shapes)):
+        rows = np.zeros((shape.sentences, 1), np.int32)
+        step({"source": np.repeat(rows, shape.source, 1), "target": np.repeat(rows, shape.target, 1)})
+    first = time.perf_counter() - start
+
+    waits, times, rates = [], [], [product_rate()]
+    tokens = operations = positions = real = 0.0
+    for done in tracked(range(steps), "measuring", steps):
+        start = time.perf_counter()
+        batch = next(batches)
+        waits.append(time.perf_counter() - start)
+        float(step(batch)["loss"])
+        times.append(time.perf_counter() - start)
+        source, target = ((batch[side].numpy() != 0).sum(1) for side in ("source", "target"))
+        tokens += target.sum()
+        real += source.sum() + target.sum()
+        positions += batch["source"].shape.num_elements() + batch["target"].shape.num_elements()
+        operations += training_operations(
+            config.model,
+            tokenizers[1].vocabulary_size,
+            len(target),
+            source.sum(),
+            target.sum(),
+            (source * target).sum(),
+        )
+        if done % _BETWEEN == _BETWEEN - 1:
+            rates.append(product_rate())
+    seconds, rate = sum(times), statistics.median(rates)
+    return Measured(
+        target_tokens_per_second=round(tokens / seconds, 1),
+        milliseconds_per_step=round(1000 * seconds / steps, 2),
+        gflop_per_second=round(operations / seconds / 1e9, 2),
+        product_gflop_per_second=round(rate, 2),
+        share_of_product_rate=round(operations / seconds / 1e9 / rate, 4),
+        padding_share=round(1 - real / positions, 4),
+        input_wait_share=round(sum(waits) / seconds, 4),
+        peak_memory_gib=round(peak_memory() / 2**30, 3),
+        first_steps_seconds=round(first, 2),
+        batch_shapes=len(shapes),
+        steps=steps,
+    )
+
+
+def product_rate() -> float:
+    """Billions of multiplications and additions a second in one large product in full precision."""
+    matrix = tf.random.stateless_normal((_SIDE, _SIDE), (1, 2))
+    product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)))
+    product()
+    times = []
+    for _ in range(_PRODUCTS):
+        start = time.perf_counter()
+        product().numpy()
+        times.append(time.perf_counter() - start)
+    return 2 * _SIDE**3 / statistics.median(times) / 1e9
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most  # Linux counts in KiB

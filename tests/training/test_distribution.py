@@ -1,0 +1,365 @@
+"""Training is the same on any number of devices, and outlives the loss of a worker."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmt.config import Config, TrainingSettings, save_config
+from nmt.data.prepare import load_shapes
+from nmt.errors import UserError
+from nmt.training.checkpoints import load_arrays
+from nmt.training.distribution import Distribution, find_cluster, make_distribution
+from nmt.training.run import RunFolder, join_run
+from nmt.training.train import train
+from tests.conftest import reversal_config
+
+README = Path(__file__).parent.parent.parent / "README.md"
+
+# Two logical CPUs are two devices; they have to be told apart before TensorFlow computes anything.
+TWO_DEVICES = """
+import tensorflow as tf
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+"""
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
+    """A run of 20 steps on one device, of odd numbers of rows, in which clipping lowers every gradient."""
+    folder = tmp_path_factory.mktemp("reference")
+    config = reversal_config(
+        folder / "corpus",
+        batches={"tokens": 410, "shapes": 3},
+        model={"dropout": 0.0},
+        training={"max_steps": 20, "validate_every": 10, "average_decay": 0.9, "clip_norm": 0.1},
+    )
+    train(config, folder / "run", message=quiet)
+    assert any(shape.sentences % 2 for shape in load_shapes(folder / "run" / "data"))
+    return folder / "run", config
+
+
+def with_training(config: Config, **changes: object) -> Config:
+    return config.model_copy(update={"training": config.training.model_copy(update=changes)})
+
+
+def begin(folder: Path, run: Path, config: Config) -> tuple[Path, Path]:
+    """A configuration file and a run folder, with data prepared already."""
+    shutil.copytree(run / "data", folder / "run" / "data", dirs_exist_ok=True)
+    save_config(config, folder / "config.yaml")
+    return folder / "config.yaml", folder / "run"
+
+
+def assert_same_training(ours: Path, theirs: Path) -> None:
+    for name in ("last", "best"):
+        arrays, _ = load_arrays(RunFolder(ours).checkpoint(name))
+        others, _ = load_arrays(RunFolder(theirs).checkpoint(name))
+        assert arrays.keys() == others.keys()
+        for key, array in arrays.items():
+            np.testing.assert_allclose(others[key], array, rtol=0, atol=1e-5, err_msg=f"{name} {key}")
+    lines = [
+        [json.loads(line) for line in RunFolder(run).metrics.read_text().splitlines()[1:]] for run in (ours, theirs)
+    ]
+    lines = [[line for line in of_run if "step" in line] for of_run in lines]
+    assert [line["step"] for line in lines[0]] == [line["step"] for line in lines[1]]
+    for key in ("training_plain_loss", "validation_loss", "bleu"):
+        assert lines[0][-1][key] == pytest.approx(lines[1][-1][key], abs=1e-4)
+
+
+def saved_step(run: Path) -> int:
+    try:
+        return load_arrays(RunFolder(run).last)[1]["batches"]
+    except UserError:
+        return 0
+
+
+class Cluster:
+    """Workers of one training on this machine."""
+
+    def __init__(self, config: Path, run: Path, count: int = 2) -> None:
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+        for one in sockets:
+            one.close()
+        self.workers = []
+        for index in range(count):
+            cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            self.workers.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "nmt.cli", "train", str(config), "--run", str(run)],
+                    env=os.environ | {"TF_CONFIG": json.dumps(cluster)},
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+    def finish(self) -> list[tuple[int, str]]:
+        """Exit statuses, and last lines said."""
+        said = [worker.communicate(timeout=240)[1] for worker in self.workers]
+        return [
+            (worker.returncode, (text.splitlines() or [""])[-1])
+            for worker, text in zip(self.workers, said, strict=True)
+        ]
+
+
+def run_script(script: str, *arguments: object) -> str:
+    process = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=240
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def test_two_devices_train_as_one_and_go_on_from_one(reference, tmp_path):
+    run, config = reference
+    mirrored = with_training(config, strategy="mirrored")
+    fresh = begin(tmp_path / "fresh", run, mirrored)
+    gone_on = begin(tmp_path / "gone_on", run, mirrored)
+    train(with_training(config, max_steps=10), gone_on[1], message=quiet)
+    run_script(
+        TWO_DEVICES
+        + """
+import sys
+from pathlib import Path
+from nmt.config import load_config
+from nmt.training.train import train
+train(load_config(Path(sys.argv[1])), Path(sys.argv[2]), message=print)
+train(load_config(Path(sys.argv[3])), Path(sys.argv[4]), message=print)
+""",
+        *fresh,
+        *gone_on,
+    )
+    assert_same_training(run, fresh[1])
+    assert_same_training(run, gone_on[1])
+
+
+def test_two_workers_train_as_one_device(reference, tmp_path):
+    run, config = reference
+    files = begin(tmp_path, run, with_training(config, strategy="multi_worker"))
+    with Cluster(*files) as cluster:
+        assert [status for status, _ in cluster.finish()] == [0, 0]
+    assert_same_training(run, files[1])
+
+
+def test_a_killed_worker_is_told_and_training_goes_on(reference, tmp_path):
+    run, config = reference
+    files = begin(tmp_path, run, with_training(config, strategy="multi_worker"))
+    with Cluster(*files) as cluster:
+        while saved_step(files[1]) < 5 and all(worker.poll() is None for worker in cluster.workers):
+            time.sleep(0.01)
+        os.kill(cluster.workers[1].pid, signal.SIGKILL)
+        (status, said), (killed, _) = cluster.finish()
+    assert killed == -signal.SIGKILL
+    assert status == 2
+    assert said == (
+        "nmt: a worker was lost; start the same command again on all workers, and training goes on from the last "
+        "checkpoint"
+    )
+    assert 5 <= saved_step(files[1]) < 20
+    alone = shutil.copytree(files[1], tmp_path / "alone")
+    with Cluster(*files) as cluster:
+        assert [status for status, _ in cluster.finish()] == [0, 0]
+    assert_same_training(run, files[1])
+    train(config, alone, message=quiet)  # one device can go on as well
+    assert_same_training(run, alone)
+
+
+def test_replicas_draw_different_masks_and_share_all_else():
+    """Dropout, XLA, accumulation and loss scaling on two devices, against one device in the same process."""
+    lines = run_script(
+        TWO_DEVICES
+        + """
+import json
+from contextlib import nullcontext
+import keras
+from nmt.config import ModelSettings, TrainingSettings
+from nmt.layers.dropout import dropout
+from nmt.models.seq2seq import make_model
+from nmt.training.distribution import make_distribution
+from nmt.training.trainee import make_trainee
+
+strategy = make_distribution(TrainingSettings(strategy="mirrored")).strategy
+
+def masks(compiled):
+    draw = tf.function(lambda seeds: tf.cast(dropout(tf.ones((64,)), 0.5, seeds) > 0, tf.int32), jit_compile=compiled)
+    with strategy.scope():
+        shared = keras.random.SeedGenerator(7)
+    alone = keras.random.SeedGenerator(7)
+    of_both = tf.function(lambda: strategy.run(lambda: draw(shared)))
+    return [
+        [mask.numpy().tolist() for mask in (*strategy.experimental_local_results(of_both()), draw(alone))]
+        for _ in range(2)
+    ]
+
+generator = tf.random.Generator.from_seed(1)
+rows = [generator.uniform((5, 5), 4, 20, tf.int32) for _ in range(8)]
+rows = [tf.pad(batch, ((0, 1), (0, 0))) for batch in rows]  # to be even
+
+def trained(strategy, xla):
+    with strategy.scope() if strategy else nullcontext():
+        model = make_model(ModelSettings(units=8, embedding=8, dropout=0.0), 20, 20, 1)
+    settings = TrainingSettings(
+        warmup_steps=0, clip_norm=0.1, average_decay=0.9, accumulate=2, precision="float16", xla=xla
+    )
+    trainee = make_trainee(model, settings, strategy)
+    trainee.optimizer.dynamic_scale.assign(1e38)  # so much that some steps are left out
+    batches = tf.data.Dataset.from_tensor_slices({"source": rows, "target": rows})
+    if strategy:
+        halves = batches.map(lambda batch: {side: tf.reshape(ids, (2, 3, 5)) for side, ids in batch.items()}).unbatch()
+        batches = strategy.distribute_datasets_from_function(lambda _: halves)
+    metrics = trainee.fit(batches, steps_per_epoch=8, shuffle=False, verbose=0).history
+    variables = [*model.trainable_variables, *trainee.optimizer.variables]
+    return [variable.numpy().tolist() for variable in variables], {name: float(one) for name, (one,) in metrics.items()}
+
+print(json.dumps([masks(compiled=False), masks(compiled=True)]))
+print(json.dumps([trained(None, "none"), trained(strategy, "step")]))
+"""
+    ).splitlines()
+    masks, ((ours, metrics), (theirs, other_metrics)) = map(json.loads, lines)
+    for kind in masks:
+        drawn = []
+        for first, second, alone in kind:
+            assert first == alone
+            assert 10 < sum(first) < 54
+            drawn += [tuple(first), tuple(second)]
+        assert len(set(drawn)) == 4
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-5)
+    (scale,) = (one for one in ours if isinstance(one, float) and one > 1e30)
+    assert 1e35 < scale < 1e38
+    assert other_metrics == pytest.approx(metrics, rel=1e-5)
+    assert metrics["tokens"] == 8 * 25
+
+
+class Pretended(Distribution):
+    """One of two workers; what the other one adds to each sum is given."""
+
+    def __init__(self, chief: bool, other: list[list[float]]) -> None:
+        super().__init__()
+        self.workers, self.chief, self.other = 2, chief, other
+
+    def _sum(self, numbers):
+        return [float(ours + theirs) for ours, theirs in zip(numbers, self.other.pop(0), strict=True)]
+
+
+def never() -> list[float]:
+    raise AssertionError("only the chief works")
+
+
+def fail() -> list[float]:
+    raise UserError("the disk is full")
+
+
+def test_the_chief_works_and_the_others_follow():
+    assert Pretended(True, [[0, 0, 0]]).by_chief(lambda: [0.5, 3], 2) == [0.5, 3]
+    assert Pretended(False, [[0, 0.5, 3]]).by_chief(never, 2) == [0.5, 3]
+    with pytest.raises(UserError, match="the disk is full"):
+        Pretended(True, [[0, 0]]).by_chief(fail, 1)
+    with pytest.raises(UserError, match=r"the chief .* has ended with an error"):
+        Pretended(False, [[1, 0]]).by_chief(never, 1)
+
+
+def test_workers_at_different_steps_all_say_so():
+    Pretended(False, [[0, 7], [0]]).check_agreement(7, "differ")
+    with pytest.raises(UserError, match="differ"):
+        Pretended(False, [[0, 7], [0]]).check_agreement(0, "differ")
+    with pytest.raises(UserError, match="differ"):
+        Pretended(True, [[0, 0], [1]]).check_agreement(7, "differ")
+
+
+def test_a_worker_needs_the_chiefs_run_folder(reference, tmp_path):
+    run, config = reference
+    assert join_run(run, config) == RunFolder(run)
+    with pytest.raises(UserError, match="the chief's run folder is not here"):
+        join_run(tmp_path, config)
+    with pytest.raises(UserError, match=r"other settings \(training.clip_norm: 0.1 -> 1.0\)"):
+        join_run(run, with_training(config, clip_norm=1.0))
+
+
+WORKER = {"type": "worker", "index": 0}
+CLUSTERS = {
+    "no JSON": ("{", "TF_CONFIG: expected .*line 1"),
+    "no object": ([], "TF_CONFIG: expected .*got"),
+    "no task": ({"cluster": {"worker": ["a:1"]}}, "TF_CONFIG: expected .*got"),
+    "no number": ({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}, "TF_CONFIG: expected"),
+    "no port": ({"cluster": {"worker": ["a"]}, "task": WORKER}, "an address as host:port .*'a'"),
+    "no list": ({"cluster": {"worker": "a:1"}, "task": WORKER}, "an address as host:port"),
+    "another kind": ({"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": WORKER}, "chief or worker, got ps"),
+    "no such worker": ({"cluster": {"chief": ["a:1"]}, "task": WORKER}, "has no worker 0: it has 0"),
+}
+
+
+@pytest.fixture
+def no_cluster(monkeypatch) -> Iterator[pytest.MonkeyPatch]:
+    for name in [name for name in os.environ if name.startswith(("TF_CONFIG", "SLURM", "TPU_NAME"))]:
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("kind", CLUSTERS)
+def test_a_cluster_that_is_none_is_told(kind, no_cluster):
+    cluster, message = CLUSTERS[kind]
+    no_cluster.setenv("TF_CONFIG", cluster if isinstance(cluster, str) else json.dumps(cluster))
+    with pytest.raises(UserError, match=message):
+        make_distribution(TrainingSettings(strategy="multi_worker"))
+
+
+def test_no_cluster_at_all_is_told(no_cluster):
+    with pytest.raises(UserError, match="neither TF_CONFIG is set nor Slurm's environment"):
+        make_distribution(TrainingSettings(strategy="multi_worker"))
+    no_cluster.setenv("SLURM_PROCID", "1")
+    with pytest.raises(UserError, match=r"SLURM_\w+ not found in environment; start it by srun"):
+        make_distribution(TrainingSettings(strategy="multi_worker"))
+
+
+def test_slurm_tells_the_cluster(no_cluster):
+    step = {
+        "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "3", "SLURM_STEP_NODELIST": "n[8-9]",
+        "SLURM_STEP_TASKS_PER_NODE": "2,1", "SLURMD_NODENAME": "n8",
+    }  # fmt: skip
+    for name, value in step.items():
+        no_cluster.setenv(name, value)
+    cluster = find_cluster()
+    assert cluster.cluster_spec().as_dict() == {"worker": ["n8:8888", "n8:8889", "n9:8888"]}
+    assert (cluster.task_type, cluster.task_id) == ("worker", 1)
+    no_cluster.setenv("SLURMD_NODENAME", "n10")
+    with pytest.raises(UserError, match="Slurm runs task 1 on n10, TensorFlow takes it for n8:8889; set TF_CONFIG"):
+        find_cluster()
+
+
+def test_no_tpu_is_told(no_cluster):
+    with pytest.raises(UserError, match=r"training\.strategy tpu: there is no TPU `local`"):
+        make_distribution(TrainingSettings(strategy="tpu"))
+
+
+def test_the_readme_lists_what_is_told_here():
+    text = README.read_text(encoding="utf-8")
+    for kind in (
+        "a `TF_CONFIG` that describes no cluster",
+        "workers that do not share the run folder",
+        "a TPU that is not there",
+        "a worker killed at any moment",
+    ):
+        assert f"| {kind} | " in text
