@@ -5,16 +5,14 @@ its weights out as r, i, h, each transposed, first those of the inputs, then tho
 """
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util  # no public way tells whether XLA compiles what is being traced
 
 from nmt.layers.recurrence import Tensors
+from nmt.layers.xla import inside_xla
 
 
 def has_cudnn() -> bool:
     """Whether the kernel can be used here: there is a GPU, and XLA, which has none, does not compile this."""
-    return bool(tf.config.list_logical_devices("GPU")) and not control_flow_util.GraphOrParentsInXlaContext(
-        tf.compat.v1.get_default_graph()
-    )
+    return bool(tf.config.list_logical_devices("GPU")) and not inside_xla()
 
 
 def cudnn_gru(

@@ -1,21 +1,22 @@
 """How fast training runs on this machine, and where its time goes."""
 
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from nmt.config import Config
-from nmt.data.batches import Position, training_batches
+from nmt.data.batches import Position, random_batches, training_batches
 from nmt.data.prepare import load_shapes, load_tokenizers, prepare
+from nmt.errors import UserError
 from nmt.models.arithmetic import training_operations
 from nmt.progress import tracked
+from nmt.training.compilation import choose_extent
+from nmt.training.distribution import Distribution
+from nmt.training.progress import peak_memory
 from nmt.training.run import build_model
 from nmt.training.trainee import make_trainee
 
@@ -52,22 +53,26 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
     Raises:
         UserError: for whatever is wrong with the settings, the data, or the folder.
     """
+    settings = config.training
+    if settings.strategy != "one_device":
+        raise UserError(f"training.strategy {settings.strategy}: only one_device can be measured")
     prepare(config, folder, message)
     tokenizers, shapes = load_tokenizers(folder), load_shapes(folder)
-    trainee = make_trainee(build_model(config, *tokenizers), config.training)
+    trainee = make_trainee(build_model(config, *tokenizers), settings)
+    if settings.xla == "auto":
+        trainee.compile_extent(choose_extent(trainee, Distribution(), shapes, settings.max_steps, message))
     ids = tf.TensorSpec((None, None), tf.int32)
     step = tf.function(
         trainee.train_step,
         jit_compile=trainee.extent == "step",
         input_signature=[{"source": ids, "target": ids}],
     )
-    batches = iter(training_batches(folder, config, shapes, Position(0, 0)))
     start = time.perf_counter()
-    for shape in tracked(shapes, "compiling", len(shapes)):
-        rows = np.zeros((shape.sentences, 1), np.int32)
-        step({"source": np.repeat(rows, shape.source, 1), "target": np.repeat(rows, shape.target, 1)})
+    for batch in tracked(random_batches(shapes, trainee.model.vocabulary), "compiling", len(shapes)):
+        step(batch)
     first = time.perf_counter() - start
 
+    batches = iter(training_batches(folder, config, shapes, Position(0, 0)))
     waits, times, rates = [], [], [product_rate()]
     tokens = operations = positions = real = 0.0
     for done in tracked(range(steps), "measuring", steps):
@@ -117,9 +122,3 @@ def product_rate() -> float:
         product().numpy()
         times.append(time.perf_counter() - start)
     return 2 * _SIDE**3 / statistics.median(times) / 1e9
-
-
-def peak_memory() -> int:
-    """The most memory that this process has held so far, in bytes."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most  # Linux counts in KiB

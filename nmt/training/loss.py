@@ -4,7 +4,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from nmt.layers.xla import inside_xla
+
 CHUNK = 512  # tokens whose logits are held at once: enough for the products to be fast (benchmarks/compiled_step.py)
+_STEP = 64  # chunks have a multiple of so many tokens
 
 
 class Losses(NamedTuple):
@@ -38,7 +41,7 @@ def summed_losses(
         targets: int32 `[tokens]`.
         weights: of each token, `[tokens]`: 1 where it is real, 0 where it is padding.
         smoothing: the share s.
-        chunk: tokens that are worked on at once.
+        chunk: tokens that are worked on at once, at most.
         jit_compile: whether XLA compiles what is done to a chunk's logits, where it does not compile the whole.
 
     Returns:
@@ -76,13 +79,33 @@ def _in_chunks(
     jit_compile: bool,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Both sums, and the gradients of the smoothed one for outputs and table, all in full precision."""
-    tokens, units = _length(outputs), outputs.shape[-1]
-    precision, vocabulary = weights.dtype, table.shape[0]
-    chunks = -(-tokens // chunk)
+    if not inside_xla():  # which has to know sizes beforehand; otherwise padding takes no time
+        places = tf.cast(tf.where(weights != 0), tf.int32)
+        rows, targets, weights = (tf.gather(x, places[:, 0]) for x in (outputs, targets, weights))
+        smoothed, plain, d_outputs, d_table = _in_even_chunks(
+            rows, targets, weights, table, smoothing, chunk, jit_compile
+        )
+        return smoothed, plain, tf.scatter_nd(places, d_outputs, tf.shape(outputs)), d_table
+    return _in_even_chunks(outputs, targets, weights, table, smoothing, chunk, jit_compile)
+
+
+def _in_even_chunks(
+    outputs: tf.Tensor,
+    targets: tf.Tensor,
+    weights: tf.Tensor,
+    table: tf.Tensor,
+    smoothing: float,
+    most: int,
+    jit_compile: bool,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Likewise, in the fewest chunks of at most so many tokens."""
+    precision, vocabulary, units, tokens = weights.dtype, table.shape[0], outputs.shape[-1], _length(outputs)
+    chunks = _at_least(1, -(-tokens // most))
+    # Little is left to fill up in the last chunk, and there are few different sizes.
+    chunk = _at_most(most, _STEP * _at_least(1, -(-tokens // (chunks * _STEP))))
     even = chunks * chunk - tokens  # rows of weight 0 fill the last chunk
     outputs = tf.reshape(tf.pad(outputs, ((0, even), (0, 0))), (chunks, chunk, units))
     targets, weights = (tf.reshape(tf.pad(x, ((0, even),)), (chunks, chunk)) for x in (targets, weights))
-
     differentiate = _differentiate_compiled if jit_compile else _differentiate
 
     def body(i: tf.Tensor, smoothed: tf.Tensor, plain: tf.Tensor, d_table: tf.Tensor, rows: tf.TensorArray) -> Any:
@@ -97,7 +120,7 @@ def _in_chunks(
         )
 
     zero = tf.zeros((), precision)
-    rows = tf.TensorArray(precision, chunks, element_shape=(chunk, units))
+    rows = tf.TensorArray(precision, chunks, element_shape=(chunk if isinstance(chunk, int) else None, units))
     _, smoothed, plain, d_table, rows = tf.while_loop(
         lambda i, *_: i < chunks,
         body,
@@ -111,7 +134,7 @@ def _differentiate(
     logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, smoothing: float
 ) -> tuple[Losses, tf.Tensor]:
     """Both sums, and the gradient of the smoothed one for the logits, in their precision."""
-    precision, (tokens, vocabulary) = logits.dtype, logits.shape
+    precision, tokens, vocabulary = logits.dtype, _length(logits), logits.shape[-1]
     logits = tf.cast(logits, weights.dtype)
     top = tf.reduce_max(logits, -1)
     exponentials = tf.exp(logits - top[:, None])
@@ -126,8 +149,16 @@ def _differentiate(
     return sums, tf.cast(d_logits, precision)
 
 
-# Its shapes do not depend on the batch's, so it is compiled once.
+# Compiled once for each size of chunk.
 _differentiate_compiled = tf.function(_differentiate, jit_compile=True, autograph=False)
+
+
+def _at_least(bound: int, number: tf.Tensor | int) -> tf.Tensor | int:
+    return max(bound, number) if isinstance(number, int) else tf.maximum(bound, number)
+
+
+def _at_most(bound: int, number: tf.Tensor | int) -> tf.Tensor | int:
+    return min(bound, number) if isinstance(number, int) else tf.minimum(bound, number)
 
 
 def _length(values: tf.Tensor) -> tf.Tensor | int:

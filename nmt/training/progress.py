@@ -1,5 +1,7 @@
-"""How far training is."""
+"""How far training is, and the memory it takes."""
 
+import resource
+import sys
 import time
 from typing import Any
 
@@ -41,3 +43,9 @@ class ProgressReport(keras.callbacks.Callback):
             return
         rate = logs["tokens"] / (time.perf_counter() - self.started)
         self.progress.update(self.task, advance=1 / self.accumulate, loss=logs["loss"], rate=rate)
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most  # Linux counts in KiB

@@ -19,6 +19,7 @@ from nmt.evaluation import evaluate
 from nmt.files import written_whole
 from nmt.training.checkpoints import save_arrays, weights_of
 from nmt.training.distribution import Distribution
+from nmt.training.progress import peak_memory
 from nmt.training.run import RunFolder
 from nmt.training.state import TrainingState
 from nmt.training.trainee import Trainee, averaged_weights
@@ -116,6 +117,7 @@ class Validation(keras.callbacks.Callback):
             "best": best,
             "learning_rate": rate,
             "target_tokens_per_second": logs["tokens"] / (trained - self.started),
+            "peak_memory_gib": round(peak_memory() / 2**30, 3),
             "seconds": state.seconds + time.perf_counter() - trained,
         }
         logs |= {"validation_loss": loss, "bleu": bleu, "learning_rate": rate}  # for TensorBoard

@@ -1,0 +1,54 @@
+"""The counted arithmetic against every matrix product that the model really makes."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nmt.config import ModelSettings
+from nmt.models.arithmetic import training_operations
+from nmt.models.seq2seq import make_model
+
+SENTENCES, SOURCE, TARGET, VOCABULARY = 3, 5, 4, 50
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"attention": "additive"},
+        {"attention": "multi_head", "attention_heads": 2},
+        {"encoder_layers": 2, "decoder_layers": 3, "units": 6},
+    ],
+)
+def test_counts_the_products_of_the_forward_pass_three_times(shape, monkeypatch):
+    settings = ModelSettings(**{"units": 8, "embedding": 10, "tied_embeddings": "all"} | shape)
+    model = make_model(settings, VOCABULARY, VOCABULARY, seed=1)
+    counted = 0
+    multiply = tf.matmul
+
+    def counting(a, b, *arguments, **options):
+        nonlocal counted
+        result = multiply(a, b, *arguments, **options)
+        inner = a.shape[-2] if options.get("transpose_a") else a.shape[-1]
+        counted += 2 * int(np.prod(result.shape)) * inner
+        return result
+
+    contract = tf.tensordot
+
+    def counting_contraction(a, b, axes):
+        nonlocal counted
+        result = contract(a, b, axes)
+        counted += 2 * int(np.prod(result.shape)) * b.shape[0]
+        return result
+
+    monkeypatch.setattr(tf, "matmul", counting)
+    monkeypatch.setattr(tf, "tensordot", counting_contraction)  # of Keras's dense layers
+    ids = tf.ones((SENTENCES, SOURCE), tf.int32), tf.ones((SENTENCES, TARGET), tf.int32)
+    model.logits(model({"source": ids[0], "target": ids[1]}))
+    expected = training_operations(
+        settings, VOCABULARY, SENTENCES, SENTENCES * SOURCE, SENTENCES * TARGET, SENTENCES * SOURCE * TARGET
+    )
+    # The additive score's last product, with a single vector, is not worth counting.
+    left_out = 2 * SENTENCES * SOURCE * TARGET * settings.units if settings.attention == "additive" else 0
+    made = counted - left_out
+    assert made == pytest.approx(expected / 3)

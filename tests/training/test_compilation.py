@@ -1,0 +1,86 @@
+"""What XLA compiles is chosen by what it costs, and choosing leaves no trace in the training."""
+
+import numpy as np
+import pytest
+
+from nmt.config import ModelSettings, TrainingSettings
+from nmt.data.batches import Shape
+from nmt.models.seq2seq import make_model
+from nmt.training import compilation
+from nmt.training.checkpoints import load_arrays
+from nmt.training.compilation import choose_extent, compile_shapes
+from nmt.training.distribution import Distribution
+from nmt.training.state import variables_of
+from nmt.training.train import train
+from nmt.training.trainee import make_trainee
+from tests.conftest import reversal_config
+
+SHAPES = [Shape(4, 3, 3), Shape(3, 5, 4)]
+
+
+@pytest.fixture(scope="module")
+def trainee():
+    model = make_model(ModelSettings(units=8, embedding=8, dropout=0.2), 20, 20, seed=1)
+    return make_trainee(model, TrainingSettings(warmup_steps=0, average_decay=0.9))
+
+
+def values(trainee):
+    return {name: variable.numpy().copy() for name, variable in variables_of(trainee).items()}
+
+
+def test_measuring_and_compiling_change_nothing(trainee):
+    told: list[str] = []
+    before = values(trainee)
+    extent = choose_extent(trainee, Distribution(), SHAPES, 100, told.append)
+    trainee.compile_extent("parts")
+    assert compile_shapes(trainee, Distribution(), SHAPES, told.append) > 0
+    after = values(trainee)
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        np.testing.assert_array_equal(value, after[name])
+    assert told[0].startswith(f"XLA compiles: {extent} (a step takes, with each: none ")
+    assert told[1].startswith("2 batch shapes compiled in ")
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (10, "none"),  # 1 + 10 * 1.0 against 2 * 10 + 10 * 0.8
+        (100, "parts"),  # 1 + 100 against 20 + 80 and 60 + 70
+        (10_000, "step"),
+    ],
+)
+def test_the_least_time_in_all_decides(trainee, monkeypatch, steps, expected):
+    costs = {"none": (1.0, 1.0), "parts": (10.0, 0.8), "step": (30.0, 0.7)}
+
+    def times(trainee, distribution, shapes):
+        first, later = costs[trainee.extent]
+        assert shapes == [SHAPES[1]] * len(shapes)
+        return [first] + [later] * (len(shapes) - 1)
+
+    monkeypatch.setattr(compilation, "times_of_steps", times)
+    assert choose_extent(trainee, Distribution(), SHAPES, steps, lambda _: None) == expected
+
+
+def test_a_choice_once_made_stays(tmp_path, monkeypatch):
+    def configured(steps):
+        return reversal_config(
+            tmp_path / "corpus",
+            training={"xla": "auto", "max_steps": steps, "validate_every": 2, "schedule": "constant"},
+        )
+
+    costs = iter([[3.0, 3.0], [1.0, 1.0], [2.0, 2.0]])
+    real = compilation.times_of_steps
+
+    def times(trainee, distribution, shapes):
+        real(trainee, distribution, shapes)
+        return next(costs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compilation, "times_of_steps", times)
+        patched.setattr(compilation, "compile_shapes", lambda *_: 0.0)
+        patched.setattr("nmt.training.train.compile_shapes", lambda *_: 0.0)
+        train(configured(2), tmp_path / "run", message=lambda _: None)
+    monkeypatch.setattr("nmt.training.train.choose_extent", None)  # must not be asked again
+    run = train(configured(4), tmp_path / "run", message=lambda _: None)
+    assert load_arrays(run.last)[1]["extent"] == "parts"
