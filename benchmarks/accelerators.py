@@ -42,7 +42,9 @@ from nmt.config import BatchSettings, DecodingSettings, ModelSettings, TrainingS
 from nmt.data.tokenizer import PADDING
 from nmt.decoding.search import Hypotheses, beam_search
 from nmt.files import written_whole
+from nmt.models.arithmetic import training_operations
 from nmt.models.seq2seq import Seq2Seq, make_model
+from nmt.training.loss import CHUNK
 from nmt.training.run import POLICIES
 from nmt.training.trainee import Trainee, make_trainee
 
@@ -242,19 +244,16 @@ def step_flops(sentences: int, source: int, target: int, once: bool = False) -> 
         sentences: of the batch.
         source: tokens of each.
         target: tokens of each.
-        once: whether the body of each recurrence's loop over time counts once, as XLA counts it. Only the gradient of
-            the recurrent weights is formed outside the loops.
+        once: whether the body of each loop counts once, as XLA counts it: those of the recurrences over time, outside
+            which only the gradient of the recurrent weights is formed, and that of the loss over chunks of tokens.
     """
-    units, embedding = ModelSettings().units, ModelSettings().embedding
-    read, written = sentences * source, sentences * target
-    gates = 3 * units
-    encoder = read * (embedding * 2 * gates + 2 * units * units)  # the inputs of both directions, the keys
-    bridge = sentences * 2 * units * units
-    attention = written * source * (units + 2 * units)  # scores and contexts
-    decoder = written * (embedding * gates + 3 * units * embedding + embedding * VOCABULARY)
-    recurrent = (read * 2 + written) * units * gates
-    in_loops = sentences * (2 + 1) * units * gates if once else recurrent
-    return 2 * (3 * (encoder + bridge + attention + decoder) + 2 * in_loops + recurrent)
+    settings, read, written = ModelSettings(), sentences * source, sentences * target
+    operations = int(training_operations(settings, VOCABULARY, sentences, read, written, written * source))
+    if once:
+        of_step = 2 * 2 * settings.units * 3 * settings.units * sentences  # forward and back
+        operations -= of_step * (2 * (source - 1) + target - 1)
+        operations -= 3 * 2 * max(0, written - CHUNK) * settings.embedding * VOCABULARY
+    return operations
 
 
 def search_flops(sentences: int, source: int) -> int:

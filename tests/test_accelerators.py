@@ -1,13 +1,11 @@
 """The whole training step and the beam search compile for a TPU and a GPU, and need what their sizes say."""
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
+import importlib
 
 import pytest
 
 pytest.importorskip("jax", reason="pip install -c constraints.txt -e '.[dev,tpu,gpu-compiler]'")
-accelerators = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "accelerators.py")))
+accelerators = importlib.import_module("accelerators")  # of benchmarks/
 
 SENTENCES, SOURCE, TARGET, UNITS = 128, 16, 16, 256
 FLOAT = 4  # bytes
@@ -36,10 +34,10 @@ def test_the_training_step_compiles(device, training):
     size = sum(variable.numpy().nbytes for variable in variables)
     assert size <= compiled.in_place_bytes < 1.01 * size  # a TPU fills up the last tiles
 
-    # The logits once (a GPU's kernels keep them twice); for each of three recurrences the products of the inputs
-    # (three arrays), what its loop keeps (four) and its gradients (three); and the gradients of the weights.
+    # The logits of a chunk once (a GPU's kernels keep them twice); for each of three recurrences the products of the
+    # inputs (three arrays), what its loop keeps (four) and its gradients (three); and the gradients of the weights.
     tokens = SENTENCES * TARGET
-    logits = tokens * accelerators.VOCABULARY * FLOAT
+    logits = accelerators.CHUNK * accelerators.VOCABULARY * FLOAT
     recurrences = 3 * 10 * tokens * UNITS * FLOAT
     gradients = trainee.model.count_params() * FLOAT
     copies = 1 if device.platform == "tpu" else 2
