@@ -70,15 +70,8 @@ def test_a_choice_once_made_stays(tmp_path, monkeypatch):
         )
 
     costs = iter([[3.0, 3.0], [1.0, 1.0], [2.0, 2.0]])
-    real = compilation.times_of_steps
-
-    def times(trainee, distribution, shapes):
-        real(trainee, distribution, shapes)
-        return next(costs)
-
     with monkeypatch.context() as patched:
-        patched.setattr(compilation, "times_of_steps", times)
-        patched.setattr(compilation, "compile_shapes", lambda *_: 0.0)
+        patched.setattr(compilation, "times_of_steps", lambda *_: next(costs))
         patched.setattr("nmt.training.train.compile_shapes", lambda *_: 0.0)
         train(configured(2), tmp_path / "run", message=lambda _: None)
     monkeypatch.setattr("nmt.training.train.choose_extent", None)  # must not be asked again
