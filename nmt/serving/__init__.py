@@ -1,0 +1,1 @@
+"""Models leave training: a SavedModel, a LiteRT pair, a client, and a page for people."""
