@@ -39,8 +39,8 @@ with silenced():
 from machine import describe_machine
 
 from nmt.config import BatchSettings, DecodingSettings, ModelSettings, TrainingSettings
-from nmt.data.tokenizer import PADDING
-from nmt.decoding.search import Hypotheses, beam_search
+from nmt.decoding.search import Hypotheses
+from nmt.decoding.text_to_text import search as search_batch
 from nmt.files import written_whole
 from nmt.models.arithmetic import training_operations
 from nmt.models.seq2seq import Seq2Seq, make_model
@@ -227,10 +227,7 @@ def beam_search_of(model: Seq2Seq) -> Callable[[tf.Tensor], Hypotheses]:
 
     @tf.function(jit_compile=True)
     def search(source: tf.Tensor) -> Hypotheses:
-        memory, states = model.begin(source, training=False)
-        return beam_search(
-            lambda ids, states: model.step(ids, memory, states), states, source != PADDING, DecodingSettings()
-        )
+        return search_batch(model, source, DecodingSettings())
 
     return search
 

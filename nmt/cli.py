@@ -86,7 +86,8 @@ def translate(
     from nmt.decoding.output import Alignments, write_translations
     from nmt.training.run import load_run_config, load_translator
 
-    translator = load_translator(run, checkpoint, settings or [], n_best, _warn_split)
+    attention = alignments or heat_maps is not None
+    translator = load_translator(run, checkpoint, settings or [], n_best, _warn_split, attention)
     data = load_run_config(run)[1].data
     between: Alignments = None
     if alignments:

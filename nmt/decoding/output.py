@@ -85,6 +85,7 @@ def _plain(hypothesis: Hypothesis, alignments: Alignments) -> dict[str, Any]:
 
 def _alignment(hypothesis: Hypothesis, alignments: Alignments) -> str:
     words = alignments == "words"
+    assert hypothesis.attention is not None  # the translator was made to tell it
     return pharaoh(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces, words=words)
 
 

@@ -15,17 +15,22 @@ class SentenceScores(NamedTuple):
     tokens: tf.Tensor  # [batch], the end mark included
 
 
+def sentence_scores(model: Seq2Seq, batch: dict[str, tf.Tensor]) -> SentenceScores:
+    """log P(target | source) of each pair of a batch `{"source", "target"}` of padded ids."""
+    logits = model.logits(model(batch, training=False))
+    targets = batch["target"]
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    real = tf.cast(targets != 0, losses.dtype)
+    return SentenceScores(-tf.reduce_sum(losses * real, 1), tf.reduce_sum(real, 1))
+
+
 def make_scorer(model: Seq2Seq) -> Callable[[dict[str, tf.Tensor]], SentenceScores]:
-    """A function in the graph from a batch `{"source", "target"}` of padded ids to log P(target | source)."""
+    """`sentence_scores` of a model as a function in the graph."""
     ids = tf.TensorSpec((None, None), tf.int32)
 
     @tf.function(input_signature=[{"source": ids, "target": ids}])
     def scorer(batch: dict[str, tf.Tensor]) -> SentenceScores:
-        logits = model.logits(model(batch, training=False))
-        targets = batch["target"]
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        real = tf.cast(targets != 0, losses.dtype)
-        return SentenceScores(-tf.reduce_sum(losses * real, 1), tf.reduce_sum(real, 1))
+        return sentence_scores(model, batch)
 
     return scorer
 

@@ -7,13 +7,22 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.data.tokenizer import BEGIN, END
+from nmt.decoding.top import normalized_top
+from nmt.layers.xla import inside_xla
 
 IMPOSSIBLE = -1e9  # a score that no hypothesis has; finite, so that sums of it stay comparable
 
-States = tuple[tf.Tensor, ...]
-# Last tokens [batch, beam] and states [batch, beam, ...] to log-probabilities [batch, beam, vocabulary],
-# attention weights [batch, beam, source time] and new states.
-Step = Callable[[tf.Tensor, States], tuple[tf.Tensor, tf.Tensor, States]]
+# Any structure of tensors: [batch, beam, ...] what a hypothesis carries on, [batch, ...] what its sentence has.
+States = Any
+Memory = Any
+
+# Last tokens [batch, beam], memory and states to output vectors [batch, beam, width], attention weights
+# [batch, beam, source time] and new states.
+Step = Callable[[tf.Tensor, Memory, States], tuple[tf.Tensor, tf.Tensor, States]]
+
+# Output vectors [n, width], and the index of each one's sentence [n], to scores of the next token [n, vocabulary]:
+# log-probabilities, or logits.
+Scores = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class Hypotheses(NamedTuple):
@@ -22,20 +31,31 @@ class Hypotheses(NamedTuple):
     ids: tf.Tensor  # int32 [batch, beam, target time], closed by the end mark, then zeros
     scores: tf.Tensor  # [batch, beam], normalised by length and coverage
     log_probabilities: tf.Tensor  # [batch, beam], their plain sums
-    attention: tf.Tensor  # [batch, beam, target time, source time]
 
 
-class _Beam(NamedTuple):
-    """Hypotheses of one kind, open or finished; an empty place has the score IMPOSSIBLE."""
+class _Sentences(NamedTuple):
+    """What stays the same of sentences from step to step."""
+
+    index: tf.Tensor  # int32 [sentences], in the batch
+    limits: tf.Tensor  # int32 [sentences], the most tokens of a translation
+    mask: tf.Tensor  # boolean [sentences, source time]
+    memory: Memory
+
+
+class _Beams(NamedTuple):
+    """Hypotheses that are open or finished; an empty place has the log-probability or score IMPOSSIBLE."""
 
     ids: tf.Tensor
-    scores: tf.Tensor  # open ones: log-probability; finished ones: normalised
     log_probabilities: tf.Tensor
-    attention: tf.Tensor
+    coverage: tf.Tensor | tuple[()]  # sums of attention, [sentences, beam, source time], where a penalty needs them
+    states: States
+    finished: Hypotheses
 
 
 def beam_search(
     step: Step,
+    scores: Scores,
+    memory: Memory,
     states: States,
     source_mask: tf.Tensor,
     settings: DecodingSettings,
@@ -46,13 +66,18 @@ def beam_search(
         score(Y) = log P(Y) / ((5 + |Y|) / 6) ** alpha + beta * sum over source i of log min(sum over t of a_ti, 1)
 
     with |Y| the tokens of Y, its end mark included. At every step, the likeliest continuations of each sentence's open
-    hypotheses stay in the beam, and those that end keep their places there. A sentence is done when its beam is full
-    of finished hypotheses, or when no open one can still enter the `wanted` best of them: a log-probability only
-    falls, and no penalty can lift it above what it has now, divided by the penalty of the longest translation. A done
-    sentence does not change while others go on, so that a translation never depends on the batch.
+    hypotheses stay in the beam, and those that end keep their places there. An open hypothesis is given up when it
+    can no longer enter the `wanted` best: a log-probability only falls, and no penalty can lift it above what it has
+    now, divided by the penalty of the longest translation. A sentence without open hypotheses is done and does not
+    change while others go on, so that a translation never depends on the batch.
+
+    Outside XLA, where sizes may depend on values, the vocabulary is scored for open hypotheses alone, and done
+    sentences leave the batch.
 
     Args:
         step: advances the hypotheses by a token.
+        scores: of the vocabulary.
+        memory: what `step` reads of each sentence, `[batch, ...]`.
         states: before the first step, each `[batch, ...]`.
         source_mask: True where a source token is real, `[batch, source time]`; its end mark counts.
         settings: beam size, penalties and lengths.
@@ -63,71 +88,55 @@ def beam_search(
     """
     batch, source_time, beam = tf.shape(source_mask)[0], tf.shape(source_mask)[1], settings.beam_size
     limits = max_lengths(tf.reduce_sum(tf.cast(source_mask, tf.int32), 1), settings)
-    steps = tf.reduce_max(limits)
     room = max_lengths(source_time, settings)  # from the shape alone: compilers have to know the sizes of arrays
-
-    def normalized(log_probabilities: tf.Tensor, length: tf.Tensor, attention: tf.Tensor) -> tf.Tensor:
-        """The score of hypotheses that end at `length`."""
-        scores = log_probabilities / length_penalty(length, settings.length_penalty)
-        if settings.coverage_penalty:
-            covered = tf.math.log(tf.clip_by_value(tf.reduce_sum(attention, 2), 1e-6, 1.0))
-            covered = tf.where(source_mask[:, None], covered, 0.0)
-            scores += settings.coverage_penalty * tf.reduce_sum(covered, -1)
-        return scores
-
-    def done(t: tf.Tensor, opened: _Beam, finished: _Beam) -> tf.Tensor:
-        """True for the sentences whose best finished hypotheses no open one can overtake."""
-        best_open = tf.reduce_max(opened.log_probabilities, 1) / length_penalty(limits, settings.length_penalty)
-        return (finished.scores[:, wanted - 1] >= best_open) | (t >= limits)
-
-    def advance(t: tf.Tensor, opened: _Beam, finished: _Beam, states: States) -> Any:
-        last = tf.where(t > 0, opened.ids[:, :, tf.maximum(t - 1, 0)], BEGIN)
-        log_probabilities, attention, states = step(last, states)
-        log_probabilities = _allowed(log_probabilities, t, limits, settings.min_length)
-        vocabulary = log_probabilities.shape[-1]
-        totals = opened.log_probabilities[..., None] + log_probabilities
-        vocabulary = log_probabilities.shape[-1]
-
-        # The best continuations of all open hypotheses; those that ended before keep their places in the beam.
-        places = beam - tf.reduce_sum(tf.cast(finished.scores > IMPOSSIBLE / 2, tf.int32), 1, keepdims=True)
-        totals = opened.log_probabilities[..., None] + log_probabilities
-        totals, chosen = tf.math.top_k(tf.reshape(totals, (batch, -1)), beam)
-        totals = tf.where((tf.range(beam) < places) & (totals > IMPOSSIBLE / 2), totals, IMPOSSIBLE)
-        parents, tokens = chosen // vocabulary, chosen % vocabulary
-        candidates = _gather(_Beam(opened.ids, totals, totals, _write(opened.attention, attention, t)), parents)
-        candidates = candidates._replace(ids=_write(candidates.ids, tokens, t), scores=totals, log_probabilities=totals)
-        states = tuple(tf.gather(state, parents, batch_dims=1) for state in states)
-
-        # Those that end here leave for the finished ones; a done sentence's finished ones no longer change.
-        ends = (tokens == END) & (totals > IMPOSSIBLE / 2)
-        open_totals = tf.where(ends, IMPOSSIBLE, totals)
-        ends &= ~done(t, opened, finished)[:, None]
-        ended = candidates._replace(scores=tf.where(ends, normalized(totals, t + 1, candidates.attention), IMPOSSIBLE))
-        both = _Beam(*(tf.concat(pair, 1) for pair in zip(finished, ended, strict=True)))
-        scores, chosen = tf.math.top_k(both.scores, beam)
-        finished = _gather(both, chosen)._replace(scores=scores)
-        opened = candidates._replace(scores=open_totals, log_probabilities=open_totals)
-        return t + 1, opened, finished, states
-
-    def going_on(t: tf.Tensor, opened: _Beam, finished: _Beam, states: States) -> tf.Tensor:
-        return (t < steps) & ~tf.reduce_all(done(t, opened, finished))
-
-    def empty(log_probabilities: list[float]) -> _Beam:
-        ids = tf.zeros((batch, beam, room), tf.int32)
-        scores = tf.tile(tf.constant([log_probabilities], tf.float32), (batch, 1))
-        return _Beam(ids, scores, scores, tf.zeros((batch, beam, room, source_time)))
-
-    states = tuple(tf.repeat(state[:, None], beam, axis=1) for state in states)
-    loop = (
-        tf.constant(0),
-        empty([0.0] + [IMPOSSIBLE] * (beam - 1)),  # one hypothesis, not `beam` times the same
-        empty([IMPOSSIBLE] * beam),
-        states,
+    sentences = _Sentences(tf.range(batch), limits, source_mask, memory)
+    nothing = Hypotheses(
+        tf.zeros((batch, beam, room), tf.int32),
+        tf.fill((batch, beam), IMPOSSIBLE),
+        tf.fill((batch, beam), IMPOSSIBLE),
     )
-    length, _, finished, _ = tf.while_loop(going_on, advance, loop)
-    return Hypotheses(
-        finished.ids[:, :, :length], finished.scores, finished.log_probabilities, finished.attention[:, :, :length]
+    beams = _Beams(
+        nothing.ids,
+        tf.tile(tf.constant([[0.0] + [IMPOSSIBLE] * (beam - 1)]), (batch, 1)),  # one, not `beam` times the same
+        tf.zeros((batch, beam, source_time)) if settings.coverage_penalty else (),
+        tf.nest.map_structure(lambda state: tf.repeat(state[:, None], beam, axis=1), states),
+        nothing,
     )
+
+    def some_steps(t: tf.Tensor, sentences: _Sentences, beams: _Beams, until: Any) -> tuple[tf.Tensor, _Beams]:
+        """Steps until `until` sentences are done."""
+        return tf.while_loop(
+            lambda t, beams: tf.math.count_nonzero(_done(beams), dtype=tf.int32) < until,
+            lambda t, beams: (t + 1, _advance(t, sentences, beams, step, scores, settings, wanted)),
+            (t, beams),
+        )
+
+    if inside_xla():
+        length, beams = some_steps(tf.constant(0), sentences, beams, batch)
+        return _until(length, beams.finished)
+
+    def phase(t: tf.Tensor, sentences: _Sentences, beams: _Beams, results: Hypotheses) -> Any:
+        """Goes on until a quarter of the sentences is done, puts these into the results, and keeps the others."""
+        t, beams = some_steps(t, sentences, beams, (tf.size(sentences.index) + 3) // 4)
+        done = _done(beams)
+        places, going_on = tf.where(done)[:, 0], tf.where(~done)[:, 0]
+        rows = tf.gather(sentences.index, places)[:, None]
+        results = tf.nest.map_structure(
+            lambda result, new: tf.tensor_scatter_nd_update(result, rows, tf.gather(new, places)),
+            results,
+            beams.finished,
+        )
+        sentences, beams = tf.nest.map_structure(lambda x: tf.gather(x, going_on), (sentences, beams))
+        return t, sentences, beams, results
+
+    variables = (tf.constant(0), sentences, beams, nothing)
+    length, _, _, results = tf.while_loop(
+        lambda t, sentences, *_: tf.size(sentences.index) > 0,
+        phase,
+        variables,
+        shape_invariants=tf.nest.map_structure(_any_number, variables),
+    )
+    return _until(length, results)
 
 
 def max_lengths(source_lengths: tf.Tensor, settings: DecodingSettings) -> tf.Tensor:
@@ -147,20 +156,109 @@ def length_penalty(length: tf.Tensor, alpha: float) -> tf.Tensor:
     return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** alpha
 
 
-def _allowed(log_probabilities: tf.Tensor, t: tf.Tensor, limits: tf.Tensor, min_length: int) -> tf.Tensor:
-    """Leaves only the end mark at a sentence's last step, and all but it before the minimum length."""
-    is_end = tf.range(log_probabilities.shape[-1]) == END
-    must_end = (t + 1 >= limits)[:, None, None] & ~is_end
-    may_not_end = (t < min_length) & is_end
-    return tf.where(must_end | may_not_end, IMPOSSIBLE, log_probabilities)
+def _done(beams: _Beams) -> tf.Tensor:
+    """True for the sentences without open hypotheses."""
+    return tf.reduce_all(beams.log_probabilities < IMPOSSIBLE / 2, 1)
 
 
-def _write(values: tf.Tensor, new: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-    """`values` `[batch, beam, time, ...]` with `new` `[batch, beam, ...]` at time t."""
-    here = tf.range(tf.shape(values)[2]) == t
-    here = tf.reshape(here, [-1] + [1] * (len(values.shape) - 3))
-    return tf.where(here, new[:, :, None], values)
+def _advance(
+    t: tf.Tensor,
+    sentences: _Sentences,
+    beams: _Beams,
+    step: Step,
+    scores: Scores,
+    settings: DecodingSettings,
+    wanted: int,
+) -> _Beams:
+    """Makes the step from t tokens to t + 1."""
+    beam, finished = settings.beam_size, beams.finished
+    last = tf.where(t > 0, beams.ids[:, :, tf.maximum(t - 1, 0)], BEGIN)
+    vectors, attention, states = step(last, sentences.memory, beams.states)
+    totals, tokens = _continuations(t, sentences, beams.log_probabilities, vectors, scores, settings)
+
+    # The best continuations of all open hypotheses; those that ended before keep their places in the beam.
+    each = totals.shape[-1]  # the continuations of a hypothesis
+    totals, chosen = tf.math.top_k(tf.reshape(totals, (-1, beam * each)), beam)
+    tokens = tf.gather(tf.reshape(tokens, (-1, beam * each)), chosen, batch_dims=1)
+    if beam > 1:
+        places = beam - tf.reduce_sum(tf.cast(finished.scores > IMPOSSIBLE / 2, tf.int32), 1, keepdims=True)
+        totals = tf.where(tf.range(beam) < places, totals, IMPOSSIBLE)
+    totals = tf.where(totals > IMPOSSIBLE / 2, totals, IMPOSSIBLE)
+
+    coverage = beams.coverage
+    if settings.coverage_penalty:
+        coverage += attention
+    ids, coverage, states = _of(chosen // each, (beams.ids, coverage, states))
+    ids = tf.where(tf.range(tf.shape(ids)[2]) == t, tokens[..., None], ids)
+
+    # Those that end here leave for the finished ones.
+    ends = (tokens == END) & (totals > IMPOSSIBLE / 2)
+    normalized = totals / length_penalty(t + 1, settings.length_penalty)
+    if settings.coverage_penalty:
+        covered = tf.where(sentences.mask[:, None], tf.math.log(tf.clip_by_value(coverage, 1e-6, 1.0)), 0.0)
+        normalized += settings.coverage_penalty * tf.reduce_sum(covered, -1)
+    finished = _best(finished, Hypotheses(ids, tf.where(ends, normalized, IMPOSSIBLE), totals))
+
+    # Those that can no longer enter the best are given up.
+    bounds = totals / length_penalty(sentences.limits, settings.length_penalty)[:, None]
+    going_on = ~ends & (bounds > finished.scores[:, wanted - 1, None])
+    return _Beams(ids, tf.where(going_on, totals, IMPOSSIBLE), coverage, states, finished)
 
 
-def _gather(beam: _Beam, chosen: tf.Tensor) -> _Beam:
-    return _Beam(*(tf.gather(values, chosen, batch_dims=1) for values in beam))
+def _continuations(
+    t: tf.Tensor,
+    sentences: _Sentences,
+    log_probabilities: tf.Tensor,
+    vectors: tf.Tensor,
+    scores: Scores,
+    settings: DecodingSettings,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Log-probabilities and last tokens of the likeliest continuations, `[sentences, beam, continuations]` each.
+
+    A sentence's last step leaves only the end mark, and those before the minimum length all but it.
+    """
+    beam = settings.beam_size
+    before = tf.reshape(log_probabilities, (-1,))
+    sentence = tf.repeat(tf.range(tf.shape(vectors)[0]), beam)
+    vectors = tf.reshape(vectors, (-1, vectors.shape[-1]))
+    rows = None
+    if beam > 1 and not inside_xla():  # a beam of one is open while its sentence is in the batch
+        rows = tf.where(before > IMPOSSIBLE / 2)
+        before, sentence, vectors = (tf.gather(x, rows[:, 0]) for x in (before, sentence, vectors))
+
+    values = scores(vectors, tf.gather(sentences.index, sentence))
+    forbidden = (t < settings.min_length) if settings.min_length else None
+    top, tokens, ending = normalized_top(values, min(beam, values.shape[-1]), END, forbidden)
+    first = tf.range(top.shape[-1]) == 0
+    must_end = (t + 1 >= tf.gather(sentences.limits, sentence))[:, None]
+    top = tf.where(must_end, tf.where(first, ending, IMPOSSIBLE), top)
+    tokens = tf.where(must_end, END, tokens)
+    totals = tf.where(before > IMPOSSIBLE / 2, before, IMPOSSIBLE)[:, None] + top
+
+    if rows is not None:
+        shape = (tf.size(log_probabilities), top.shape[-1])
+        totals = tf.tensor_scatter_nd_update(tf.fill(shape, IMPOSSIBLE), rows, totals)
+        tokens = tf.scatter_nd(rows, tokens, tf.cast(shape, tf.int64))
+    return tuple(tf.reshape(x, (-1, beam, top.shape[-1])) for x in (totals, tokens))
+
+
+def _best(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
+    """The best of both, as many as of each."""
+    beam = new.ids.shape[1]
+    both = Hypotheses(*(tf.concat(pair, 1) for pair in zip(finished, new, strict=True)))
+    scores, chosen = tf.math.top_k(both.scores, beam)
+    return Hypotheses(*_of(chosen, both))._replace(scores=scores)
+
+
+def _of(chosen: tf.Tensor, values: Any) -> Any:
+    """Of each sentence, the hypotheses chosen."""
+    return tf.nest.map_structure(lambda x: tf.gather(x, chosen, batch_dims=1), values)
+
+
+def _until(length: tf.Tensor, hypotheses: Hypotheses) -> Hypotheses:
+    return hypotheses._replace(ids=hypotheses.ids[:, :, :length])
+
+
+def _any_number(value: tf.Tensor) -> tf.TensorShape:
+    """The value's shape, but for the number of sentences."""
+    return tf.TensorShape([None, *value.shape[1:]]) if value.shape.rank else value.shape

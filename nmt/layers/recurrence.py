@@ -98,6 +98,7 @@ class Options(NamedTuple):
 
     reverse: bool = False  # from the last step to the first
     jit_compile: bool = False  # by XLA, the loops alone, within a tf.function and where the equations have a gradient
+    hand_written: bool = True  # takes the equations' gradient where they have one; else nothing is kept for it
 
 
 _DEFAULT = Options()
@@ -129,10 +130,10 @@ def recur(
     projected = tf.cast(projected, initial_states[0].dtype)
     if tf.executing_eagerly():  # an eager tape would look into what is compiled, and cannot
         options = options._replace(jit_compile=False)
-    if not isinstance(equations, DifferentiatedEquations):
+    if not (options.hand_written and isinstance(equations, DifferentiatedEquations)):
         # TensorFlow cannot differentiate a loop that XLA compiles apart from what is around it.
         outputs, _, _, last = _forward(
-            equations, options.reverse, projected, initial_states, weights, mask, dropout_mask
+            equations, options.reverse, projected, initial_states, weights, mask, dropout_mask, keep=False
         )
         return outputs, last
     count = len(initial_states)
@@ -180,8 +181,12 @@ def _forward(
     weights: Tensors,
     mask: tf.Tensor | None,
     dropout_mask: tf.Tensor | None,
+    keep: bool = True,
 ) -> tuple[tf.Tensor, Tensors, Tensors, Tensors]:
-    """The loop over time: first states, other states and saved values of all steps, and the last states."""
+    """The loop over time: first states, other states and saved values of all steps, and the last states.
+
+    The second and third are what the gradient needs; empty without `keep`.
+    """
     steps, count = _length(projected), len(initial_states)
 
     def body(i: tf.Tensor, states: Tensors, arrays: tuple[tf.TensorArray, ...]) -> Any:
@@ -190,9 +195,10 @@ def _forward(
         if mask is not None:
             real = mask[t][:, None]
             new = tuple(tf.where(real, after, before) for after, before in zip(new, states, strict=True))
-        return i + 1, new, _write(arrays, t, (*new, *saved))
+        return i + 1, new, _write(arrays, t, (*new, *saved) if keep else new[:1])
 
-    widths = [*(state.shape[-1] for state in initial_states), *equations.saved_widths]
+    widths = [state.shape[-1] for state in initial_states]
+    widths = [*widths, *equations.saved_widths] if keep else widths[:1]
     arrays = _arrays(projected.dtype, steps, widths)
     _, last, arrays = tf.while_loop(
         lambda i, *_: i < steps, body, (0, initial_states, arrays), maximum_iterations=steps

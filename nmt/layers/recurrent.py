@@ -67,9 +67,13 @@ class RecurrentCell(keras.layers.Layer):
         """Makes one step; see the class."""
         states = states if isinstance(states, list | tuple) else [states]
         before = tuple(tf.cast(state, self.state_dtype) for state in states)
-        projected = tf.cast(self.project(inputs), self.state_dtype)
-        after, _ = self.equations.advance(projected, before, self.recurrent_weights(), None)
+        after = self.advance(inputs, before, self.recurrent_weights())
         return after[0], list(after)
+
+    def advance(self, inputs: tf.Tensor, states: Tensors, weights: Tensors) -> Tensors:
+        """Makes one step with `recurrent_weights` made before, once for many steps."""
+        projected = tf.cast(self.project(inputs), self.state_dtype)
+        return self.equations.advance(projected, states, weights, None).states
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -104,7 +108,8 @@ class Recurrent(keras.layers.Layer):
         sequence: `[batch, time, features]`.
         initial_state: `[batch, units]`, a single one alone or all in a list; zeros if absent.
         mask: boolean `[batch, time]`, True where a step is real. A padded step leaves the states as they were.
-        training: whether dropout is applied.
+        training: whether dropout is applied. With False nothing is kept for the gradient by hand; automatic
+            differentiation still gives the same one, more slowly.
 
     Returns:
         States, `[batch, time, units]` or `[batch, units]`; with `return_state`, all last states `[batch, units]` too.
@@ -164,7 +169,11 @@ class Recurrent(keras.layers.Layer):
         if training and self.recurrent_dropout:
             dropout_mask = drop(tf.ones_like(states[0]), self.recurrent_dropout, self.seed_generator)
 
-        options = Options(reverse=self.go_backwards, jit_compile=bool(training) and self.compile_loops)
+        options = Options(
+            reverse=self.go_backwards,
+            jit_compile=bool(training) and self.compile_loops,
+            hand_written=training is not False,  # what it keeps, a search has no use for
+        )
         outputs, states = self.run(sequence, states, mask, dropout_mask, options)
         if not self.return_sequences:
             outputs = states[0]

@@ -22,6 +22,16 @@ class Memory(NamedTuple):
     mask: tf.Tensor  # [batch, source time], True where real
 
 
+States = tuple[tf.Tensor, ...]
+
+# A step of several hypotheses for each sentence, from
+#   the last token of each, int32 [batch, hypotheses],
+#   the memory of the source, which the hypotheses of a sentence share,
+#   and the states of each layer, [batch, hypotheses, units], to
+#   output vectors, [batch, hypotheses, embedding], attention weights, [batch, hypotheses, source time], and new states.
+Step = Callable[[tf.Tensor, Memory, States], tuple[tf.Tensor, tf.Tensor, States]]
+
+
 class Decoder(keras.layers.Layer):
     """Stacked GRU whose first layer's states ask the attention.
 
@@ -67,14 +77,14 @@ class Decoder(keras.layers.Layer):
         self.output_projection = keras.layers.Dense(settings.embedding, activation="tanh", name="output_projection")
         self.output_dropout = Dropout(settings.dropout, name="output_dropout")
 
-    def begin(self, encoded: Encoded) -> tuple[Memory, tuple[tf.Tensor, ...]]:
+    def begin(self, encoded: Encoded) -> tuple[Memory, States]:
         """The memory that attention reads, and the state of each layer before the first step."""
         keys, values = self.attention.remember(encoded.states)
         states = tuple(tf.cast(bridge(encoded.last), self.variable_dtype) for bridge in self.bridges)
         return Memory(keys, values, encoded.mask), states
 
     def call(
-        self, ids: tf.Tensor, memory: Memory, states: tuple[tf.Tensor, ...], training: bool | None = None
+        self, ids: tf.Tensor, memory: Memory, states: States, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Decodes whole sentences; see the class."""
 
@@ -83,30 +93,28 @@ class Decoder(keras.layers.Layer):
 
         return self._compose(ids, memory, over_time, training)
 
-    def step(
-        self, ids: tf.Tensor, memory: Memory, states: tuple[tf.Tensor, ...]
-    ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
-        """Makes one step of several hypotheses for each sentence.
+    def stepper(self) -> Step:
+        """A function that makes one step of several hypotheses for each sentence; see `Step`.
 
-        Args:
-            ids: the last token of each hypothesis, int32 `[batch, hypotheses]`.
-            memory: of the source; the hypotheses of a sentence share it.
-            states: of each layer, `[batch, hypotheses, units]`.
-
-        Returns:
-            Output vectors, `[batch, hypotheses, embedding]`, attention weights, `[batch, hypotheses, source time]`,
-            and the new states.
+        What it needs of the weights is made here, once for all steps.
         """
-        new_states = []
+        recurrent_weights = [layer.cell.recurrent_weights() for layer in self.recurrent]
 
-        def one_step(index: int, inputs: tf.Tensor) -> tf.Tensor:
-            flat_inputs = tf.reshape(inputs, (-1, inputs.shape[-1]))
-            new, _ = self.recurrent[index].cell(flat_inputs, tf.reshape(states[index], (-1, self.units)))
-            new_states.append(tf.reshape(new, tf.shape(states[index])))
-            return tf.cast(new_states[-1], self.compute_dtype)
+        def step(ids: tf.Tensor, memory: Memory, states: States) -> tuple[tf.Tensor, tf.Tensor, States]:
+            new_states = []
 
-        outputs, weights = self._compose(ids, memory, one_step, training=False)
-        return outputs, weights, tuple(new_states)
+            def one_step(index: int, inputs: tf.Tensor) -> tf.Tensor:
+                cell = self.recurrent[index].cell
+                flat_inputs = tf.reshape(inputs, (-1, inputs.shape[-1]))
+                flat_state = tf.reshape(states[index], (-1, self.units))
+                (new,) = cell.advance(flat_inputs, (flat_state,), recurrent_weights[index])
+                new_states.append(tf.reshape(new, tf.shape(states[index])))
+                return tf.cast(new_states[-1], self.compute_dtype)
+
+            outputs, weights = self._compose(ids, memory, one_step, training=False)
+            return outputs, weights, tuple(new_states)
+
+        return step
 
     def _compose(
         self,

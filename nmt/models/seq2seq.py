@@ -68,16 +68,6 @@ class Seq2Seq(keras.Model):
         """Reads the source once: the memory that attention reads, and the decoder's first states, `[batch, units]`."""
         return self.decoder.begin(self.encoder(source, training=training))
 
-    def step(
-        self, ids: tf.Tensor, memory: Memory, states: tuple[tf.Tensor, ...]
-    ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
-        """Log-probabilities of the next token of each hypothesis, `[batch, hypotheses, vocabulary]`.
-
-        Besides, attention weights and new states; see `Decoder.step`.
-        """
-        outputs, weights, states = self.decoder.step(ids, memory, states)
-        return tf.nn.log_softmax(self.logits(outputs)), weights, states
-
     def recurrent_layers(self) -> Iterator[Recurrent]:
         """All layers over time, of both directions."""
         for layer in self.encoder.recurrent:
@@ -87,6 +77,10 @@ class Seq2Seq(keras.Model):
     def logits(self, outputs: tf.Tensor) -> tf.Tensor:
         """Scores of all target tokens before softmax, `[..., embedding]` to `[..., vocabulary]`."""
         return self.output_embedding.logits(outputs)
+
+    def output_weights(self) -> tf.Tensor:
+        """What `logits` multiplies by, `[embedding, vocabulary]`: read in this order, a search is faster."""
+        return tf.transpose(self.output_embedding.table)
 
 
 def make_model(settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, seed: int) -> Seq2Seq:

@@ -141,14 +141,14 @@ def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) ->
         have = sorted(path.stem for path in (run.path / "checkpoints").glob("[!.]*.npz"))
         raise UserError(f"{run.path}: has no checkpoint `{checkpoint}`; it has {', '.join(have) or 'none yet'}")
     source, target = load_tokenizers(run.data)
-    model = build_model(config, source, target)
+    model = build_model(config, source, target, "float32")
     load_weights(model, run.checkpoint(checkpoint))
     return model, source, target
 
 
-def build_model(config: Config, source: Tokenizer, target: Tokenizer) -> Seq2Seq:
-    """A new model of a configuration, in its precision."""
-    keras.config.set_dtype_policy(POLICIES[config.training.precision])
+def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision: str | None = None) -> Seq2Seq:
+    """A new model of a configuration, computing in that of training or another precision; its weights are float32."""
+    keras.config.set_dtype_policy(POLICIES[precision or config.training.precision])
     return make_model(config.model, source.vocabulary_size, target.vocabulary_size, config.seed)
 
 
@@ -158,8 +158,9 @@ def load_translator(
     overrides: Sequence[str] = (),
     n_best: int = 1,
     on_split: Callable[[int, int, int], None] = lambda line, tokens, parts: None,
+    attention: bool = False,
 ) -> Translator:
-    """A run's translator.
+    """A run's translator. It computes in float32, whatever precision the run was trained in.
 
     Args:
         path: the run folder.
@@ -167,10 +168,28 @@ def load_translator(
         overrides: of the search's settings, as `decoding.beam_size=1`.
         n_best: translations of each line.
         on_split: see `Translator`.
+        attention: see `Translator`.
 
     Raises:
         UserError: if the run, the checkpoint or a setting is wrong.
     """
+    model, tokenizers, config = load_for_search(path, checkpoint, overrides, n_best)
+    return Translator(
+        model,
+        *tokenizers,
+        config.decoding,
+        config.batches.max_length,
+        n_best,
+        on_split,
+        attention=attention,
+        frozen=True,
+    )
+
+
+def load_for_search(
+    path: Path, checkpoint: str | None, overrides: Sequence[str], n_best: int
+) -> tuple[Seq2Seq, tuple[Tokenizer, Tokenizer], Config]:
+    """A run's model, tokenizers and configuration; arguments and errors as of `load_translator`."""
     for override in overrides:
         if not override.startswith("decoding."):
             raise UserError(f"--set {override}: only decoding.* can change after training")
@@ -179,7 +198,7 @@ def load_translator(
     if n_best > config.decoding.beam_size:
         raise UserError(f"--n-best {n_best}: expected at most decoding.beam_size {config.decoding.beam_size}")
     model, source, target = load_model(run, config, checkpoint)
-    return Translator(model, source, target, config.decoding, config.batches.max_length, n_best, on_split)
+    return model, (source, target), config
 
 
 def translate_split(

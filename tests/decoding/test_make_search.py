@@ -5,9 +5,7 @@ import pytest
 import tensorflow as tf
 
 from nmt.config import DecodingSettings, ModelSettings
-from nmt.data.tokenizer import PADDING
-from nmt.decoding.search import beam_search
-from nmt.decoding.translator import make_search
+from nmt.decoding.text_to_text import search
 from nmt.models.seq2seq import make_model
 
 
@@ -18,7 +16,7 @@ def test_the_search_runs_in_every_precision(policy):
         model = make_model(ModelSettings(units=8, embedding=8), 300, 300, seed=1)
     finally:
         keras.config.set_dtype_policy("float32")
-    found = make_search(model, DecodingSettings(beam_size=2), 1)(tf.constant([[5, 6, 3]]))
+    found = tf.function(lambda source: search(model, source, DecodingSettings(beam_size=2)))(tf.constant([[5, 6, 3]]))
     assert found.ids.shape[:2] == (1, 2)
     assert found.scores.dtype == tf.float32
 
@@ -27,11 +25,9 @@ def test_all_sizes_are_known_from_the_shape_of_the_source_alone():
     model = make_model(ModelSettings(units=8, embedding=8), 300, 300, seed=1)
 
     @tf.function(jit_compile=True)
-    def search(source):
-        memory, states = model.begin(source, training=False)
-        mask = source != PADDING
-        return beam_search(lambda ids, states: model.step(ids, memory, states), states, mask, DecodingSettings())
+    def compiled(source):
+        return search(model, source, DecodingSettings())
 
     # XLA refuses to lower what depends on values; here it is given none.
-    program = search.experimental_get_compiler_ir(tf.TensorSpec((2, 5), tf.int32))(stage="hlo")
+    program = compiled.experimental_get_compiler_ir(tf.TensorSpec((2, 5), tf.int32))(stage="hlo")
     assert "while" in program

@@ -1,0 +1,222 @@
+"""Texts to translations in one graph: what the translator runs, and what is exported."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from nmt.config import DecodingSettings
+from nmt.data.tokenizer import END, PADDING, Tokenizer
+from nmt.decoding.scoring import sentence_scores
+from nmt.decoding.search import IMPOSSIBLE, Hypotheses, beam_search
+from nmt.decoding.splitting import find_boundaries, split_long
+from nmt.models.seq2seq import Seq2Seq
+
+# Batches that are searched at the same time: while one does the many small things of a step, which take one core, the
+# other multiplies.
+_AT_ONCE = 2
+# Scores of a vocabulary for each token of so many pairs have to fit the memory.
+LONGEST_SCORED = 512
+_SCORED_AT_ONCE = 16
+
+
+class Found(NamedTuple):
+    """What the search has found for a batch of texts, whose parts are translated one by one."""
+
+    parts: tf.Tensor  # int32 [texts], how many each text has; none if it is empty
+    source: tf.RaggedTensor  # int32 [parts, (time)], closed by the end mark
+    target: tf.RaggedTensor  # int32 [parts * n_best, (time)], closed by the end mark; empty if there are fewer
+    scores: tf.Tensor  # [parts, n_best], below -1e8 if there are fewer
+    log_probabilities: tf.Tensor  # [parts, n_best]
+
+
+class TextToText(tf.Module):
+    """A model, its tokenizers and its search: any strings in, strings out.
+
+    A text of more tokens than `max_tokens` is split, at the ends of sentences or else of words where that can be, and
+    its parts are translated one by one. An empty text, or one of white space only, has the translation "".
+
+    Args:
+        model: the model.
+        source_tokenizer: of the texts.
+        target_tokenizer: of the translations.
+        settings: of the search.
+        max_tokens: the longest input that the model has seen in training, its end mark included.
+        n_best: translations of each text, at most the beam's size.
+        frozen: whether the model's weights no longer change, so that the output's weights may be turned beforehand
+            into the order in which they are read.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
+        settings: DecodingSettings,
+        max_tokens: int,
+        n_best: int = 1,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__(name="text_to_text")
+        if not 1 <= n_best <= settings.beam_size:
+            raise ValueError(f"TextToText: expected n_best from 1 to the beam's {settings.beam_size}, got {n_best}")
+        self.model = model
+        self.source_tokenizer = source_tokenizer
+        self.target_tokenizer = target_tokenizer
+        self.settings = settings
+        self.max_tokens = max_tokens
+        self.n_best = n_best
+        self.output_weights = tf.Variable(model.output_weights(), trainable=False) if frozen else None
+        self._boundaries = find_boundaries(source_tokenizer.pieces(range(source_tokenizer.vocabulary_size)))
+
+    def find(self, texts: tf.Tensor) -> Found:
+        """Tokenizes texts and searches their translations, in batches of like length.
+
+        Args:
+            texts: strings `[n]`, any bytes.
+        """
+        encoded = self.source_tokenizer.encode(texts)
+        parts, counts = split_long(encoded[:, :-1], self.max_tokens - 1, self._boundaries)
+        ends = tf.fill((parts.nrows(), 1), END)
+        source = tf.concat([parts, tf.RaggedTensor.from_tensor(ends, row_splits_dtype=parts.row_splits.dtype)], 1)
+        return Found(tf.cast(counts, tf.int32), source, *self._search(source))
+
+    def translations(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Translates texts.
+
+        Args:
+            texts: strings `[n]`, any bytes.
+
+        Returns:
+            The best translations of each, strings `[n, n_best]`, the best first; their scores and log-probabilities,
+            `[n, n_best]`. Where there are fewer, "" and -1e9; of an empty text, "" and 0. A split text has the mean of
+            its parts' scores and the sum of their log-probabilities.
+        """
+        return self.join(self.find(texts))
+
+    def join(self, found: Found) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Makes whole texts of translated parts; returns what `translations` does."""
+        decoded = tf.reshape(self.target_tokenizer.decode(found.target), (-1, self.n_best))
+        of_text = tf.RaggedTensor.from_row_lengths(tf.range(tf.shape(decoded)[0]), found.parts)
+        text, texts = of_text.value_rowids(), tf.size(found.parts)
+        enough = tf.cast(found.scores > IMPOSSIBLE / 2, tf.int32)
+        enough = tf.math.unsorted_segment_min(enough, text, texts) > 0  # of an empty text too
+        joined = tf.strings.unsorted_segment_join(decoded, text, texts, separator=" ")
+        scores, log_probabilities = (
+            tf.math.unsorted_segment_sum(x, text, texts) for x in (found.scores, found.log_probabilities)
+        )
+        scores /= tf.cast(tf.maximum(found.parts, 1), tf.float32)[:, None]
+        return (
+            tf.where(enough, joined, ""),
+            tf.where(enough, scores, IMPOSSIBLE),
+            tf.where(enough, log_probabilities, IMPOSSIBLE),
+        )
+
+    def score(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """log P(target | source) of given translations.
+
+        Args:
+            source: strings `[n]`.
+            target: strings `[n]`.
+
+        Returns:
+            Log-probabilities, `[n]`, and the number of tokens scored, int32 `[n]`, the end mark included. Of a text of
+            more than 512 tokens only these are read.
+        """
+        sides = [
+            tokenizer.encode(texts)[:, :LONGEST_SCORED]
+            for tokenizer, texts in ((self.source_tokenizer, source), (self.target_tokenizer, target))
+        ]
+
+        def score_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            padded = [tf.gather(side, chosen).to_tensor(PADDING) for side in sides]
+            return sentence_scores(self.model, dict(zip(("source", "target"), padded, strict=True)))
+
+        lengths = tf.maximum(*(side.row_lengths() for side in sides))
+        (log_probabilities, tokens), order = _in_batches(
+            lengths, _SCORED_AT_ONCE, score_batch, [(tf.float32, (None,)), (tf.float32, (None,))]
+        )
+        back = tf.math.invert_permutation(order)
+        return tf.gather(log_probabilities, back), tf.cast(tf.gather(tokens, back), tf.int32)
+
+    def _search(self, source: tf.RaggedTensor) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
+        """`Found.target` and so on of parts in any order."""
+        wanted = self.n_best
+        output_weights = self.model.output_weights() if self.output_weights is None else self.output_weights
+        output_weights = tf.convert_to_tensor(output_weights)
+
+        def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            rows = tf.gather(source, chosen).to_tensor(PADDING)
+            found = search(self.model, rows, self.settings, wanted, output_weights)
+            scores = found.scores[:, :wanted]
+            ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :wanted], PADDING)
+            ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
+            real = ids != PADDING
+            lengths = tf.math.count_nonzero(real, 1)
+            return tf.boolean_mask(ids, real), lengths, scores, found.log_probabilities[:, :wanted]
+
+        numbers = (tf.float32, (None, wanted))
+        (values, lengths, scores, log_probabilities), order = _in_batches(
+            source.row_lengths(),
+            self.settings.batch_size,
+            search_batch,
+            [(tf.int32, (None,)), (tf.int64, (None,)), numbers, numbers],
+        )
+        back = tf.math.invert_permutation(order)
+        targets = tf.RaggedTensor.from_row_lengths(values, lengths, validate=False)
+        places = tf.reshape(back[:, None] * wanted + tf.range(wanted), (-1,))
+        return tf.gather(targets, places), tf.gather(scores, back), tf.gather(log_probabilities, back)
+
+
+def search(
+    model: Seq2Seq,
+    source: tf.Tensor,
+    settings: DecodingSettings,
+    wanted: int = 1,
+    output_weights: tf.Tensor | None = None,
+) -> Hypotheses:
+    """Searches the translations of a batch.
+
+    Args:
+        model: the model.
+        source: padded ids, int32 `[batch, time]`.
+        settings: of the search.
+        wanted: see `beam_search`.
+        output_weights: `model.output_weights()`, if at hand.
+    """
+    memory, states = model.begin(source, training=False)
+    weights = model.output_weights() if output_weights is None else output_weights
+
+    def scores(vectors: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.matmul(vectors, tf.cast(weights, vectors.dtype)), weights.dtype)
+
+    return beam_search(model.decoder.stepper(), scores, memory, states, source != PADDING, settings, wanted)
+
+
+def _in_batches(
+    lengths: tf.Tensor,
+    size: int,
+    compute: Callable[[tf.Tensor], tuple[tf.Tensor, ...]],
+    outputs: Sequence[tuple[tf.DType, tuple[int | None, ...]]],
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Computes something of rows of like length, batch by batch.
+
+    Args:
+        lengths: of the rows.
+        size: rows of a batch.
+        compute: from the rows' numbers to some tensors.
+        outputs: type and shape of each of these.
+
+    Returns:
+        Each tensor of all batches, one after the other; and the rows' numbers in this order.
+    """
+    order = tf.argsort(lengths, stable=True)
+    batches = (tf.size(order) + size - 1) // size
+
+    def one(index: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> tuple[tf.Tensor, tuple[tf.TensorArray, ...]]:
+        values = compute(order[index * size : (index + 1) * size])
+        return index + 1, tuple(array.write(index, value) for array, value in zip(arrays, values, strict=True))
+
+    arrays = tuple(tf.TensorArray(dtype, batches, infer_shape=False, element_shape=shape) for dtype, shape in outputs)
+    _, arrays = tf.while_loop(lambda index, _: index < batches, one, (0, arrays), parallel_iterations=_AT_ONCE)
+    return [array.concat() for array in arrays], order
