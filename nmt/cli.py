@@ -174,6 +174,36 @@ def average(
 
 
 @app.command()
+def export(
+    run: RunArgument,
+    to: Annotated[Path, typer.Option(help="The model's folder.", show_default=False)],
+    format: Annotated[
+        Literal["savedmodel", "litert"], typer.Option(help="For TensorFlow Serving, or for small devices.")
+    ] = "savedmodel",
+    n_best: Annotated[
+        int | None,
+        typer.Option(min=1, help="Translations that the signature `nbest` gives; all of the beam if absent."),
+    ] = None,
+    weights: Annotated[
+        Literal["float32", "float16", "int8"], typer.Option(help="How LiteRT's weights are stored.")
+    ] = "float32",
+    checkpoint: CheckpointOption = None,
+    settings: DecodingOption = None,
+) -> None:
+    """Write a model that runs without this package: a SavedModel (the next version in its folder), or LiteRT's files."""
+    load_tensorflow()
+    if format == "litert":
+        from nmt.serving.lite_export import export_lite
+
+        export_lite(run, to, weights, checkpoint)
+        say(f"{to}: encoder and decoder step, weights in {weights}")
+    else:
+        from nmt.serving.export import export_saved_model
+
+        say(f"{export_saved_model(run, to, checkpoint, settings or [], n_best)}: a SavedModel, strings in, strings out")
+
+
+@app.command()
 def bench(
     config: ConfigArgument,
     run: Annotated[Path | None, typer.Option(help="Where the data is prepared; a temporary folder if absent.")] = None,

@@ -38,6 +38,7 @@ class _Sentences(NamedTuple):
 
     index: tf.Tensor  # int32 [sentences], in the batch
     limits: tf.Tensor  # int32 [sentences], the most tokens of a translation
+    penalties: tf.Tensor  # [sentences, 1], of a translation as long
     mask: tf.Tensor  # boolean [sentences, source time]
     memory: Memory
 
@@ -45,6 +46,7 @@ class _Sentences(NamedTuple):
 class _Beams(NamedTuple):
     """Hypotheses that are open or finished; an empty place has the log-probability or score IMPOSSIBLE."""
 
+    last: tf.Tensor  # int32 [sentences, beam], the token to go on from
     ids: tf.Tensor
     log_probabilities: tf.Tensor
     coverage: tf.Tensor | tuple[()]  # sums of attention, [sentences, beam, source time], where a penalty needs them
@@ -89,13 +91,15 @@ def beam_search(
     batch, source_time, beam = tf.shape(source_mask)[0], tf.shape(source_mask)[1], settings.beam_size
     limits = max_lengths(tf.reduce_sum(tf.cast(source_mask, tf.int32), 1), settings)
     room = max_lengths(source_time, settings)  # from the shape alone: compilers have to know the sizes of arrays
-    sentences = _Sentences(tf.range(batch), limits, source_mask, memory)
+    penalties = length_penalty(limits, settings.length_penalty)[:, None]
+    sentences = _Sentences(tf.range(batch), limits, penalties, source_mask, memory)
     nothing = Hypotheses(
         tf.zeros((batch, beam, room), tf.int32),
         tf.fill((batch, beam), IMPOSSIBLE),
         tf.fill((batch, beam), IMPOSSIBLE),
     )
     beams = _Beams(
+        tf.fill((batch, beam), BEGIN),
         nothing.ids,
         tf.tile(tf.constant([[0.0] + [IMPOSSIBLE] * (beam - 1)]), (batch, 1)),  # one, not `beam` times the same
         tf.zeros((batch, beam, source_time)) if settings.coverage_penalty else (),
@@ -172,23 +176,23 @@ def _advance(
 ) -> _Beams:
     """Makes the step from t tokens to t + 1."""
     beam, finished = settings.beam_size, beams.finished
-    last = tf.where(t > 0, beams.ids[:, :, tf.maximum(t - 1, 0)], BEGIN)
-    vectors, attention, states = step(last, sentences.memory, beams.states)
+    vectors, attention, states = step(beams.last, sentences.memory, beams.states)
     totals, tokens = _continuations(t, sentences, beams.log_probabilities, vectors, scores, settings)
-
-    # The best continuations of all open hypotheses; those that ended before keep their places in the beam.
-    each = totals.shape[-1]  # the continuations of a hypothesis
-    totals, chosen = tf.math.top_k(tf.reshape(totals, (-1, beam * each)), beam)
-    tokens = tf.gather(tf.reshape(tokens, (-1, beam * each)), chosen, batch_dims=1)
-    if beam > 1:
-        places = beam - tf.reduce_sum(tf.cast(finished.scores > IMPOSSIBLE / 2, tf.int32), 1, keepdims=True)
-        totals = tf.where(tf.range(beam) < places, totals, IMPOSSIBLE)
-    totals = tf.where(totals > IMPOSSIBLE / 2, totals, IMPOSSIBLE)
 
     coverage = beams.coverage
     if settings.coverage_penalty:
         coverage += attention
-    ids, coverage, states = _of(chosen // each, (beams.ids, coverage, states))
+
+    # The best continuations of all open hypotheses; those that ended before keep their places in the beam.
+    each = totals.shape[-1]  # the continuations of a hypothesis
+    if beam == 1:
+        totals, tokens, ids = totals[..., 0], tokens[..., 0], beams.ids
+    else:
+        totals, chosen = tf.math.top_k(tf.reshape(totals, (-1, beam * each)), beam)
+        tokens = tf.gather(tf.reshape(tokens, (-1, beam * each)), chosen, batch_dims=1)
+        places = beam - tf.math.count_nonzero(finished.scores > IMPOSSIBLE / 2, 1, keepdims=True, dtype=tf.int32)
+        totals = tf.where(tf.range(beam) < places, totals, IMPOSSIBLE)
+        ids, coverage, states = _of(chosen // each, (beams.ids, coverage, states))
     ids = tf.where(tf.range(tf.shape(ids)[2]) == t, tokens[..., None], ids)
 
     # Those that end here leave for the finished ones.
@@ -200,9 +204,9 @@ def _advance(
     finished = _best(finished, Hypotheses(ids, tf.where(ends, normalized, IMPOSSIBLE), totals))
 
     # Those that can no longer enter the best are given up.
-    bounds = totals / length_penalty(sentences.limits, settings.length_penalty)[:, None]
-    going_on = ~ends & (bounds > finished.scores[:, wanted - 1, None])
-    return _Beams(ids, tf.where(going_on, totals, IMPOSSIBLE), coverage, states, finished)
+    bounds = totals / sentences.penalties
+    going_on = ~ends & (bounds > finished.scores[:, wanted - 1 : wanted])
+    return _Beams(tokens, ids, tf.where(going_on, totals, IMPOSSIBLE), coverage, states, finished)
 
 
 def _continuations(
@@ -219,18 +223,19 @@ def _continuations(
     """
     beam = settings.beam_size
     before = tf.reshape(log_probabilities, (-1,))
-    sentence = tf.repeat(tf.range(tf.shape(vectors)[0]), beam)
     vectors = tf.reshape(vectors, (-1, vectors.shape[-1]))
-    rows = None
-    if beam > 1 and not inside_xla():  # a beam of one is open while its sentence is in the batch
-        rows = tf.where(before > IMPOSSIBLE / 2)
-        before, sentence, vectors = (tf.gather(x, rows[:, 0]) for x in (before, sentence, vectors))
+    index, limits, rows = sentences.index, sentences.limits, None
+    if beam > 1:
+        index, limits = tf.repeat(index, beam), tf.repeat(limits, beam)
+        if not inside_xla():
+            rows = tf.where(before > IMPOSSIBLE / 2)
+            before, vectors, index, limits = (tf.gather(x, rows[:, 0]) for x in (before, vectors, index, limits))
 
-    values = scores(vectors, tf.gather(sentences.index, sentence))
+    values = scores(vectors, index)
     forbidden = (t < settings.min_length) if settings.min_length else None
     top, tokens, ending = normalized_top(values, min(beam, values.shape[-1]), END, forbidden)
-    first = tf.range(top.shape[-1]) == 0
-    must_end = (t + 1 >= tf.gather(sentences.limits, sentence))[:, None]
+    first = tf.constant([place == 0 for place in range(top.shape[-1])])
+    must_end = (t + 1 >= limits)[:, None]
     top = tf.where(must_end, tf.where(first, ending, IMPOSSIBLE), top)
     tokens = tf.where(must_end, END, tokens)
     totals = tf.where(before > IMPOSSIBLE / 2, before, IMPOSSIBLE)[:, None] + top
@@ -244,7 +249,13 @@ def _continuations(
 
 def _best(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
     """The best of both, as many as of each."""
-    beam = new.ids.shape[1]
+    beam = new.scores.shape[1]
+    if beam == 1:
+        better = new.scores > finished.scores
+        return Hypotheses(
+            tf.where(better[..., None], new.ids, finished.ids),
+            *(tf.where(better, *pair) for pair in zip(new[1:], finished[1:], strict=True)),
+        )
     both = Hypotheses(*(tf.concat(pair, 1) for pair in zip(finished, new, strict=True)))
     scores, chosen = tf.math.top_k(both.scores, beam)
     return Hypotheses(*_of(chosen, both))._replace(scores=scores)

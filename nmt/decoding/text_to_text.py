@@ -42,7 +42,6 @@ class TextToText(tf.Module):
         target_tokenizer: of the translations.
         settings: of the search.
         max_tokens: the longest input that the model has seen in training, its end mark included.
-        n_best: translations of each text, at most the beam's size.
         frozen: whether the model's weights no longer change, so that the output's weights may be turned beforehand
             into the order in which they are read.
     """
@@ -54,49 +53,47 @@ class TextToText(tf.Module):
         target_tokenizer: Tokenizer,
         settings: DecodingSettings,
         max_tokens: int,
-        n_best: int = 1,
         frozen: bool = False,
     ) -> None:
         super().__init__(name="text_to_text")
-        if not 1 <= n_best <= settings.beam_size:
-            raise ValueError(f"TextToText: expected n_best from 1 to the beam's {settings.beam_size}, got {n_best}")
         self.model = model
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.settings = settings
         self.max_tokens = max_tokens
-        self.n_best = n_best
         self.output_weights = tf.Variable(model.output_weights(), trainable=False) if frozen else None
         self._boundaries = find_boundaries(source_tokenizer.pieces(range(source_tokenizer.vocabulary_size)))
 
-    def find(self, texts: tf.Tensor) -> Found:
+    def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
         """Tokenizes texts and searches their translations, in batches of like length.
 
         Args:
             texts: strings `[n]`, any bytes.
+            n_best: translations of each, at most the beam's size.
         """
         encoded = self.source_tokenizer.encode(texts)
         parts, counts = split_long(encoded[:, :-1], self.max_tokens - 1, self._boundaries)
         ends = tf.fill((parts.nrows(), 1), END)
         source = tf.concat([parts, tf.RaggedTensor.from_tensor(ends, row_splits_dtype=parts.row_splits.dtype)], 1)
-        return Found(tf.cast(counts, tf.int32), source, *self._search(source))
+        return Found(tf.cast(counts, tf.int32), source, *self._search(source, n_best))
 
-    def translations(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def translations(self, texts: tf.Tensor, n_best: int = 1) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Translates texts.
 
         Args:
             texts: strings `[n]`, any bytes.
+            n_best: translations of each, at most the beam's size.
 
         Returns:
             The best translations of each, strings `[n, n_best]`, the best first; their scores and log-probabilities,
             `[n, n_best]`. Where there are fewer, "" and -1e9; of an empty text, "" and 0. A split text has the mean of
             its parts' scores and the sum of their log-probabilities.
         """
-        return self.join(self.find(texts))
+        return self.join(self.find(texts, n_best))
 
     def join(self, found: Found) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Makes whole texts of translated parts; returns what `translations` does."""
-        decoded = tf.reshape(self.target_tokenizer.decode(found.target), (-1, self.n_best))
+        decoded = tf.reshape(self.target_tokenizer.decode(found.target), (-1, found.scores.shape[1]))
         of_text = tf.RaggedTensor.from_row_lengths(tf.range(tf.shape(decoded)[0]), found.parts)
         text, texts = of_text.value_rowids(), tf.size(found.parts)
         enough = tf.cast(found.scores > IMPOSSIBLE / 2, tf.int32)
@@ -139,9 +136,8 @@ class TextToText(tf.Module):
         back = tf.math.invert_permutation(order)
         return tf.gather(log_probabilities, back), tf.cast(tf.gather(tokens, back), tf.int32)
 
-    def _search(self, source: tf.RaggedTensor) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
+    def _search(self, source: tf.RaggedTensor, wanted: int) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
         """`Found.target` and so on of parts in any order."""
-        wanted = self.n_best
         output_weights = self.model.output_weights() if self.output_weights is None else self.output_weights
         output_weights = tf.convert_to_tensor(output_weights)
 

@@ -32,7 +32,7 @@ def normalized_top(
         is_end = tf.range(scores.shape[-1]) == end
         allowed = tf.where(end_forbidden & is_end, scores.dtype.min / 2, scores)
     top, tokens = top_k(allowed, count)
-    # From the probability of the likeliest token, which is never close to zero, follows what all are divided by.
+    # From the probability of a likely token, which is never close to zero, follows what all are divided by.
     likeliest = tf.gather(tf.nn.softmax(scores), tokens[:, :1], batch_dims=1)
     log_total = top[:, :1] - tf.math.log(likeliest)
     return top - log_total, tokens, scores[:, end, None] - log_total
@@ -58,6 +58,8 @@ def top_k(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
     >>> values.numpy().tolist(), places.numpy().tolist()
     ([[9.0, 7.0]], [[1, 3]])
     """
+    if count == 1:
+        return tf.reduce_max(values, -1, keepdims=True), tf.argmax(values, -1, tf.int32)[:, None]
     length = values.shape[-1]
     size = next((size for size in range(64, 15, -1) if length % size == 0), None)
     if size is None or length < _SMALLEST or count * size > length / 4:

@@ -60,10 +60,11 @@ class Translator:
         attention: bool = False,
         frozen: bool = False,
     ) -> None:
-        self.text_to_text = TextToText(
-            model, source_tokenizer, target_tokenizer, settings, max_tokens, n_best, frozen=frozen
-        )
+        if not 1 <= n_best <= settings.beam_size:
+            raise ValueError(f"Translator: expected n_best from 1 to the beam's {settings.beam_size}, got {n_best}")
+        self.text_to_text = TextToText(model, source_tokenizer, target_tokenizer, settings, max_tokens, frozen)
         self.settings = settings
+        self.n_best = n_best
         self.on_split = on_split
         self.attention = attention
         texts, ids = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None), tf.int32)
@@ -95,7 +96,7 @@ class Translator:
         return (hypotheses[0].text if hypotheses else "" for hypotheses in self.translate(lines))
 
     def _found_and_joined(self, texts: tf.Tensor) -> tuple[Found, tuple[tf.Tensor, ...]]:
-        found = self.text_to_text.find(texts)
+        found = self.text_to_text.find(texts, self.n_best)
         return found, self.text_to_text.join(found)
 
     def _readable(self, found: Found, joined: tuple[tf.Tensor, ...], index: int) -> Iterator[list[Hypothesis]]:
@@ -108,12 +109,12 @@ class Translator:
             of_parts = source[first : first + parts]
             if parts > 1:
                 self.on_split(index + line, sum(len(ids) - 1 for ids in of_parts) + 1, int(parts))
-            weights = list(itertools.islice(attention, parts * graph.n_best)) if attention else None
+            weights = list(itertools.islice(attention, parts * self.n_best)) if attention else None
             hypotheses = []
             for rank, (text, score, log_probability) in enumerate(zip(*of_line, strict=True)):
                 if not parts or score < IMPOSSIBLE / 2:  # fewer hypotheses than asked
                     break
-                translated = target[first * graph.n_best + rank : (first + parts) * graph.n_best : graph.n_best]
+                translated = target[first * self.n_best + rank : (first + parts) * self.n_best : self.n_best]
                 hypotheses.append(
                     Hypothesis(
                         text.decode(),
@@ -124,7 +125,7 @@ class Translator:
                         None
                         if weights is None
                         else _side_by_side(
-                            weights[rank :: graph.n_best],
+                            weights[rank :: self.n_best],
                             [(len(t), len(s)) for t, s in zip(translated, of_parts, strict=True)],
                         ),
                     )
@@ -137,7 +138,7 @@ class Translator:
 
         The search keeps none of it: it follows from the finished translation, all steps at once.
         """
-        n_best, size = self.text_to_text.n_best, self.settings.batch_size
+        n_best, size = self.n_best, self.settings.batch_size
         for start in range(0, int(found.source.nrows()), size):
             source = found.source[start : start + size].to_tensor(PADDING)
             target = found.target[start * n_best : (start + size) * n_best].to_tensor(PADDING)

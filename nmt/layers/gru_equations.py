@@ -58,10 +58,10 @@ class ResetBefore:
             return normalized.values * scale + bias
 
         visible = _visible(state, dropout_mask)
-        gates = projected[:, : 2 * units] + tf.matmul(visible, gate_kernel)
-        z = tf.sigmoid(activation(gates[:, :units], 0))
-        r = tf.sigmoid(activation(gates[:, units:], 1))
-        candidate = projected[:, 2 * units :] + tf.matmul(r * visible, candidate_kernel)
+        of_gates, of_candidate = tf.split(projected, [2 * units, units], 1)
+        z, r = tf.split(of_gates + tf.matmul(visible, gate_kernel), 2, 1)
+        z, r = tf.sigmoid(activation(z, 0)), tf.sigmoid(activation(r, 1))
+        candidate = of_candidate + tf.matmul(r * visible, candidate_kernel)
         candidate = tf.tanh(activation(candidate, 2))
         return Step((state + z * (candidate - state),), (z, r, candidate, *kept))
 

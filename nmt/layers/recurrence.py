@@ -12,7 +12,7 @@ A cell takes part by writing its `Equations`: one step, and, only for speed, tha
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
@@ -188,12 +188,15 @@ def _forward(
     The second and third are what the gradient needs; empty without `keep`.
     """
     steps, count = _length(projected), len(initial_states)
+    # Outside XLA the reading of an array is one small operation where a slice is four; XLA compiles slices better.
+    at_time = (lambda values: values.__getitem__) if keep else _reader
+    inputs, real_at = at_time(projected), None if mask is None else at_time(mask[:, :, None])
 
     def body(i: tf.Tensor, states: Tensors, arrays: tuple[tf.TensorArray, ...]) -> Any:
         t = steps - 1 - i if reverse else i
-        new, saved = equations.advance(projected[t], states, weights, dropout_mask)
-        if mask is not None:
-            real = mask[t][:, None]
+        new, saved = equations.advance(inputs(t), states, weights, dropout_mask)
+        if real_at is not None:
+            real = real_at(t)
             new = tuple(tf.where(real, after, before) for after, before in zip(new, states, strict=True))
         return i + 1, new, _write(arrays, t, (*new, *saved) if keep else new[:1])
 
@@ -246,6 +249,11 @@ def _looping(loop: Any, equations: Equations, options: Options) -> Any:
     """A loop of a cell, compiled if need be; kept, so that layers of the same shape share what was compiled."""
     looping = functools.partial(loop, equations, options.reverse)
     return tf.function(looping, jit_compile=True, autograph=False) if options.jit_compile else looping
+
+
+def _reader(values: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Gives `values` `[time, ...]` step by step."""
+    return tf.TensorArray(values.dtype, _length(values), element_shape=values.shape[1:]).unstack(values).read
 
 
 def _length(values: tf.Tensor) -> tf.Tensor | int:

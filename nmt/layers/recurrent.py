@@ -82,6 +82,8 @@ class RecurrentCell(keras.layers.Layer):
 
 def multiply(inputs: tf.Tensor, kernel: tf.Tensor, dtype: str) -> tf.Tensor:
     """`inputs kernel` over the last axis, whatever stands before it, in the precision `dtype`."""
+    if inputs.shape.rank == 2:
+        return tf.matmul(tf.cast(inputs, dtype), tf.cast(kernel, dtype))
     flat = tf.reshape(inputs, (-1, inputs.shape[-1]))
     product = tf.matmul(tf.cast(flat, dtype), tf.cast(kernel, dtype))
     return tf.reshape(product, tf.concat([tf.shape(inputs)[:-1], [kernel.shape[-1]]], 0))

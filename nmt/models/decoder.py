@@ -91,42 +91,50 @@ class Decoder(keras.layers.Layer):
         def over_time(index: int, inputs: tf.Tensor) -> tf.Tensor:
             return self.recurrent[index](inputs, initial_state=states[index], training=training)
 
-        return self._compose(ids, memory, over_time, training)
+        return self._compose(ids, over_time, lambda queries: self.attention(queries, *memory), training)
 
     def stepper(self) -> Step:
         """A function that makes one step of several hypotheses for each sentence; see `Step`.
 
-        What it needs of the weights is made here, once for all steps.
+        What it needs of the weights is made here, once for all steps. But for the attention, hypotheses are rows, no
+        matter of which sentence.
         """
         recurrent_weights = [layer.cell.recurrent_weights() for layer in self.recurrent]
 
         def step(ids: tf.Tensor, memory: Memory, states: States) -> tuple[tf.Tensor, tf.Tensor, States]:
-            new_states = []
+            hypotheses, new_states = ids.shape[1], []
+
+            def grouped(rows: tf.Tensor) -> tf.Tensor:
+                return tf.reshape(rows, (-1, hypotheses, rows.shape[-1]))
+
+            def rows(values: tf.Tensor) -> tf.Tensor:
+                return tf.reshape(values, (-1, values.shape[-1]))
 
             def one_step(index: int, inputs: tf.Tensor) -> tf.Tensor:
-                cell = self.recurrent[index].cell
-                flat_inputs = tf.reshape(inputs, (-1, inputs.shape[-1]))
-                flat_state = tf.reshape(states[index], (-1, self.units))
-                (new,) = cell.advance(flat_inputs, (flat_state,), recurrent_weights[index])
-                new_states.append(tf.reshape(new, tf.shape(states[index])))
-                return tf.cast(new_states[-1], self.compute_dtype)
+                (new,) = self.recurrent[index].cell.advance(inputs, (rows(states[index]),), recurrent_weights[index])
+                new_states.append(grouped(new))
+                return tf.cast(new, self.compute_dtype)
 
-            outputs, weights = self._compose(ids, memory, one_step, training=False)
-            return outputs, weights, tuple(new_states)
+            def attend(queries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                context, weights = self.attention(grouped(queries), *memory)
+                return rows(context), weights
+
+            outputs, weights = self._compose(tf.reshape(ids, (-1,)), one_step, attend, training=False)
+            return grouped(outputs), weights, tuple(new_states)
 
         return step
 
     def _compose(
         self,
         ids: tf.Tensor,
-        memory: Memory,
         run: Callable[[int, tf.Tensor], tf.Tensor],
+        attend: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
         training: bool | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The wiring, the same for a sentence's steps and for a sentence's hypotheses (the second axis)."""
+        """The wiring, the same for whole sentences and for single steps."""
         embedded = self.embedding_dropout(self.embedding(ids), training=training)
         hidden = run(0, embedded)
-        context, weights = self.attention(hidden, *memory)
+        context, weights = attend(hidden)
         for index in range(1, len(self.recurrent)):
             hidden += run(index, tf.concat([hidden, context], -1))
         outputs = self.output_projection(tf.concat([hidden, context], -1))

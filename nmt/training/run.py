@@ -153,7 +153,7 @@ def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision:
 
 
 def load_translator(
-    path: Path,
+    path: Path | str,
     checkpoint: str | None = None,
     overrides: Sequence[str] = (),
     n_best: int = 1,
@@ -173,7 +173,7 @@ def load_translator(
     Raises:
         UserError: if the run, the checkpoint or a setting is wrong.
     """
-    model, tokenizers, config = load_for_search(path, checkpoint, overrides, n_best)
+    model, tokenizers, config = load_for_search(Path(path), checkpoint, overrides, n_best)
     return Translator(
         model,
         *tokenizers,
