@@ -42,7 +42,8 @@ def main() -> None:
     ]
     config = load_config(arguments.config, [*files, *arguments.settings])
 
-    from nmt.cli import load_tensorflow, say, say_metrics
+    from nmt.cli import say_metrics
+    from nmt.commands import load_tensorflow, say
 
     load_tensorflow()
     from nmt.data.prepare import load_report

@@ -10,10 +10,20 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from nmt.chatter import silenced
-from nmt.compilation_cache import keep_compiled
+from nmt.commands import (
+    CheckpointOption,
+    ConfigArgument,
+    DecodingOption,
+    RunArgument,
+    RunOption,
+    SetOption,
+    load_tensorflow,
+    say,
+    warn_split,
+)
 from nmt.config import load_config
 from nmt.errors import UserError
+from nmt.serving.commands import app as serving
 
 # TensorFlow takes seconds to import: the commands import what they call, so that `nmt --help` answers at once.
 
@@ -23,20 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
-RunOption = Annotated[Path, typer.Option("--run", help="The run folder; made if need be.", show_default=False)]
-ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML configuration.", show_default=False)]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as model.units=512.")
-]
-DecodingOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the search, as decoding.beam_size=1."),
-]
-CheckpointOption = Annotated[
-    str | None, typer.Option(help="best, last, averaged or step-...; the averaged one if there is one, else the best.")
-]
+app.add_typer(serving)
 
 
 @app.command()
@@ -87,12 +84,14 @@ def translate(
     from nmt.training.run import load_run_config, load_translator
 
     attention = alignments or heat_maps is not None
-    translator = load_translator(run, checkpoint, settings or [], n_best, _warn_split, attention)
+    translator = load_translator(run, checkpoint, settings or [], n_best, warn_split, attention)
     data = load_run_config(run)[1].data
     between: Alignments = None
     if alignments:
         between = "words" if has_spaces(data.source_language) and has_spaces(data.target_language) else "pieces"
-    write_translations(translator, input, output, as_json=format == "json", alignments=between, heat_maps=heat_maps)
+    write_translations(
+        translator.translate, input, output, as_json=format == "json", alignments=between, heat_maps=heat_maps
+    )
 
 
 @app.command()
@@ -174,36 +173,6 @@ def average(
 
 
 @app.command()
-def export(
-    run: RunArgument,
-    to: Annotated[Path, typer.Option(help="The model's folder.", show_default=False)],
-    format: Annotated[
-        Literal["savedmodel", "litert"], typer.Option(help="For TensorFlow Serving, or for small devices.")
-    ] = "savedmodel",
-    n_best: Annotated[
-        int | None,
-        typer.Option(min=1, help="Translations that the signature `nbest` gives; all of the beam if absent."),
-    ] = None,
-    weights: Annotated[
-        Literal["float32", "float16", "int8"], typer.Option(help="How LiteRT's weights are stored.")
-    ] = "float32",
-    checkpoint: CheckpointOption = None,
-    settings: DecodingOption = None,
-) -> None:
-    """Write a model that runs without this package: a SavedModel (the next version in its folder), or LiteRT's files."""
-    load_tensorflow()
-    if format == "litert":
-        from nmt.serving.lite_export import export_lite
-
-        export_lite(run, to, weights, checkpoint)
-        say(f"{to}: encoder and decoder step, weights in {weights}")
-    else:
-        from nmt.serving.export import export_saved_model
-
-        say(f"{export_saved_model(run, to, checkpoint, settings or [], n_best)}: a SavedModel, strings in, strings out")
-
-
-@app.command()
 def bench(
     config: ConfigArgument,
     run: Annotated[Path | None, typer.Option(help="Where the data is prepared; a temporary folder if absent.")] = None,
@@ -226,16 +195,6 @@ def bench(
         print(f"{name.replace('_', ' '):<28}{shown:>12}")
 
 
-def load_tensorflow() -> None:
-    """Loads TensorFlow and its devices without their chatter, and has it keep what XLA compiles."""
-    keep_compiled()
-    with silenced():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-        import tensorflow_text  # noqa: F401 (loads its operations)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command; a user's mistake is told in one line, with exit status 2."""
     try:
@@ -250,11 +209,6 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def say(line: str) -> None:
-    """Tells a person something, on stderr."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def say_metrics(metrics: dict[str, Any]) -> None:
     """Tells a person what a validation found."""
     say(
@@ -262,10 +216,6 @@ def say_metrics(metrics: dict[str, Any]) -> None:
         f"validation {metrics['validation_loss']:.3f}  BLEU {metrics['bleu']:5.2f}{' *' if metrics['best'] else '  '}  "
         f"{metrics['target_tokens_per_second']:,.0f} target tokens/s  {metrics['seconds'] / 60:.1f} min"
     )
-
-
-def _warn_split(line: int, tokens: int, parts: int) -> None:
-    say(f"warning: line {line + 1}: {tokens:,} tokens are more than the model has seen; translated in {parts} parts")
 
 
 def _print_json(value: Any) -> None:

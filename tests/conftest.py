@@ -49,3 +49,13 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     training = {"max_steps": 200, "validate_every": 100, "learning_rate": 0.01}
     train(reversal_config(folder / "corpus", training=training), folder / "run", message=lambda _: None)
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained run's export, a folder that holds the version `1`."""
+    from nmt.serving.export import export_saved_model
+
+    folder = tmp_path_factory.mktemp("exported") / "translator"
+    export_saved_model(trained_run, folder)
+    return folder

@@ -2,13 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 from nmt.decoding.alignment import heat_map, pharaoh
-from nmt.decoding.translator import Hypothesis, Translator
 from nmt.errors import UserError
 from nmt.files import written_whole
 from nmt.progress import tracked
@@ -16,8 +15,13 @@ from nmt.progress import tracked
 Alignments = Literal["words", "pieces"] | None
 
 
+# Lines, and how many to read before any is translated if that matters, to each line's translations, the best first:
+# named tuples with the fields of `Hypothesis` that are asked for, or at least with `text` and `score`.
+Translate = Callable[[Iterator[str], int | None], Iterator[Sequence[Any]]]
+
+
 def write_translations(
-    translator: Translator,
+    translate: Translate,
     source: Path | None,
     output: Path | None,
     *,
@@ -28,11 +32,12 @@ def write_translations(
     """Translates a file or stdin, line by line, to a file or stdout, in constant memory.
 
     Args:
-        translator: the translator.
+        translate: translates lines, as `Translator.translate` does.
         source: a UTF-8 file; stdin if None.
         output: a file that appears once it is complete; stdout if None.
         as_json: whether a JSON object is written for each line: the line's number, its text, and its hypotheses with
-            text, score, log-probability and, where asked, alignment. Otherwise the best translation alone.
+            text, score, log-probability where it is known and, where asked, alignment. Otherwise the best translation
+            alone.
         alignments: between what alignments are written, if at all.
         heat_maps: a folder that gets `line-000001.png` and so on, the attention of each line's best translation.
 
@@ -50,7 +55,7 @@ def write_translations(
     with _lines(source) as lines, target as file:
         # A person who types waits for each answer; a stream is read ahead.
         window = 1 if source is None and sys.stdin.isatty() else None
-        translated = translator.translate(remembered(lines), window)
+        translated = translate(remembered(lines), window)
         if source is not None and output is not None:  # nothing else is on the terminal
             translated = tracked(translated, "translating")
         for number, hypotheses in enumerate(translated, 1):
@@ -68,24 +73,20 @@ def write_translations(
                 file.flush()
 
 
-def _best(hypotheses: list[Hypothesis], alignments: Alignments) -> str:
+def _best(hypotheses: Sequence[Any], alignments: Alignments) -> str:
     if not hypotheses:
         return ""
     return hypotheses[0].text + (f" ||| {_alignment(hypotheses[0], alignments)}" if alignments else "")
 
 
-def _plain(hypothesis: Hypothesis, alignments: Alignments) -> dict[str, Any]:
-    plain: dict[str, Any] = {
-        "text": hypothesis.text,
-        "score": hypothesis.score,
-        "log_probability": hypothesis.log_probability,
-    }
+def _plain(hypothesis: Any, alignments: Alignments) -> dict[str, Any]:
+    numbers = ("text", "score", "log_probability")
+    plain = {name: getattr(hypothesis, name) for name in numbers if hasattr(hypothesis, name)}
     return plain | ({"alignment": _alignment(hypothesis, alignments)} if alignments else {})
 
 
-def _alignment(hypothesis: Hypothesis, alignments: Alignments) -> str:
+def _alignment(hypothesis: Any, alignments: Alignments) -> str:
     words = alignments == "words"
-    assert hypothesis.attention is not None  # the translator was made to tell it
     return pharaoh(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces, words=words)
 
 

@@ -23,8 +23,9 @@ def export_saved_model(
 ) -> Path:
     """Writes a run's model as the next version of a model that TensorFlow Serving runs.
 
-    It has three signatures. Any string is legal: what is no UTF-8 is read as U+FFFD, a long text is translated in parts,
-    an empty one has the translation "" and the score 0. The search is that of `Translator`, and so are its results.
+    It has three signatures. Any string is legal: what is no UTF-8 is read as U+FFFD, a long text is translated in
+    parts, an empty one has the translation "" and the score 0. The graph is that of `Translator`, and so are its
+    results.
 
     * `serving_default`: `text`, strings `[batch]`, to the best `translation`, strings `[batch]`, and its `score`,
       float32 `[batch]`;

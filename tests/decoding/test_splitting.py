@@ -1,0 +1,44 @@
+"""Cutting long texts, against the same rule written plainly."""
+
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.decoding.splitting import find_boundaries, split_long
+
+PIECES = ["▁a", "b", "▁c.", "d!", "。", "e", "▁", "▁?"]
+
+
+def plainly(ids, limit):
+    pieces, parts = [PIECES[index] for index in ids], []
+    while len(pieces) > limit:
+        lengths = range(limit, limit // 2, -1)
+        word = [c for c in lengths if pieces[c].startswith("▁")]
+        sentence = [
+            c
+            for c in lengths
+            if pieces[c - 1].endswith("。") or (c in word and pieces[c - 1].strip("▁").endswith((".", "!", "?")))
+        ]
+        cut = (sentence or word or [limit])[0]
+        parts.append(pieces[:cut])
+        pieces = pieces[cut:]
+    return parts + [pieces] * bool(pieces)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.lists(st.lists(st.integers(0, len(PIECES) - 1), max_size=40), min_size=1, max_size=5),
+    limit=st.integers(1, 9),
+)
+def test_texts_are_cut_where_the_rule_says(texts, limit):
+    parts, counts = split_long(tf.ragged.constant(texts, tf.int32, ragged_rank=1), limit, find_boundaries(PIECES))
+    expected = [plainly(ids, limit) for ids in texts]
+    assert counts.numpy().tolist() == [len(of_text) for of_text in expected]
+    named = [[PIECES[index] for index in part] for part in parts.to_list()]
+    assert named == [part for of_text in expected for part in of_text]
+
+
+def test_nothing_but_empty_texts():
+    parts, counts = split_long(tf.ragged.constant([[], []], tf.int32, ragged_rank=1), 3, find_boundaries(PIECES))
+    assert parts.nrows() == 0
+    assert counts.numpy().tolist() == [0, 0]
