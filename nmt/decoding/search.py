@@ -25,6 +25,9 @@ Step = Callable[[tf.Tensor, Memory, States], tuple[tf.Tensor, tf.Tensor, States]
 Scores = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
+Top = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+
+
 class Hypotheses(NamedTuple):
     """The best translations of each sentence, best first. Where there are fewer than asked, scores are below -1e8."""
 
@@ -62,6 +65,7 @@ def beam_search(
     source_mask: tf.Tensor,
     settings: DecodingSettings,
     wanted: int = 1,
+    vocabulary: tf.Tensor | None = None,
 ) -> Hypotheses:
     """Searches the translations with the highest score (Wu et al. 2016, equation 14):
 
@@ -84,6 +88,7 @@ def beam_search(
         source_mask: True where a source token is real, `[batch, source time]`; its end mark counts.
         settings: beam size, penalties and lengths.
         wanted: how many translations of each sentence must be the best ones; at most the beam size.
+        vocabulary: the tokens that are scored, int32, the special ones first, if these are not all.
 
     Returns:
         `Hypotheses`, as many a sentence as the beam is wide.
@@ -107,11 +112,17 @@ def beam_search(
         nothing,
     )
 
+    def top(t: tf.Tensor, vectors: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Log-probabilities and tokens of the likeliest continuations, and log-probability of the end mark."""
+        forbidden = (t < settings.min_length) if settings.min_length else None
+        values, tokens, ending = normalized_top(scores(vectors, index), beam, END, forbidden)
+        return values, tokens if vocabulary is None else tf.gather(vocabulary, tokens), ending
+
     def some_steps(t: tf.Tensor, sentences: _Sentences, beams: _Beams, until: Any) -> tuple[tf.Tensor, _Beams]:
         """Steps until `until` sentences are done."""
         return tf.while_loop(
             lambda t, beams: tf.math.count_nonzero(_done(beams), dtype=tf.int32) < until,
-            lambda t, beams: (t + 1, _advance(t, sentences, beams, step, scores, settings, wanted)),
+            lambda t, beams: (t + 1, _advance(t, sentences, beams, step, top, settings, wanted)),
             (t, beams),
         )
 
@@ -170,14 +181,14 @@ def _advance(
     sentences: _Sentences,
     beams: _Beams,
     step: Step,
-    scores: Scores,
+    top: Top,
     settings: DecodingSettings,
     wanted: int,
 ) -> _Beams:
     """Makes the step from t tokens to t + 1."""
     beam, finished = settings.beam_size, beams.finished
     vectors, attention, states = step(beams.last, sentences.memory, beams.states)
-    totals, tokens = _continuations(t, sentences, beams.log_probabilities, vectors, scores, settings)
+    totals, tokens = _continuations(t, sentences, beams.log_probabilities, vectors, top, settings.beam_size)
 
     coverage = beams.coverage
     if settings.coverage_penalty:
@@ -214,14 +225,13 @@ def _continuations(
     sentences: _Sentences,
     log_probabilities: tf.Tensor,
     vectors: tf.Tensor,
-    scores: Scores,
-    settings: DecodingSettings,
+    top: Top,
+    beam: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Log-probabilities and last tokens of the likeliest continuations, `[sentences, beam, continuations]` each.
 
     A sentence's last step leaves only the end mark, and those before the minimum length all but it.
     """
-    beam = settings.beam_size
     before = tf.reshape(log_probabilities, (-1,))
     vectors = tf.reshape(vectors, (-1, vectors.shape[-1]))
     index, limits, rows = sentences.index, sentences.limits, None
@@ -231,20 +241,18 @@ def _continuations(
             rows = tf.where(before > IMPOSSIBLE / 2)
             before, vectors, index, limits = (tf.gather(x, rows[:, 0]) for x in (before, vectors, index, limits))
 
-    values = scores(vectors, index)
-    forbidden = (t < settings.min_length) if settings.min_length else None
-    top, tokens, ending = normalized_top(values, min(beam, values.shape[-1]), END, forbidden)
-    first = tf.constant([place == 0 for place in range(top.shape[-1])])
+    values, tokens, ending = top(t, vectors, index)
+    first = tf.constant([place == 0 for place in range(values.shape[-1])])
     must_end = (t + 1 >= limits)[:, None]
-    top = tf.where(must_end, tf.where(first, ending, IMPOSSIBLE), top)
+    values = tf.where(must_end, tf.where(first, ending, IMPOSSIBLE), values)
     tokens = tf.where(must_end, END, tokens)
-    totals = tf.where(before > IMPOSSIBLE / 2, before, IMPOSSIBLE)[:, None] + top
+    totals = tf.where(before > IMPOSSIBLE / 2, before, IMPOSSIBLE)[:, None] + values
 
     if rows is not None:
-        shape = (tf.size(log_probabilities), top.shape[-1])
+        shape = (tf.size(log_probabilities), values.shape[-1])
         totals = tf.tensor_scatter_nd_update(tf.fill(shape, IMPOSSIBLE), rows, totals)
         tokens = tf.scatter_nd(rows, tokens, tf.cast(shape, tf.int64))
-    return tuple(tf.reshape(x, (-1, beam, top.shape[-1])) for x in (totals, tokens))
+    return tuple(tf.reshape(x, (-1, beam, values.shape[-1])) for x in (totals, tokens))
 
 
 def _best(finished: Hypotheses, new: Hypotheses) -> Hypotheses:

@@ -9,6 +9,7 @@ from nmt.config import DecodingSettings
 from nmt.data.tokenizer import END, PADDING, Tokenizer
 from nmt.decoding.scoring import sentence_scores
 from nmt.decoding.search import IMPOSSIBLE, Hypotheses, beam_search
+from nmt.decoding.shortlist import Shortlist, candidates
 from nmt.decoding.splitting import find_boundaries, split_long
 from nmt.models.seq2seq import Seq2Seq
 
@@ -44,6 +45,7 @@ class TextToText(tf.Module):
         max_tokens: the longest input that the model has seen in training, its end mark included.
         frozen: whether the model's weights no longer change, so that the output's weights may be turned beforehand
             into the order in which they are read.
+        shortlist: of the target tokens; absent, all are scored.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class TextToText(tf.Module):
         settings: DecodingSettings,
         max_tokens: int,
         frozen: bool = False,
+        shortlist: Shortlist | None = None,
     ) -> None:
         super().__init__(name="text_to_text")
         self.model = model
@@ -61,7 +64,9 @@ class TextToText(tf.Module):
         self.target_tokenizer = target_tokenizer
         self.settings = settings
         self.max_tokens = max_tokens
-        self.output_weights = tf.Variable(model.output_weights(), trainable=False) if frozen else None
+        turned = frozen and shortlist is None
+        self.output_weights = tf.Variable(model.output_weights(), trainable=False) if turned else None
+        self.shortlist = shortlist and Shortlist(*(tf.Variable(table, trainable=False) for table in shortlist))
         self._boundaries = find_boundaries(source_tokenizer.pieces(range(source_tokenizer.vocabulary_size)))
 
     def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
@@ -138,12 +143,14 @@ class TextToText(tf.Module):
 
     def _search(self, source: tf.RaggedTensor, wanted: int) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
         """`Found.target` and so on of parts in any order."""
-        output_weights = self.model.output_weights() if self.output_weights is None else self.output_weights
-        output_weights = tf.convert_to_tensor(output_weights)
+        output_weights = None
+        if self.shortlist is None:
+            output_weights = self.model.output_weights() if self.output_weights is None else self.output_weights
+            output_weights = tf.convert_to_tensor(output_weights)
 
         def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.gather(source, chosen).to_tensor(PADDING)
-            found = search(self.model, rows, self.settings, wanted, output_weights)
+            found = search(self.model, rows, self.settings, wanted, output_weights, self.shortlist)
             scores = found.scores[:, :wanted]
             ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :wanted], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
@@ -170,6 +177,7 @@ def search(
     settings: DecodingSettings,
     wanted: int = 1,
     output_weights: tf.Tensor | None = None,
+    shortlist: Shortlist | None = None,
 ) -> Hypotheses:
     """Searches the translations of a batch.
 
@@ -179,14 +187,22 @@ def search(
         settings: of the search.
         wanted: see `beam_search`.
         output_weights: `model.output_weights()`, if at hand.
+        shortlist: of the target tokens, as tensors; absent, all are scored.
     """
     memory, states = model.begin(source, training=False)
-    weights = model.output_weights() if output_weights is None else output_weights
+    if shortlist is None:
+        tokens = None
+        weights = model.output_weights() if output_weights is None else output_weights
+    else:
+        tokens, allowed = candidates(shortlist, source)
+        weights = tf.transpose(tf.gather(model.output_embedding.table, tokens))
 
-    def scores(vectors: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.matmul(vectors, tf.cast(weights, vectors.dtype)), weights.dtype)
+    def scores(vectors: tf.Tensor, sentence: tf.Tensor) -> tf.Tensor:
+        values = tf.cast(tf.matmul(vectors, tf.cast(weights, vectors.dtype)), weights.dtype)
+        return values if shortlist is None else tf.where(tf.gather(allowed, sentence), values, IMPOSSIBLE)
 
-    return beam_search(model.decoder.stepper(), scores, memory, states, source != PADDING, settings, wanted)
+    mask = source != PADDING
+    return beam_search(model.decoder.stepper(), scores, memory, states, mask, settings, wanted, tokens)
 
 
 def _in_batches(

@@ -13,7 +13,7 @@ def normalized_top(
 
     Args:
         scores: `[n, vocabulary]`.
-        count: how many of each row.
+        count: how many of each row; of a smaller vocabulary, all.
         end: a token whose log-probability is wanted besides.
         end_forbidden: whether that token is left out of the highest; a boolean scalar.
 
@@ -29,9 +29,9 @@ def normalized_top(
     """
     allowed = scores
     if end_forbidden is not None:
-        is_end = tf.range(scores.shape[-1]) == end
+        is_end = tf.range(tf.shape(scores)[1]) == end
         allowed = tf.where(end_forbidden & is_end, scores.dtype.min / 2, scores)
-    top, tokens = top_k(allowed, count)
+    top, tokens = top_k(allowed, min(count, scores.shape[1] or count))
     # From the probability of a likely token, which is never close to zero, follows what all are divided by.
     likeliest = tf.gather(tf.nn.softmax(scores), tokens[:, :1], batch_dims=1)
     log_total = top[:, :1] - tf.math.log(likeliest)
@@ -39,14 +39,14 @@ def normalized_top(
 
 
 def top_k(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """`tf.math.top_k`, several times as fast where the last axis is long.
+    """`tf.math.top_k`, several times as fast where the last axis is long and its length is known.
 
     The highest values are all in those groups of neighbours that have the highest maxima; only these groups are
     searched. Finding the maxima is one pass at the speed of the memory, where TensorFlow's search compares number by
     number.
 
     Args:
-        values: `[n, length]`, the length known.
+        values: `[n, length]`.
         count: how many of each row.
 
     Returns:
@@ -60,7 +60,7 @@ def top_k(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
     """
     if count == 1:
         return tf.reduce_max(values, -1, keepdims=True), tf.argmax(values, -1, tf.int32)[:, None]
-    length = values.shape[-1]
+    length = values.shape[-1] or 0
     size = next((size for size in range(64, 15, -1) if length % size == 0), None)
     if size is None or length < _SMALLEST or count * size > length / 4:
         return tf.math.top_k(values, count)

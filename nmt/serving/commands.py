@@ -22,6 +22,10 @@ def export(
     n_best: Annotated[
         int | None, typer.Option(min=1, help="Translations that the signature nbest gives; all of the beam if absent.")
     ] = None,
+    shortlist: Annotated[
+        int | None,
+        typer.Option(min=1, help="Score only so many target tokens for each source token: faster, not quite the same."),
+    ] = None,
     weights: Annotated[
         Literal["float32", "float16", "int8"], typer.Option(help="How LiteRT's weights are stored.")
     ] = "float32",
@@ -29,8 +33,8 @@ def export(
     settings: DecodingOption = None,
 ) -> None:
     """Write a model that runs without this package: a SavedModel, the next version in its folder, or LiteRT's files."""
-    if format == "litert" and (settings or n_best):
-        raise UserError("nmt export --format litert: its search is greedy; expected neither --set nor --n-best")
+    if format == "litert" and (settings or n_best or shortlist):
+        raise UserError("nmt export --format litert: its search is greedy; expected no --set, --n-best or --shortlist")
     if format == "savedmodel" and weights != "float32":
         raise UserError(f"nmt export --weights {weights}: expected --format litert besides")
     load_tensorflow()
@@ -42,7 +46,8 @@ def export(
     else:
         from nmt.serving.export import export_saved_model
 
-        say(f"{export_saved_model(run, to, checkpoint, settings or [], n_best)}: a SavedModel, strings in, strings out")
+        version = export_saved_model(run, to, checkpoint, settings or [], n_best, shortlist)
+        say(f"{version}: a SavedModel, strings in, strings out")
 
 
 @app.command()

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from nmt.data.batches import evaluation_batches
+from nmt.data.corpus import TokenizedCorpus
 from nmt.data.tokenizer import Tokenizer
+from nmt.decoding.shortlist import make_shortlist
 from nmt.decoding.splitting import WORD_START
 from nmt.decoding.text_to_text import TextToText
 from nmt.errors import UserError
 from nmt.serving.warmup import write_warmup
-from nmt.training.run import load_for_search
+from nmt.training.run import RunFolder, load_for_search
+
+_SHORTLIST_TOKENS = 10_000_000  # of the training data; more would align but rare tokens anew
 
 
 def export_saved_model(
@@ -20,6 +25,7 @@ def export_saved_model(
     checkpoint: str | None = None,
     overrides: Sequence[str] = (),
     n_best: int | None = None,
+    shortlist: int | None = None,
 ) -> Path:
     """Writes a run's model as the next version of a model that TensorFlow Serving runs.
 
@@ -44,6 +50,8 @@ def export_saved_model(
             best.
         overrides: of the search's settings, as `decoding.beam_size=1`; they are fixed in the export.
         n_best: translations of each text in `nbest`; the beam's size if absent.
+        shortlist: target tokens that each source token may be translated by, counted from the run's training data;
+            absent, all are scored, as `Translator` does.
 
     Returns:
         The folder of the new version, which appears once it is complete.
@@ -52,7 +60,16 @@ def export_saved_model(
         UserError: if the run, the checkpoint or a setting is wrong, or the folder cannot be written.
     """
     model, tokenizers, config = load_for_search(run, checkpoint, overrides, n_best or 1)
-    graph = TextToText(model, *tokenizers, config.decoding, config.batches.max_length, frozen=True)
+    list_of_tokens = None
+    if shortlist is not None:
+        corpus = TokenizedCorpus.open(RunFolder(run).data, "train")
+        every = int(corpus.target_lengths.sum() // _SHORTLIST_TOKENS) + 1
+        batches = evaluation_batches(corpus, config.batches).shard(every, 0)  # they are sorted by length
+        sizes = tokenizers[0].vocabulary_size, tokenizers[1].vocabulary_size
+        list_of_tokens = make_shortlist(model, batches, sizes, shortlist, config.decoding.beam_size)
+    graph = TextToText(
+        model, *tokenizers, config.decoding, config.batches.max_length, frozen=True, shortlist=list_of_tokens
+    )
     try:
         to.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to, prefix=".exporting-") as temporary:
