@@ -50,8 +50,9 @@ def make_shortlist(
         return model.attend(batch, training=False)[1]
 
     source_size, target_size = sizes
-    keys, weights = np.zeros(0, np.int64), np.zeros(0)
-    frequency = np.zeros(target_size)
+    keys: Array = np.zeros(0, np.int64)
+    weights: Array = np.zeros(0)
+    frequency = np.zeros(target_size, np.int64)
     for batch in batches:
         attention = attend(batch).numpy()
         source, target = (batch[side].numpy().astype(np.int64) for side in ("source", "target"))

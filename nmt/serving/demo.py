@@ -1,0 +1,234 @@
+"""A web page to try a model by hand: a text box, the n-best translations, and what each one attended to.
+
+The page is gradio's; this is the only module that imports it. Nothing leaves the machine: no telemetry, no link to
+share, no fonts or scripts from elsewhere.
+"""
+
+import itertools
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from nmt.config import load_config
+from nmt.data.corpus import read_lines
+from nmt.decoding.translator import Hypothesis, Translator
+from nmt.errors import UserError
+from nmt.serving.heat_map_page import (
+    HEAT_MAP_SCRIPT,
+    HEAT_MAP_STYLE,
+    TRANSLATIONS_SCRIPT,
+    TRANSLATIONS_STYLE,
+    heat_map_table,
+    translations_table,
+)
+from nmt.training.run import load_run_config, load_translator
+
+N_BEST = 5
+MAX_CHARACTERS = 5000  # of one request, so that nobody waits long for another's
+EXAMPLES = 4
+PAGE_STYLE = """
+main { width: 100%; max-width: 80rem; margin: auto; }
+#source textarea, #target textarea { min-height: 4.5rem; }
+"""
+
+
+def serve(
+    run: Path,
+    checkpoint: str | None = None,
+    overrides: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    open_browser: bool = False,
+) -> None:
+    """Serves a run's page until it is interrupted.
+
+    Args:
+        run: the run folder.
+        checkpoint: see `load_model`.
+        overrides: of the search's settings, as `decoding.beam_size=1`.
+        host: the address to listen on; `0.0.0.0` lets other machines in.
+        port: the port to listen on; 0 takes a free one.
+        open_browser: whether a browser is opened on the page.
+
+    Raises:
+        UserError: if gradio is not installed, the port is taken, or the run, the checkpoint or a setting is wrong.
+    """
+    _check_gradio()
+    import uvicorn
+
+    folder, config = load_run_config(run)
+    beam_size = load_config(folder.config, overrides).decoding.beam_size
+    with _listener(host, port) as listener:  # before the model is loaded, which takes seconds
+        translator = load_translator(run, checkpoint, overrides, min(N_BEST, beam_size), attention=True)
+        list(translator.translate(["."]))  # which builds the graph: the first person shall not wait for it
+        title = f"{config.data.source_language} \N{RIGHTWARDS ARROW} {config.data.target_language}"
+        page = make_page(translator, title, example_lines(folder.data))
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{listener.getsockname()[1]}/"
+        print(f"{address} shows the page; Ctrl-C ends it", file=sys.stderr, flush=True)
+        if open_browser:  # which waits for an answer, and some browsers for their end
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        # A page that is still open keeps a stream: at the end it is cut, of which uvicorn would log a traceback.
+        settings = uvicorn.Config(make_app(page), log_level="critical", timeout_graceful_shutdown=1)
+        uvicorn.Server(settings).run(sockets=[listener])
+
+
+def make_page(translator: Translator, title: str, examples: Sequence[str] = ()) -> Any:
+    """Lays out the page.
+
+    Its HTTP interface has one public function, `/translate`: from a text to the hypotheses of each of its lines, each
+    with `text`, `score` and `log_probability`. However many ask, the model works for one at a time.
+
+    Args:
+        translator: gives hypotheses with their attention.
+        title: the heading, as `en → de`.
+        examples: sentences that a newcomer can click.
+
+    Returns:
+        `gradio.Blocks`, for `make_app`.
+
+    Raises:
+        UserError: if gradio is not installed.
+    """
+    _check_gradio()
+    import gradio as gr
+
+    answers = itertools.count()
+
+    def hypotheses_of(text: str) -> tuple[list[str], list[list[Hypothesis]]]:
+        if len(text) > MAX_CHARACTERS:
+            raise gr.Error(f"Expected at most {MAX_CHARACTERS:,} characters, got {len(text):,}.", print_exception=False)
+        lines = text.splitlines()
+        return lines, list(translator.translate(lines))
+
+    def answer(text: str) -> tuple[str, str, str, list[list[Hypothesis]]]:
+        lines, translations = hypotheses_of(text)
+        best = "\n".join(hypotheses[0].text if hypotheses else "" for hypotheses in translations)
+        shown = next((hypotheses[0] for hypotheses in translations if hypotheses), None)
+        # A name of its own makes each answer new to the browser, even one that is the same as the last.
+        table = translations_table(lines, translations, f"answer-{next(answers)}")
+        return best, table, _heat_map(shown), translations
+
+    def choose(translations: list[list[Hypothesis]], chosen: gr.SelectData) -> str:
+        line, rank = chosen.index
+        return _heat_map(translations[line][rank])
+
+    def translate(text: str) -> list[list[dict[str, str | float]]]:
+        """Translates each line of a text: its hypotheses, the best first."""
+        return [
+            [{"text": h.text, "score": h.score, "log_probability": h.log_probability} for h in hypotheses]
+            for hypotheses in hypotheses_of(text)[1]
+        ]
+
+    with gr.Blocks(title=title, analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(f"<h1>{escape(title)}</h1>", css_template="h1 { font-size: 1.6rem; font-weight: 600; margin: 0; }")
+        with gr.Row(equal_height=True):
+            source = gr.Textbox(
+                label="Text",
+                placeholder="Enter translates, Shift+Enter begins a new line; each line is translated by itself.",
+                max_lines=12,
+                elem_id="source",
+            )
+            target = gr.Textbox(
+                label="Translation", interactive=False, max_lines=12, buttons=["copy"], elem_id="target"
+            )
+        with gr.Row():
+            button = gr.Button("Translate", variant="primary", scale=0, min_width=160, elem_id="translate")
+            clicked = gr.Examples([[line] for line in examples], source, cache_examples=False) if examples else None
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                table = gr.HTML(
+                    elem_id="translations",
+                    css_template=TRANSLATIONS_STYLE,
+                    js_on_load=TRANSLATIONS_SCRIPT,
+                    apply_default_css=False,
+                )
+            with gr.Column(scale=3, min_width=320):
+                heat_map = gr.HTML(
+                    elem_id="heat-map", css_template=HEAT_MAP_STYLE, js_on_load=HEAT_MAP_SCRIPT, apply_default_css=False
+                )
+        translations = gr.State([])
+        one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
+        asking: dict[str, Any] = {
+            "fn": answer,
+            "inputs": source,
+            "outputs": [target, table, heat_map, translations],
+            "show_progress": "minimal",
+            "api_visibility": "private",
+        }
+        gr.on([button.click, source.submit], **asking, **one_at_a_time)
+        if clicked:
+            clicked.load_input_event.then(**asking, **one_at_a_time)
+        table.select(
+            choose, translations, heat_map, show_progress="hidden", trigger_mode="always_last", api_visibility="private"
+        )
+        gr.api(translate, api_name="translate", **one_at_a_time)
+    return page.queue(api_open=False)  # no request passes by the queue
+
+
+def make_app(page: Any) -> Any:
+    """Wraps a page into the FastAPI application that a server runs.
+
+    Args:
+        page: from `make_page`.
+    """
+    import gradio as gr
+    from fastapi import FastAPI
+
+    return gr.mount_gradio_app(
+        FastAPI(),
+        page,
+        path="/",
+        theme=gr.themes.Default(  # its own fonts would be asked of another host
+            primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        ),
+        css=PAGE_STYLE,
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=1,  # nothing on the page takes a file, so none is taken
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+    )
+
+
+def example_lines(data: Path) -> list[str]:
+    """Picks some sentences of a prepared corpus's validation split: neither the shortest nor long ones.
+
+    Args:
+        data: the folder of the prepared corpus.
+
+    Raises:
+        UserError: if the split is not there.
+    """
+    lines = list(itertools.islice(read_lines(data, "validation", "source"), 1000))
+    fitting = [line for line in lines if 30 <= len(line) <= 60] or lines
+    return [fitting[index * len(fitting) // EXAMPLES] for index in range(min(EXAMPLES, len(fitting)))]
+
+
+def _heat_map(hypothesis: Hypothesis | None) -> str:
+    if hypothesis is None or hypothesis.attention is None:
+        return ""
+    return heat_map_table(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket that listens, so that browsers wait instead of being turned away while the server starts."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise UserError(f"nmt demo: cannot listen on {host}, port {port}: {error}") from None
+
+
+def _check_gradio() -> None:
+    try:
+        import gradio  # noqa: F401
+    except ImportError:
+        raise UserError("nmt demo: expected gradio to be installed: pip install 'gru-nmt[demo]'") from None
