@@ -1,13 +1,13 @@
 """What comes between the corpus and the tokenizer: every pair made uniform, the harmful ones left out and counted."""
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nmt.config import CleaningSettings
+from nmt.data.normalization import compose, without_invisible
 from nmt.data.readers import RawPair
 
 # Why a pair was left out, in the order of the checks, and how a person reads it.
@@ -21,14 +21,6 @@ REASONS = {
 }
 CHANGES = {"control_characters": "invisible characters removed", "not_nfc": "composed to Unicode NFC"}
 EXAMPLES = 5
-
-# Control characters that are not white space, and invisible characters that only steer the layout: soft hyphen, zero
-# width space, word joiner, byte order mark, bidirectional embeddings and isolates, annotation marks. Everything that
-# changes how a word reads stays: the zero width (non-)joiners of Persian, Indic scripts and emoji, the left-to-right
-# and right-to-left marks, variation selectors, and the tag characters of flags.
-_INVISIBLE = re.compile(
-    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]"
-)
 
 
 class Pair(NamedTuple):
@@ -87,26 +79,6 @@ class CleaningReport:
         return [f"{'read':<32} {self.read:>8}", *shares]
 
 
-def normalize(text: str) -> str:
-    """Makes a text uniform: Unicode NFC, no invisible control characters, one space for any run of white space.
-
-    Normalising twice changes nothing more. White space is whatever Unicode calls so: tabs, line and paragraph
-    separators and no-break spaces too.
-
-    Args:
-        text: any text.
-
-    Returns:
-        The text, without white space at its ends.
-
-    Example:
-
-    >>> normalize(" Cafe\\u0301\\x00\\t\\u2028 au  lait\\n")
-    'Café au lait'
-    """
-    return _compose(_INVISIBLE.sub("", text))
-
-
 def clean(
     pairs: Iterable[RawPair], settings: CleaningSettings, report: CleaningReport, *, training: bool
 ) -> Iterator[Pair]:
@@ -143,16 +115,12 @@ def clean(
         yield pair
 
 
-def _compose(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
 def _normalize_pair(source: str, target: str, report: CleaningReport) -> Pair:
-    """As `normalize` for both sides, but counts what had to be changed."""
-    visible = _INVISIBLE.sub("", source), _INVISIBLE.sub("", target)
+    """As `nmt.data.normalization.normalize` for both sides, but counts what had to be changed."""
+    visible = without_invisible(source), without_invisible(target)
     report.changed["control_characters"] += visible != (source, target)
     report.changed["not_nfc"] += not all(unicodedata.is_normalized("NFC", side) for side in visible)
-    return Pair(_compose(visible[0]), _compose(visible[1]))
+    return Pair(compose(visible[0]), compose(visible[1]))
 
 
 def _unfit(pair: Pair, settings: CleaningSettings, seen: set[int]) -> str:

@@ -202,7 +202,7 @@ def _forward(
 
     widths = [state.shape[-1] for state in initial_states]
     widths = [*widths, *equations.saved_widths] if keep else widths[:1]
-    arrays = _arrays(projected.dtype, steps, widths)
+    arrays = _arrays(projected, steps, widths)
     _, last, arrays = tf.while_loop(
         lambda i, *_: i < steps, body, (0, initial_states, arrays), maximum_iterations=steps
     )
@@ -239,7 +239,7 @@ def _backward(
             d_before = tuple(tf.where(real, *pair) for pair in zip(d_before, d_states, strict=True))
         return i + 1, d_before, _write(arrays, t, sums)
 
-    arrays = _arrays(d_outputs.dtype, steps, equations.sum_widths)
+    arrays = _arrays(d_outputs, steps, equations.sum_widths)
     _, d_initial, arrays = tf.while_loop(lambda i, *_: i < steps, body, (0, d_last, arrays), maximum_iterations=steps)
     return tuple(array.stack() for array in arrays), d_initial
 
@@ -260,8 +260,9 @@ def _length(values: tf.Tensor) -> tf.Tensor | int:
     return values.shape[0] if values.shape[0] is not None else tf.shape(values)[0]
 
 
-def _arrays(dtype: tf.DType, steps: tf.Tensor | int, widths: Sequence[int]) -> tuple[tf.TensorArray, ...]:
-    return tuple(tf.TensorArray(dtype, steps, element_shape=(None, width)) for width in widths)
+def _arrays(like: tf.Tensor, steps: tf.Tensor | int, widths: Sequence[int]) -> tuple[tf.TensorArray, ...]:
+    """Arrays for each step's values, of the type and the batch of `like`, `[time, batch, ...]`."""
+    return tuple(tf.TensorArray(like.dtype, steps, element_shape=(like.shape[1], width)) for width in widths)
 
 
 def _write(arrays: tuple[tf.TensorArray, ...], t: tf.Tensor, values: Sequence[tf.Tensor]) -> tuple[tf.TensorArray, ...]:

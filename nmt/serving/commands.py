@@ -33,15 +33,15 @@ def export(
     settings: DecodingOption = None,
 ) -> None:
     """Write a model that runs without this package: a SavedModel, the next version in its folder, or LiteRT's files."""
-    if format == "litert" and (settings or n_best or shortlist):
-        raise UserError("nmt export --format litert: its search is greedy; expected no --set, --n-best or --shortlist")
+    if format == "litert" and (n_best or shortlist):
+        raise UserError("nmt export --format litert: its search is greedy; expected neither --n-best nor --shortlist")
     if format == "savedmodel" and weights != "float32":
         raise UserError(f"nmt export --weights {weights}: expected --format litert besides")
     load_tensorflow()
     if format == "litert":
         from nmt.serving.lite_export import export_lite
 
-        export_lite(run, to, weights, checkpoint)
+        export_lite(run, to, weights, checkpoint, settings or [])
         say(f"{to}: encoder and decoder step, weights in {weights}")
     else:
         from nmt.serving.export import export_saved_model
@@ -52,7 +52,9 @@ def export(
 
 @app.command()
 def client(
-    server: Annotated[str, typer.Option(help="Its address; gRPC is at 8500 and REST at 8501 by default.")],
+    server: Annotated[
+        str, typer.Argument(metavar="SERVER", help="Its address, as localhost:8500.", show_default=False)
+    ],
     rest: Annotated[bool, typer.Option("--rest", help="REST instead of gRPC.")] = False,
     model: Annotated[str, typer.Option(help="The model's name at the server.")] = "translator",
     input: Annotated[Path | None, typer.Option(help="A text file, a sentence a line; stdin if absent.")] = None,

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.config import CleaningSettings
-from nmt.data.cleaning import EXAMPLES, REASONS, CleaningReport, Pair, clean, normalize
+from nmt.data.cleaning import EXAMPLES, REASONS, CleaningReport, Pair, clean
+from nmt.data.normalization import normalize
 from nmt.data.readers import RawPair
 
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nmt.config import TokenizerSettings
-from nmt.data import cleaning
+from nmt.data import normalization
 from nmt.data import tokenizer as module
 from nmt.data.tokenizer import BEGIN, END, PADDING, UNKNOWN, Tokenizer, normalize, train_tokenizer
 from nmt.errors import UserError
@@ -38,7 +38,7 @@ def through(tokenizer: Tokenizer, text: str) -> str:
 
 
 def expected(text: str) -> str:
-    return cleaning.normalize(text.replace("\u2581", " "))
+    return normalization.normalize(text.replace("\u2581", " "))
 
 
 @settings(deadline=None, max_examples=200, derandomize=True)
