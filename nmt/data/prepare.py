@@ -19,7 +19,6 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.config import Config
-from nmt.data.batches import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.corpus import (
     SIDES,
@@ -33,6 +32,7 @@ from nmt.data.corpus import (
     write_store,
 )
 from nmt.data.readers import Split, read_split
+from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.data.tokenizer import Tokenizer, normalize, train_tokenizer
 from nmt.errors import UserError
 from nmt.files import written_whole

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 import keras
 import tensorflow as tf
 
-from nmt.data.batches import Shape
+from nmt.data.shapes import Shape
 from nmt.progress import tracked
 from nmt.training.distribution import Distribution
 from nmt.training.state import variables_of

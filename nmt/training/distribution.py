@@ -10,7 +10,8 @@ from typing import Any
 import tensorflow as tf
 
 from nmt.config import Config, TrainingSettings
-from nmt.data.batches import Position, Shape, Share, random_batches, training_batches
+from nmt.data.batches import Position, Share, random_batches, training_batches
+from nmt.data.shapes import Shape
 from nmt.errors import UserError
 
 # What TensorFlow raises in the others when a process of the cluster has died, restarted, or cannot be reached.

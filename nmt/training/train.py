@@ -13,8 +13,9 @@ import tensorflow as tf
 
 import nmt
 from nmt.config import Config
-from nmt.data.batches import Shape, advance
+from nmt.data.batches import advance
 from nmt.data.prepare import load_report, load_shapes, load_tokenizers, prepare
+from nmt.data.shapes import Shape
 from nmt.files import written_whole
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution, make_distribution

@@ -10,9 +10,9 @@ import pytest
 
 from nmt.config import Config, parse_config
 from nmt.data import prepare as module
-from nmt.data.batches import padding_share, plan_epoch
 from nmt.data.corpus import TokenizedCorpus, read_lines, training_epoch
 from nmt.data.prepare import load_report, load_shapes, load_tokenizers, prepare
+from nmt.data.shapes import padding_share, plan_epoch
 from nmt.errors import UserError
 
 WORDS = ["dog", "cat", "sees", "chases", "the", "old", "ball", "green", "my", "house"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmt.config import ModelSettings, TrainingSettings
-from nmt.data.batches import Shape
+from nmt.data.shapes import Shape
 from nmt.models.seq2seq import make_model
 from nmt.training import compilation
 from nmt.training.checkpoints import load_arrays
