@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nmt.data.boundaries import WORD_START
 from nmt.files import written_whole
 
-WORD_START = "\u2581"  # with which SentencePiece marks a piece that begins a word
 CONTROL_PIECES = ("<pad>", "<s>", "</s>")
 
 # Languages written without spaces between words: there, pieces are aligned instead.

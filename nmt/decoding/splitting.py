@@ -6,9 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-WORD_START = "\u2581"  # with which SentencePiece marks a piece that begins a word
-SENTENCE_ENDS = ".!?…"
-SPACELESS_SENTENCE_ENDS = "。！？"  # noqa: RUF001 (full stops of Chinese and Japanese: no space follows)
+from nmt.data.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
 
 
 class Boundaries(NamedTuple):
@@ -33,8 +31,8 @@ def find_boundaries(pieces: Sequence[str]) -> Boundaries:
     bare = [piece.strip(WORD_START) for piece in pieces]
     return Boundaries(
         np.array([piece.startswith(WORD_START) for piece in pieces]),
-        np.array([piece.endswith(tuple(SENTENCE_ENDS)) for piece in bare]),
-        np.array([piece.endswith(tuple(SPACELESS_SENTENCE_ENDS)) for piece in bare]),
+        np.array([piece.endswith(SENTENCE_ENDS) for piece in bare]),
+        np.array([piece.endswith(SPACELESS_SENTENCE_ENDS) for piece in bare]),
     )
 
 

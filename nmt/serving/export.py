@@ -7,10 +7,10 @@ from pathlib import Path
 import tensorflow as tf
 
 from nmt.data.batches import evaluation_batches
+from nmt.data.boundaries import WORD_START
 from nmt.data.corpus import TokenizedCorpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.shortlist import make_shortlist
-from nmt.decoding.splitting import WORD_START
 from nmt.decoding.text_to_text import TextToText
 from nmt.errors import UserError
 from nmt.serving.warmup import write_warmup

@@ -18,6 +18,7 @@ import numpy as np
 import sentencepiece
 
 from nmt.chatter import silenced
+from nmt.data.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
 from nmt.data.normalization import normalize
 from nmt.errors import UserError
 
@@ -34,9 +35,6 @@ _NUMBERS = {
 }
 
 _PADDING, _BEGIN, _END = 0, 2, 3  # as in `nmt.data.tokenizer`
-_WORD_START = "\u2581"  # SentencePiece's sign for a space, with which pieces that begin a word begin
-_SENTENCE_ENDS = (".", "!", "?", "…")
-_SPACELESS_SENTENCE_ENDS = ("。", "！", "？")  # noqa: RUF001 (full stops of Chinese and Japanese: no space follows)
 
 
 class LiteTranslator:
@@ -70,7 +68,7 @@ class LiteTranslator:
             Its translation; of an empty line, or one of white space alone, an empty one.
         """
         text = line.encode(errors="replace").decode()  # half a surrogate pair, which no UTF-8 has, becomes a "?"
-        ids = self._source.encode(normalize(text.replace(_WORD_START, " ")))
+        ids = self._source.encode(normalize(text.replace(WORD_START, " ")))
         if not ids:
             return ""
         parts = split_long(ids, self.settings["max_tokens"] - 1, self._source.id_to_piece)
@@ -127,7 +125,7 @@ def split_long(ids: Sequence[int], limit: int, piece: Callable[[int], str]) -> l
     while len(ids) - start > limit:
         window = range(start + limit, start + limit // 2, -1)
         sentences = (cut for cut in window if _ends_sentence(piece(ids[cut - 1]), piece(ids[cut])))
-        words = (cut for cut in window if piece(ids[cut]).startswith(_WORD_START))
+        words = (cut for cut in window if piece(ids[cut]).startswith(WORD_START))
         cut = next(sentences, None) or next(words, start + limit)
         parts.append(ids[start:cut])
         start = cut
@@ -136,8 +134,8 @@ def split_long(ids: Sequence[int], limit: int, piece: Callable[[int], str]) -> l
 
 def _ends_sentence(before: str, after: str) -> bool:
     """Whether a sentence ends between two neighbouring pieces."""
-    bare = before.strip(_WORD_START)
-    return bare.endswith(_SPACELESS_SENTENCE_ENDS) or (bare.endswith(_SENTENCE_ENDS) and after.startswith(_WORD_START))
+    bare = before.strip(WORD_START)
+    return bare.endswith(SPACELESS_SENTENCE_ENDS) or (bare.endswith(SENTENCE_ENDS) and after.startswith(WORD_START))
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
