@@ -61,7 +61,7 @@ def client(
     output: Annotated[Path | None, typer.Option(help="Where to write; stdout if absent.")] = None,
     format: Annotated[Literal["text", "json"], typer.Option(help="Plain lines, or JSON lines with scores.")] = "text",
     n_best: Annotated[bool, typer.Option("--n-best", help="All translations of a line; needs --format json.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that a request may take.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that a request may take.")] = 60.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Lines of a request.")] = 32,
     in_flight: Annotated[int, typer.Option(min=1, help="Requests at the same time.")] = 4,
 ) -> None:
