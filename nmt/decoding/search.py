@@ -37,11 +37,12 @@ class Hypotheses(NamedTuple):
 
 
 class _Sentences(NamedTuple):
-    """What stays the same of sentences from step to step."""
+    """What stays the same of sentences from step to step: made here once, for each operation counts."""
 
     index: tf.Tensor  # int32 [sentences], in the batch
     limits: tf.Tensor  # int32 [sentences], the most tokens of a translation
     penalties: tf.Tensor  # [sentences, 1], of a translation as long
+    places: tf.Tensor  # int32 [sentences, 1, target time], 0, 1, 2 and so on
     mask: tf.Tensor  # boolean [sentences, source time]
     memory: Memory
 
@@ -97,7 +98,8 @@ def beam_search(
     limits = max_lengths(tf.reduce_sum(tf.cast(source_mask, tf.int32), 1), settings)
     room = max_lengths(source_time, settings)  # from the shape alone: compilers have to know the sizes of arrays
     penalties = length_penalty(limits, settings.length_penalty)[:, None]
-    sentences = _Sentences(tf.range(batch), limits, penalties, source_mask, memory)
+    places = tf.repeat(tf.range(room)[None, None], batch, axis=0)
+    sentences = _Sentences(tf.range(batch), limits, penalties, places, source_mask, memory)
     nothing = Hypotheses(
         tf.zeros((batch, beam, room), tf.int32),
         tf.fill((batch, beam), IMPOSSIBLE),
@@ -204,7 +206,7 @@ def _advance(
         places = beam - tf.math.count_nonzero(finished.scores > IMPOSSIBLE / 2, 1, keepdims=True, dtype=tf.int32)
         totals = tf.where(tf.range(beam) < places, totals, IMPOSSIBLE)
         ids, coverage, states = _of(chosen // each, (beams.ids, coverage, states))
-    ids = tf.where(tf.range(tf.shape(ids)[2]) == t, tokens[..., None], ids)
+    ids = tf.where(sentences.places == t, tokens[..., None], ids)
 
     # Those that end here leave for the finished ones.
     ends = (tokens == END) & (totals > IMPOSSIBLE / 2)
