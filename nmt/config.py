@@ -195,7 +195,14 @@ class DecodingSettings(Settings):
     max_length_factor: float = Field(2.0, gt=0, description="a translation has at most factor * source + offset tokens")
     max_length_offset: int = Field(20, ge=1, description="see max_length_factor")
     min_length: int = Field(0, ge=0, description="tokens before the end mark is allowed")
-    batch_size: int = Field(64, ge=1, description="sentences translated together")
+    batch_size: int | None = Field(
+        None, ge=1, description="sentences translated together; by default as many as make 320 hypotheses"
+    )
+
+    @property
+    def sentences_at_once(self) -> int:
+        """Sentences translated together: enough rows for the products to be fast."""
+        return self.batch_size or max(1, 320 // self.beam_size)
 
 
 class Config(Settings):

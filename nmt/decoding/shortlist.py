@@ -16,7 +16,7 @@ from nmt.models.seq2seq import Seq2Seq
 
 Array = NDArray[Any]
 
-FREQUENT = 100  # tokens that every sentence may need
+FREQUENT = 500  # tokens that every sentence may need
 _WEAKEST = 0.05  # attention below it aligns nothing
 
 

@@ -161,7 +161,7 @@ class TextToText(tf.Module):
         numbers = (tf.float32, (None, wanted))
         (values, lengths, scores, log_probabilities), order = _in_batches(
             source.row_lengths(),
-            self.settings.batch_size,
+            self.settings.sentences_at_once,
             search_batch,
             [(tf.int32, (None,)), (tf.int64, (None,)), numbers, numbers],
         )

@@ -58,15 +58,22 @@ def top_k(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
     >>> values.numpy().tolist(), places.numpy().tolist()
     ([[9.0, 7.0]], [[1, 3]])
     """
-    if count == 1:
-        return tf.reduce_max(values, -1, keepdims=True), tf.argmax(values, -1, tf.int32)[:, None]
     length = values.shape[-1] or 0
     size = next((size for size in range(64, 15, -1) if length % size == 0), None)
     if size is None or length < _SMALLEST or count * size > length / 4:
-        return tf.math.top_k(values, count)
+        return tf.math.top_k(values, count) if count > 1 else _highest(values)
     groups = tf.reshape(values, (-1, length // size, size))
-    _, chosen = tf.math.top_k(tf.reduce_max(groups, -1), count)
+    maxima = tf.reduce_max(groups, -1)
+    if count == 1:
+        top, chosen = _highest(maxima)
+        places = tf.argmax(tf.gather(groups, chosen[:, 0], batch_dims=1), -1, tf.int32)[:, None]
+        return top, chosen * size + places
+    _, chosen = tf.math.top_k(maxima, count)
     chosen = tf.sort(chosen)  # so that of equal values the first is taken, as everywhere
     among = tf.reshape(tf.gather(groups, chosen, batch_dims=1), (-1, count * size))
     top, places = tf.math.top_k(among, count)
     return top, tf.gather(chosen, places // size, batch_dims=1) * size + places % size
+
+
+def _highest(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.reduce_max(values, -1, keepdims=True), tf.argmax(values, -1, tf.int32)[:, None]

@@ -85,7 +85,7 @@ class Translator:
             For each line, in order, its best hypotheses, the best first.
         """
         lines, index = iter(lines), 0
-        window = window or WINDOW_BATCHES * self.settings.batch_size
+        window = window or WINDOW_BATCHES * self.settings.sentences_at_once
         while chunk := list(itertools.islice(lines, window)):
             found, joined = self._translate(tf.constant([_bytes(line) for line in chunk]))
             yield from self._readable(found, joined, index)
@@ -138,7 +138,7 @@ class Translator:
 
         The search keeps none of it: it follows from the finished translation, all steps at once.
         """
-        n_best, size = self.n_best, self.settings.batch_size
+        n_best, size = self.n_best, self.settings.sentences_at_once
         for start in range(0, int(found.source.nrows()), size):
             source = found.source[start : start + size].to_tensor(PADDING)
             target = found.target[start * n_best : (start + size) * n_best].to_tensor(PADDING)

@@ -246,7 +246,7 @@ def score_files(path: Path, source: Path, target: Path, checkpoint: str | None) 
     pairs = read_split(config.data.model_copy(update={"corpus": corpus}), "train")
     model, *tokenizers = load_model(run, config, checkpoint)
     scorer = make_scorer(model)
-    while chunk := list(itertools.islice(pairs or (), config.decoding.batch_size)):
+    while chunk := list(itertools.islice(pairs or (), config.decoding.sentences_at_once)):
         texts = {"source": [pair.source for pair in chunk], "target": [pair.target for pair in chunk]}
         scores = scorer(
             {
