@@ -125,6 +125,9 @@ class BatchSettings(Settings):
 class ModelSettings(Settings):
     """The encoder-decoder's shape."""
 
+    cell: Literal["gru", "lstm", "rnn", "min_gru", "ssru"] = Field(
+        "gru", description="of all recurrent layers; min_gru (Feng 2024) and ssru (Kim 2019) train without a loop"
+    )
     embedding: int = Field(256, ge=1, description="width of the embeddings")
     units: int = Field(256, ge=1, description="width of the recurrent states, in each direction of the encoder")
     encoder_layers: int = Field(1, ge=1, le=32, description="stacked bidirectional layers")
@@ -142,7 +145,12 @@ class ModelSettings(Settings):
     layer_normalization: bool = Field(False, description="on each gate's pre-activation (Ba et al. 2016)")
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> "ModelSettings":
+    def _agree(self) -> "ModelSettings":
+        if self.cell in {"min_gru", "ssru"} and self.recurrent_dropout:
+            raise ValueError(
+                f"expected no recurrent_dropout with cell {self.cell}, of which no product reads the state, "
+                f"got {self.recurrent_dropout}"
+            )
         if self.attention == "multi_head" and self.units % self.attention_heads:
             raise ValueError(f"expected attention_heads to divide units, got {self.attention_heads} and {self.units}")
         return self

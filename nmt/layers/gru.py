@@ -1,18 +1,18 @@
 """The gated recurrent unit to the equations of the article, as a cell and over a sequence."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
 from nmt.layers.cudnn import cudnn_gru, has_cudnn
+from nmt.layers.gated import GatedCell, GatedRecurrent
 from nmt.layers.gru_equations import ResetAfter, ResetBefore
 from nmt.layers.recurrence import Options, Tensors
-from nmt.layers.recurrent import Recurrent, RecurrentCell, multiply
 
 
 @keras.saving.register_keras_serializable("nmt")
-class GRUCell(RecurrentCell):
+class GRUCell(GatedCell):
     """One step of a gated recurrent unit (Cho et al. 2014), the reset gate applied before the product.
 
         z  = sigmoid(x W_z + h U_z + b_z)
@@ -54,40 +54,20 @@ class GRUCell(RecurrentCell):
         [Cho et al. 2014](https://arxiv.org/abs/1406.1078), section 2.3.
     """
 
-    def __init__(
-        self,
-        units: int,
-        layer_normalization: bool = False,
-        reset_after: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        **kwargs: Any,
-    ) -> None:
+    options: ClassVar[tuple[str, ...]] = (*GatedCell.options, "reset_after")
+    gates: ClassVar[int] = 3
+
+    def __init__(self, units: int, layer_normalization: bool = False, reset_after: bool = False, **kwargs: Any) -> None:
         if layer_normalization and reset_after:
             raise ValueError("GRUCell: expected `layer_normalization` or `reset_after`, got both")
-        super().__init__(units, **kwargs)
-        self.layer_normalization = layer_normalization
+        super().__init__(units, layer_normalization, **kwargs)
         self.reset_after = reset_after
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the weights; the gates lie side by side as z, r, h."""
-        units = self.units
-
-        def add(name: str, shape: tuple[int | None, ...], initializer: Any) -> Any:
-            # In half precision Keras would round them all; only the inputs' products are made in it.
-            return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
-
-        self.kernel = add("kernel", (input_shape[-1], 3 * units), self.kernel_initializer)
-        self.recurrent_kernel = add("recurrent_kernel", (units, 3 * units), self.recurrent_initializer)
-        self.bias = add("bias", (3 * units,), self.bias_initializer)
-        if self.layer_normalization:
-            self.scale = add("scale", (3 * units,), "ones")
+        super().build(input_shape)
         if self.reset_after:
-            self.candidate_bias = add("candidate_bias", (units,), self.bias_initializer)
+            self.candidate_bias = self.add_float("candidate_bias", (self.units,), self.bias_initializer)
 
     @property
     def equations(self) -> ResetBefore | ResetAfter:
@@ -95,14 +75,6 @@ class GRUCell(RecurrentCell):
         if self.reset_after:
             return ResetAfter(self.units, self.compute_dtype)
         return ResetBefore(self.units, self.layer_normalization, self.compute_dtype)
-
-    def project(self, inputs: tf.Tensor) -> tf.Tensor:
-        """The input products of any number of steps, `[..., features]` to `[..., 3 * units]`.
-
-        The bias is added here unless layer normalisation comes between.
-        """
-        projected = multiply(inputs, self.kernel, self.compute_dtype)
-        return projected if self.layer_normalization else projected + tf.cast(self.bias, projected.dtype)
 
     def recurrent_weights(self) -> Tensors:
         """See `ResetBefore` and `ResetAfter`."""
@@ -115,30 +87,20 @@ class GRUCell(RecurrentCell):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return super().get_config() | {
-            "layer_normalization": self.layer_normalization,
-            "reset_after": self.reset_after,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "recurrent_initializer": keras.initializers.serialize(self.recurrent_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-        }
+        return super().get_config() | {"reset_after": self.reset_after}
 
 
 @keras.saving.register_keras_serializable("nmt")
-class GRU(Recurrent):
+class GRU(GatedRecurrent):
     """`GRUCell` over a sequence; see `Recurrent` for how it is called and what it returns.
 
     With `reset_after`, on a GPU and where XLA compiles neither the whole nor the loop, it takes cuDNN's kernel.
 
     Args:
         units: width of the state.
-        layer_normalization: see `GRUCell`.
         reset_after: see `GRUCell`.
-        kernel_initializer: of the weights of the inputs.
-        recurrent_initializer: of the weights of the state.
-        bias_initializer: of the bias.
-        **kwargs: those of `Recurrent`: `return_sequences`, `return_state`, `go_backwards`, `dropout`,
-            `recurrent_dropout`, `compile_loops`, `seed`.
+        **kwargs: those of `GRUCell`: `layer_normalization` and the initializers; and those of `Recurrent`:
+            `return_sequences`, `return_state`, `go_backwards`, `dropout`, `recurrent_dropout`, `compile_loops`, `seed`.
 
     Example:
 
@@ -147,30 +109,8 @@ class GRU(Recurrent):
     ((2, 7, 4), (2, 4))
     """
 
+    cell_class: ClassVar[type[GatedCell]] = GRUCell
     cell: GRUCell
-
-    def __init__(
-        self,
-        units: int,
-        layer_normalization: bool = False,
-        reset_after: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        dtype: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        cell = GRUCell(
-            units,
-            layer_normalization=layer_normalization,
-            reset_after=reset_after,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            dtype=dtype,
-            name="cell",
-        )
-        super().__init__(cell, dtype=dtype, **kwargs)
 
     def run(
         self,

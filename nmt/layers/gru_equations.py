@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from nmt.layers.normalization import Normalized, normalize, normalize_gradient
-from nmt.layers.recurrence import BackStep, Step, Tensors, over_all_steps
+from nmt.layers.recurrence import BackStep, Step, Tensors, over_all_steps, visible_state
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ResetBefore:
             scale, bias = (weight[self._part(gate)] for weight in normalization)
             return normalized.values * scale + bias
 
-        visible = _visible(state, dropout_mask)
+        visible = visible_state(state, dropout_mask)
         of_gates, of_candidate = tf.split(projected, [2 * units, units], 1)
         z, r = tf.split(of_gates + tf.matmul(visible, gate_kernel), 2, 1)
         z, r = tf.sigmoid(activation(z, 0)), tf.sigmoid(activation(r, 1))
@@ -84,7 +84,7 @@ class ResetBefore:
             normalized = Normalized(*kept[2 * gate : 2 * gate + 2])
             return normalize_gradient(d_values * scale[0][self._part(gate)], normalized)
 
-        visible = _visible(state, dropout_mask)
+        visible = visible_state(state, dropout_mask)
         d_candidate = d_state * z * (1 - candidate * candidate)
         d_candidate_sum = before_activation(d_candidate, 2)
         d_reset_state = tf.matmul(d_candidate_sum, candidate_kernel_t)
@@ -92,7 +92,7 @@ class ResetBefore:
         d_reset = d_reset_state * visible * r * (1 - r)
         d_gate_sums = tf.concat([before_activation(d_update, 0), before_activation(d_reset, 1)], 1)
         d_visible = d_reset_state * r + tf.matmul(d_gate_sums, gate_kernel_t)
-        d_before = d_state * (1 - z) + _visible(d_visible, dropout_mask)
+        d_before = d_state * (1 - z) + visible_state(d_visible, dropout_mask)
         sums = [tf.concat([d_gate_sums, d_candidate_sum], 1)]
         if self.layer_normalization:
             sums.append(tf.concat([d_update, d_reset, d_candidate], 1))
@@ -103,7 +103,7 @@ class ResetBefore:
     ) -> list[tf.Tensor]:
         """See `DifferentiatedEquations.weight_gradients`."""
         d_sums, units = sums[0], self.units
-        visible = _visible(states[0], dropout_mask)
+        visible = visible_state(states[0], dropout_mask)
         gradients = [
             over_all_steps(visible, d_sums[..., : 2 * units], self.product_dtype),
             over_all_steps(saved[1] * visible, d_sums[..., 2 * units :], self.product_dtype),
@@ -150,7 +150,7 @@ class ResetAfter:
     def advance(self, projected: tf.Tensor, states: Tensors, weights: Tensors, dropout_mask: tf.Tensor | None) -> Step:
         """See `Equations.advance`."""
         units, (state,), (kernel, bias) = self.units, states, weights
-        products = tf.matmul(_visible(state, dropout_mask), kernel)
+        products = tf.matmul(visible_state(state, dropout_mask), kernel)
         gates = tf.sigmoid(projected[:, : 2 * units] + products[:, : 2 * units])
         z, r = gates[:, :units], gates[:, units:]
         gated = products[:, 2 * units :] + bias
@@ -170,7 +170,7 @@ class ResetAfter:
         d_candidate = d_state * z * (1 - candidate * candidate)
         d_gates = tf.concat([d_state * (candidate - state) * z * (1 - z), d_candidate * gated * r * (1 - r)], 1)
         d_visible = tf.matmul(tf.concat([d_gates, d_candidate * r], 1), kernel_t)
-        d_before = d_state * (1 - z) + _visible(d_visible, dropout_mask)
+        d_before = d_state * (1 - z) + visible_state(d_visible, dropout_mask)
         return BackStep((d_before,), (tf.concat([d_gates, d_candidate], 1),))
 
     def weight_gradients(
@@ -180,9 +180,5 @@ class ResetAfter:
         d_sums, gates = sums[0], 2 * self.units
         d_gated = d_sums[..., gates:] * saved[1]
         d_products = tf.concat([d_sums[..., :gates], d_gated], -1)
-        visible = _visible(states[0], dropout_mask)
+        visible = visible_state(states[0], dropout_mask)
         return [over_all_steps(visible, d_products, self.product_dtype), tf.reduce_sum(d_gated, (0, 1))]
-
-
-def _visible(values: tf.Tensor, dropout_mask: tf.Tensor | None) -> tf.Tensor:
-    return values if dropout_mask is None else values * dropout_mask

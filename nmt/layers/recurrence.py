@@ -168,6 +168,11 @@ def over_all_steps(inputs: tf.Tensor, d_sums: tf.Tensor, dtype: str) -> tf.Tenso
     return tf.cast(tf.matmul(flat, d_flat, transpose_a=True), d_sums.dtype)
 
 
+def visible_state(values: tf.Tensor, dropout_mask: tf.Tensor | None) -> tf.Tensor:
+    """What the products see of a state, or the gradient of it from that of what they see."""
+    return values if dropout_mask is None else values * dropout_mask
+
+
 def _before(states: tf.Tensor, initial: tf.Tensor, reverse: bool) -> tf.Tensor:
     """The state before each step, from those after."""
     return tf.concat([states[1:], initial[None]] if reverse else [initial[None], states[:-1]], 0)

@@ -23,7 +23,7 @@ class RecurrentCell(keras.layers.Layer):
         states: the states `[batch, units]`, a single one alone or all in a list, as `keras.layers.RNN` gives them.
 
     Returns:
-        The first new state, and a list of all.
+        The output, by default the first new state, and a list of all new states.
     """
 
     states: ClassVar[int] = 1  # how many the cell carries on
@@ -49,6 +49,10 @@ class RecurrentCell(keras.layers.Layer):
         """What the equations need of the weights, in the precision of the states."""
         raise NotImplementedError
 
+    def output(self, state: tf.Tensor) -> tf.Tensor:
+        """What the cell gives of its first state, `[..., units]`: the state itself unless the cell says otherwise."""
+        return state
+
     @property
     def state_dtype(self) -> str:
         """States stay in the variables' precision, and with them all arithmetic of the loop.
@@ -68,7 +72,7 @@ class RecurrentCell(keras.layers.Layer):
         states = states if isinstance(states, list | tuple) else [states]
         before = tuple(tf.cast(state, self.state_dtype) for state in states)
         after = self.advance(inputs, before, self.recurrent_weights())
-        return after[0], list(after)
+        return self.output(after[0]), list(after)
 
     def advance(self, inputs: tf.Tensor, states: Tensors, weights: Tensors) -> Tensors:
         """Makes one step with `recurrent_weights` made before, once for many steps."""
@@ -114,7 +118,7 @@ class Recurrent(keras.layers.Layer):
             differentiation still gives the same one, more slowly.
 
     Returns:
-        States, `[batch, time, units]` or `[batch, units]`; with `return_state`, all last states `[batch, units]` too.
+        Outputs, `[batch, time, units]` or `[batch, units]`; with `return_state`, all last states `[batch, units]` too.
     """
 
     def __init__(
@@ -179,7 +183,7 @@ class Recurrent(keras.layers.Layer):
         outputs, states = self.run(sequence, states, mask, dropout_mask, options)
         if not self.return_sequences:
             outputs = states[0]
-        outputs = tf.cast(outputs, self.compute_dtype)
+        outputs = tf.cast(cell.output(outputs), self.compute_dtype)
         return (outputs, *states) if self.return_state else outputs
 
     def run(

@@ -1,6 +1,7 @@
 """How much arithmetic a training step takes: the matrix products that it cannot do without."""
 
 from nmt.config import ModelSettings
+from nmt.layers.cells import CELLS
 
 
 def training_operations(
@@ -25,13 +26,14 @@ def training_operations(
     21.0
     """
     embedding, units = settings.embedding, settings.units
-    gates, both = 3 * units, 2 * units
+    cell, both = CELLS[settings.cell].cell_class, 2 * units
+    gates, state = cell.gates * units, units if cell.reads_state else 0
     encoder = 0.0
     for index in range(settings.encoder_layers):
         inputs = both if index else embedding
-        encoder += 2 * (inputs + units) * gates  # in both directions
-    bridges = settings.decoder_layers * both * units
-    decoder = (embedding + units) * gates + (units + both) * embedding + embedding * vocabulary
+        encoder += 2 * (inputs + state) * gates  # in both directions
+    bridges = settings.decoder_layers * both * units * cell.states
+    decoder = (embedding + state) * gates + (units + both) * embedding + embedding * vocabulary
     context = both
     match settings.attention:
         case "dot":
@@ -42,6 +44,6 @@ def training_operations(
             keys, query, scores = 2 * both * units, 2 * units * units, units
             context = units
             decoder -= (both - units) * embedding
-    decoder += (settings.decoder_layers - 1) * (units + context + units) * gates
+    decoder += (settings.decoder_layers - 1) * (units + context + state) * gates
     forward = source * (encoder + keys) + sentences * bridges + target * (decoder + query) + pairs * (scores + context)
     return 2 * 3 * forward

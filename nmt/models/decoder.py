@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from nmt.config import ModelSettings
 from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, MultiHeadAttention
+from nmt.layers.cells import CELLS
 from nmt.layers.dropout import Dropout
 from nmt.layers.embedding import TiedEmbedding
-from nmt.layers.gru import GRU
 from nmt.models.encoder import Encoded
 
 
@@ -27,13 +27,13 @@ States = tuple[tf.Tensor, ...]
 # A step of several hypotheses for each sentence, from
 #   the last token of each, int32 [batch, hypotheses],
 #   the memory of the source, which the hypotheses of a sentence share,
-#   and the states of each layer, [batch, hypotheses, units], to
+#   and the states of all layers, [batch, hypotheses, units] each, to
 #   output vectors, [batch, hypotheses, embedding], attention weights, [batch, hypotheses, source time], and new states.
 Step = Callable[[tf.Tensor, Memory, States], tuple[tf.Tensor, tf.Tensor, States]]
 
 
 class Decoder(keras.layers.Layer):
-    """Stacked GRU whose first layer's states ask the attention.
+    """Stacked recurrent layers of which the first layer's states ask the attention.
 
     The context goes to the layers above and to the output, and does not feed back into the first layer's inputs
     (as in GNMT, Wu et al. 2016, section 3, and RNMT+, Chen et al. 2018): in training, each layer so runs over all
@@ -47,7 +47,7 @@ class Decoder(keras.layers.Layer):
     Call arguments:
         ids: the target shifted right by one, its begin mark first, int32 `[batch, target time]`.
         memory: of the source.
-        states: of each layer before the first step, `[batch, units]`.
+        states: of each layer before the first step, `[batch, units]` each; of an LSTM two.
 
     Returns:
         Output vectors, `[batch, target time, embedding]`, and attention weights, `[batch, target time, source time]`.
@@ -59,7 +59,7 @@ class Decoder(keras.layers.Layer):
         self.units = settings.units
         self.embedding_dropout = Dropout(settings.dropout, name="embedding_dropout")
         self.recurrent = [
-            GRU(
+            CELLS[settings.cell](
                 settings.units,
                 return_sequences=True,
                 dropout=settings.dropout if index else 0.0,
@@ -70,17 +70,23 @@ class Decoder(keras.layers.Layer):
             for index in range(settings.decoder_layers)
         ]
         self.bridges = [
-            keras.layers.Dense(settings.units, activation="tanh", name=f"bridge_{index}")
-            for index in range(settings.decoder_layers)
+            keras.layers.Dense(layer.cell.states * settings.units, activation="tanh", name=f"bridge_{index}")
+            for index, layer in enumerate(self.recurrent)
         ]
         self.attention = _attention(settings)
         self.output_projection = keras.layers.Dense(settings.embedding, activation="tanh", name="output_projection")
         self.output_dropout = Dropout(settings.dropout, name="output_dropout")
 
+    @property
+    def states_of_layer(self) -> int:
+        """How many states a layer carries on."""
+        return self.recurrent[0].cell.states
+
     def begin(self, encoded: Encoded) -> tuple[Memory, States]:
         """The memory that attention reads, and the state of each layer before the first step."""
         keys, values = self.attention.remember(encoded.states)
-        states = tuple(tf.cast(bridge(encoded.last), self.variable_dtype) for bridge in self.bridges)
+        of_layers = (tf.cast(bridge(encoded.last), self.variable_dtype) for bridge in self.bridges)
+        states = tuple(state for of_layer in of_layers for state in tf.split(of_layer, self.states_of_layer, -1))
         return Memory(keys, values, encoded.mask), states
 
     def call(
@@ -89,7 +95,8 @@ class Decoder(keras.layers.Layer):
         """Decodes whole sentences; see the class."""
 
         def over_time(index: int, inputs: tf.Tensor) -> tf.Tensor:
-            return self.recurrent[index](inputs, initial_state=states[index], training=training)
+            initial = list(self._of_layer(index, states))
+            return self.recurrent[index](inputs, initial_state=initial, training=training)
 
         return self._compose(ids, over_time, lambda queries: self.attention(queries, *memory), training)
 
@@ -102,7 +109,8 @@ class Decoder(keras.layers.Layer):
         recurrent_weights = [layer.cell.recurrent_weights() for layer in self.recurrent]
 
         def step(ids: tf.Tensor, memory: Memory, states: States) -> tuple[tf.Tensor, tf.Tensor, States]:
-            hypotheses, new_states = ids.shape[1], []
+            hypotheses = ids.shape[1]
+            new_states: list[tf.Tensor] = []
 
             def grouped(rows: tf.Tensor) -> tf.Tensor:
                 return tf.reshape(rows, (-1, hypotheses, rows.shape[-1]))
@@ -111,9 +119,10 @@ class Decoder(keras.layers.Layer):
                 return tf.reshape(values, (-1, values.shape[-1]))
 
             def one_step(index: int, inputs: tf.Tensor) -> tf.Tensor:
-                (new,) = self.recurrent[index].cell.advance(inputs, (rows(states[index]),), recurrent_weights[index])
-                new_states.append(grouped(new))
-                return tf.cast(new, self.compute_dtype)
+                cell, before = self.recurrent[index].cell, map(rows, self._of_layer(index, states))
+                new = cell.advance(inputs, tuple(before), recurrent_weights[index])
+                new_states.extend(map(grouped, new))
+                return tf.cast(cell.output(new[0]), self.compute_dtype)
 
             def attend(queries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
                 context, weights = self.attention(grouped(queries), *memory)
@@ -123,6 +132,9 @@ class Decoder(keras.layers.Layer):
             return grouped(outputs), weights, tuple(new_states)
 
         return step
+
+    def _of_layer(self, index: int, states: States) -> States:
+        return states[index * self.states_of_layer : (index + 1) * self.states_of_layer]
 
     def _compose(
         self,

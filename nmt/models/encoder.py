@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from nmt.config import ModelSettings
+from nmt.layers.cells import CELLS
 from nmt.layers.dropout import Dropout
 from nmt.layers.embedding import TiedEmbedding
-from nmt.layers.gru import GRU
 
 
 class Encoded(NamedTuple):
@@ -20,7 +20,7 @@ class Encoded(NamedTuple):
 
 
 class Encoder(keras.layers.Layer):
-    """Embeddings, then stacked bidirectional GRU with residual connections from the second layer on.
+    """Embeddings, then stacked bidirectional recurrent layers with residual connections from the second layer on.
 
     Args:
         settings: the model's shape.
@@ -39,14 +39,14 @@ class Encoder(keras.layers.Layer):
         self.embedding_dropout = Dropout(settings.dropout, name="embedding_dropout")
         self.recurrent = [
             keras.layers.Bidirectional(
-                GRU(
+                CELLS[settings.cell](
                     settings.units,
                     return_sequences=True,
                     return_state=True,
                     dropout=settings.dropout if index else 0.0,
                     recurrent_dropout=settings.recurrent_dropout,
                     layer_normalization=settings.layer_normalization,
-                    name="gru",
+                    name=settings.cell,
                 ),
                 name=f"layer_{index}",
             )
@@ -58,6 +58,8 @@ class Encoder(keras.layers.Layer):
         mask = tf.not_equal(ids, 0)
         states = self.embedding_dropout(self.embedding(ids), training=training)
         for index, layer in enumerate(self.recurrent):
-            new, forward, backward = layer(states, mask=mask, training=training)
+            new, *last = layer(states, mask=mask, training=training)
             states = states + new if index else new
+        forward, *_ = last
+        backward = last[len(last) // 2]  # a cell may have several states; the first is the one that it gives out
         return Encoded(states, tf.concat([forward, backward], -1), mask)

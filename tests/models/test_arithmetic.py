@@ -18,6 +18,10 @@ SENTENCES, SOURCE, TARGET, VOCABULARY = 3, 5, 4, 50
         {"attention": "additive"},
         {"attention": "multi_head", "attention_heads": 2},
         {"encoder_layers": 2, "decoder_layers": 3, "units": 6},
+        {"cell": "rnn", "encoder_layers": 2},
+        {"cell": "lstm", "decoder_layers": 2},
+        {"cell": "min_gru", "encoder_layers": 2, "decoder_layers": 2},
+        {"cell": "ssru"},
     ],
 )
 def test_counts_the_products_of_the_forward_pass_three_times(shape, monkeypatch):

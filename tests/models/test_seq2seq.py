@@ -17,6 +17,10 @@ SHAPES = [
     {"attention": "multi_head", "attention_heads": 2, "decoder_layers": 2, "layer_normalization": True},
     {"tied_embeddings": "none", "embedding": 6},
     {"tied_embeddings": "target", "encoder_layers": 3, "dropout": 0.4, "recurrent_dropout": 0.3},
+    {"cell": "rnn", "encoder_layers": 2, "layer_normalization": True},
+    {"cell": "lstm", "encoder_layers": 2, "decoder_layers": 2, "recurrent_dropout": 0.3},
+    {"cell": "min_gru", "decoder_layers": 2, "layer_normalization": True},
+    {"cell": "ssru", "encoder_layers": 2, "decoder_layers": 2},
 ]
 
 

@@ -1,0 +1,320 @@
+"""Every cell besides the GRU against Keras's or a stepped reference; the parallel scan against its loop."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.config import ModelSettings
+from nmt.layers.cells import CELLS
+from nmt.layers.dropout import dropout
+from nmt.layers.lstm import LSTM, LSTMCell
+from nmt.layers.min_gru import MinGRU
+from nmt.layers.scan import linear_scan
+from nmt.layers.simple_rnn import SimpleRNN
+from nmt.layers.ssru import SSRU
+
+OTHERS = sorted(set(CELLS) - {"gru"})  # which tests/layers/test_gru.py has
+READING = ("lstm", "rnn")
+
+
+def randomize(layer: keras.layers.Layer, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    for weight in layer.trainable_weights:
+        weight.assign(generator.normal(0.3 if "scale" in weight.path else 0.0, 0.5, weight.shape))
+
+
+def test_settings_and_layers_name_the_same_cells():
+    annotation = ModelSettings.model_fields["cell"].annotation
+    assert set(annotation.__args__) == set(CELLS)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_is_a_keras_layer(name):
+    assert issubclass(CELLS[name], tf.keras.layers.Layer)
+    assert issubclass(CELLS[name].cell_class, tf.keras.layers.Layer)
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(SimpleRNN, keras.layers.SimpleRNN), (LSTM, keras.layers.LSTM)], ids=["rnn", "lstm"]
+)
+def test_equals_the_layer_of_keras_with_its_gradient(ours, theirs, go_backwards):
+    generator = np.random.default_rng(0)
+    options = {"return_sequences": True, "return_state": True, "go_backwards": go_backwards, "dtype": "float64"}
+    sequence = tf.constant(generator.normal(size=(3, 6, 4)))
+    mask = tf.constant([[True] * 6, [True] * 4 + [False] * 2, [False] * 2 + [True] * 4])
+    layers = [ours(5, **options), theirs(5, **options)]
+    results = []
+    for layer in layers:
+        layer.build((None, None, 4))
+        randomize(layer, 1)
+        with tf.GradientTape() as tape:
+            tape.watch(sequence)
+            outputs, *states = layer(sequence, mask=mask)
+            # What stands at a padded place is the layer's own affair.
+            real = tf.cast(mask[:, ::-1] if go_backwards else mask, tf.float64)[..., None]
+            loss = tf.reduce_sum((outputs * real) ** 2) + sum(tf.reduce_sum(tf.sin(state)) for state in states)
+        gradients = tape.gradient(loss, [sequence, *(weight.value for weight in layer.trainable_weights)])
+        results.append([outputs * real, *states, *gradients])
+    for mine, other in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-10)
+
+
+def test_initial_weights_are_as_keras_makes_them():
+    ours, theirs = LSTM(6), keras.layers.LSTM(6)
+    for layer in (ours, theirs):
+        layer.build((None, None, 4))
+    np.testing.assert_array_equal(ours.get_weights()[2], theirs.get_weights()[2])
+    recurrent = LSTMCell(6)
+    recurrent.build((None, 4))
+    product = recurrent.recurrent_kernel.numpy() @ recurrent.recurrent_kernel.numpy().T
+    np.testing.assert_allclose(product, np.eye(6), atol=1e-5)
+
+
+def stepped(name, cell, sequence, states, mask, dropout_mask):
+    """The equations of each cell written out once more, step by step, for automatic differentiation."""
+    units, outputs = cell.units, []
+    kernel, bias = tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.bias)
+    recurrent = tf.convert_to_tensor(cell.recurrent_kernel) if name in READING else None
+
+    def gate(inputs, visible, index):
+        part = slice(index * units, (index + 1) * units)
+        values = inputs @ kernel[:, part]
+        if recurrent is not None:
+            values += visible @ recurrent[:, part]
+        if cell.layer_normalization:
+            mean, variance = tf.nn.moments(values, -1, keepdims=True)
+            values = (values - mean) / tf.sqrt(variance + 1e-5) * cell.scale[part]
+        return values + bias[part]
+
+    for t in range(sequence.shape[1]):
+        inputs, visible = sequence[:, t], states[0] * dropout_mask
+        if name == "rnn":
+            new = (tf.tanh(gate(inputs, visible, 0)),)
+        elif name == "lstm":
+            i, f, g, o = (gate(inputs, visible, index) for index in range(4))
+            c = tf.sigmoid(f) * states[1] + tf.sigmoid(i) * tf.tanh(g)
+            new = (tf.sigmoid(o) * tf.tanh(c), c)
+        elif name == "min_gru":
+            z, v = tf.sigmoid(gate(inputs, None, 0)), gate(inputs, None, 1)
+            new = ((1 - z) * states[0] + z * tf.where(v >= 0, v + 0.5, tf.sigmoid(v)),)
+        else:
+            f = tf.sigmoid(gate(inputs, None, 0))
+            new = (f * states[0] + (1 - f) * gate(inputs, None, 1),)
+        states = tuple(tf.where(mask[:, t, None], after, before) for after, before in zip(new, states, strict=True))
+        outputs.append(tf.nn.relu(states[0]) if name == "ssru" else states[0])
+    return tf.stack(outputs, 1), *states
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    name=st.sampled_from(OTHERS),
+    batch=st.integers(1, 3),
+    time=st.integers(1, 20),
+    features=st.integers(1, 4),
+    units=st.integers(1, 4),
+    layer_normalization=st.booleans(),
+    go_backwards=st.booleans(),
+    masked=st.booleans(),
+    training=st.sampled_from([True, None, False]),  # False takes the loop without a gradient by hand
+    compile_loops=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_sequence_and_gradient_equal_the_stepped_cell(
+    name, batch, time, features, units, layer_normalization, go_backwards, masked, training, compile_loops, seed
+):
+    dropped = training is True and name in READING
+    generator = np.random.default_rng(seed)
+    layer = CELLS[name](
+        units,
+        return_sequences=True,
+        return_state=True,
+        go_backwards=go_backwards,
+        layer_normalization=layer_normalization,
+        recurrent_dropout=0.5 if dropped else 0.0,
+        compile_loops=compile_loops,
+        seed=seed,
+        dtype="float64",
+    )
+    layer.build((None, None, features))
+    randomize(layer, seed)
+    sequence = tf.constant(generator.normal(size=(batch, time, features)))
+    initial = [tf.constant(generator.normal(size=(batch, units))) for _ in range(layer.cell.states)]
+    mask = tf.constant(generator.random((batch, time)) < (0.6 if masked else 2.0))
+    weights = tf.constant(generator.normal(size=(batch, time, units)))
+    last_weights = [tf.constant(generator.normal(size=(batch, units))) for _ in initial]
+    dropout_mask = tf.ones((batch, units), tf.float64)
+    if dropped:  # the mask that the layer is about to draw
+        dropout_mask = dropout(dropout_mask, 0.5, keras.random.SeedGenerator(seed))
+
+    variables = [weight.value for weight in layer.trainable_weights]
+
+    def differentiated(run):
+        with tf.GradientTape() as tape:
+            tape.watch([sequence, *initial])
+            outputs, *last = run()
+            loss = tf.reduce_sum(outputs * weights)
+            loss += sum(tf.reduce_sum(x * weight) for x, weight in zip(last, last_weights, strict=True))
+        return [outputs, *last, *tape.gradient(loss, [sequence, *initial, *variables])]
+
+    order = -1 if go_backwards else 1
+    expected = differentiated(
+        lambda: stepped(name, layer.cell, sequence[:, ::order], tuple(initial), mask[:, ::order], dropout_mask)
+    )
+    actual = tf.function(
+        lambda: differentiated(lambda: layer(sequence, initial_state=initial, mask=mask, training=training)),
+        autograph=False,
+    )()
+    for ours, theirs in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("layer_class", [MinGRU, SSRU])
+def test_parallel_scan_equals_the_loop_over_2000_steps(layer_class, jit_compile):
+    generator = np.random.default_rng(0)
+    time, batch, units = 2000, 2, 8
+    layer = layer_class(units, return_sequences=True, compile_loops=jit_compile)
+    layer.build((None, None, 3))
+    # Gates that are wide open and shut for long, so that what began comes far and much is forgotten.
+    layer.cell.kernel.assign(generator.normal(size=layer.cell.kernel.shape) * 2)
+    sequence = generator.normal(size=(batch, time, 3)).astype("float32")
+    initial = generator.normal(size=(batch, units)).astype("float32")
+    weights = generator.normal(size=(batch, time, units)) / time
+    projected = layer.cell.project(tf.constant(sequence)).numpy().astype("float64")
+    a, b = (x.numpy() for x in layer.cell.equations.coefficients(tf.constant(projected)))
+
+    state, states = initial.astype("float64"), []
+    for t in range(time):
+        state = a[:, t] * state + b[:, t]
+        states.append(state)
+    states = np.stack(states, 1)
+    open_ = (states > 0) if layer_class is SSRU else np.ones_like(states)
+    d_state, d_initial = np.zeros((batch, units)), None
+    for t in reversed(range(time)):
+        d_state = (d_state if t == time - 1 else d_state * a[:, t + 1]) + weights[:, t] * open_[:, t]
+    d_initial = d_state * a[:, 0]
+
+    @tf.function(autograph=False)
+    def run(initial):
+        with tf.GradientTape() as tape:
+            tape.watch(initial)
+            outputs = layer(sequence, initial_state=initial, training=True)
+            loss = tf.reduce_sum(outputs * weights.astype("float32"))
+        return outputs, tape.gradient(loss, initial)
+
+    outputs, gradient = run(tf.constant(initial))
+    np.testing.assert_allclose(outputs, states * open_, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(gradient, d_initial, atol=1e-5, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(time=st.integers(1, 70), seed=st.integers(0, 100))
+def test_linear_scan_equals_the_loop_for_any_length_and_sign(time, seed):
+    generator = np.random.default_rng(seed)
+    a, b = generator.uniform(-1, 1, (time, 2, 3)), generator.normal(size=(time, 2, 3))
+    state, states = generator.normal(size=(2, 3)), []
+    initial = state
+    for t in range(time):
+        state = a[t] * state + b[t]
+        states.append(state)
+    np.testing.assert_allclose(linear_scan(*map(tf.constant, (a, b, initial))), np.stack(states), atol=1e-12)
+
+
+def test_log_space_keeps_what_plain_numbers_lose():
+    """A hundred gates that let 1e-4 through leave 1e-400 of a state, which no float32 or float64 holds; one more that
+    lets everything through leaves it there, and nothing becomes infinite or undefined on the way, forward or back.
+    """
+    layer = MinGRU(1, return_sequences=True)
+    layer.build((None, None, 2))
+    layer.cell.kernel.assign([[-1.0, 0.0], [0.0, 1.0]])
+    inputs = np.zeros((1, 3000, 2), "float32")
+    inputs[:, ::2, 0] = -1e4  # shut, and
+    inputs[:, 1::2, 0] = 1e4  # open to the end
+    sequence = tf.constant(inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(sequence)
+        outputs = layer(sequence)
+        loss = tf.reduce_sum(outputs)
+    assert np.isfinite(outputs).all()
+    assert np.isfinite(tape.gradient(loss, sequence)).all()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_compiled_with_unknown_shapes(name, jit_compile):
+    layer = CELLS[name](4, return_sequences=True, compile_loops=not jit_compile)
+    layer.build((None, None, 3))
+
+    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec((None, None, 3))])
+    def step(sequence):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(sequence, training=True) ** 2)
+        return loss, tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+
+    for time in (6, 40):
+        sequence = tf.random.stateless_normal((2, time, 3), (1, 2))
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(sequence) ** 2)
+        expected = tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+        compiled_loss, gradients = step(sequence)
+        np.testing.assert_allclose(compiled_loss, loss, rtol=1e-5)
+        for ours, theirs in zip(gradients, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_inside_keras_bidirectional_padding_never_changes_a_result(name):
+    layer = keras.layers.Bidirectional(CELLS[name](4, return_sequences=True, return_state=True))
+    sequence = tf.random.stateless_normal((1, 4, 3), (1, 2))
+    padded = tf.concat([sequence, tf.random.stateless_normal((1, 3, 3), (3, 4))], 1)
+    alone, together = layer(sequence), layer(padded, mask=tf.constant([[True] * 4 + [False] * 3]))
+    np.testing.assert_allclose(together[0][:, :4], alone[0], atol=1e-6)
+    for ours, theirs in zip(together[1:], alone[1:], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_serializes_as_keras_expects(name, tmp_path):
+    inputs = keras.Input((None, 3))
+    dropped = {"recurrent_dropout": 0.1} if name in READING else {}
+    layer = CELLS[name](4, dropout=0.1, layer_normalization=True, bias_initializer="ones", seed=3, **dropped)
+    outputs = keras.layers.Bidirectional(layer)(inputs)
+    model = keras.Model(inputs, outputs)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
+    np.testing.assert_array_equal(model(sequence), loaded(sequence))
+    assert loaded.layers[1].forward_layer.get_config() == model.layers[1].forward_layer.get_config()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_half_precision_products_keep_full_precision_states(name):
+    layer = CELLS[name](4, return_state=True, return_sequences=True, dtype="mixed_bfloat16")
+    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
+    outputs, *last = layer(sequence)
+    assert outputs.dtype == tf.bfloat16
+    assert all(state.dtype == tf.float32 for state in last)
+    assert all(weight.dtype == "float32" for weight in layer.weights)
+    whole = CELLS[name](4, return_sequences=True)
+    whole.build((None, None, 3))
+    whole.set_weights(layer.get_weights())
+    error = np.abs(tf.cast(outputs, tf.float32) - whole(sequence))
+    assert 0 < error.max() < 2**-6
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_cell_steps_inside_keras_rnn(name):
+    layer = CELLS[name](4, return_sequences=True)
+    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
+    whole = layer(sequence)
+    np.testing.assert_allclose(keras.layers.RNN(layer.cell, return_sequences=True)(sequence), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer_class", [MinGRU, SSRU])
+def test_a_cell_that_does_not_read_its_state_takes_no_recurrent_dropout(layer_class):
+    with pytest.raises(ValueError, match=r"expected no `recurrent_dropout`, as no product reads the state, got 0\.1"):
+        layer_class(3, recurrent_dropout=0.1)
