@@ -103,6 +103,7 @@ def main() -> None:
         "--tune", action="store_true", help="only find the batch sizes with which the peers are fastest"
     )
     parser.add_argument("--sentences", type=int, default=1000, help="the first ones of the test set")
+    parser.add_argument("--peers", nargs="+", choices=TUNED, default=list(TUNED), help="those that are measured beside")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our translator")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
@@ -115,7 +116,7 @@ def main() -> None:
         sentences = Sentences.written(Path(temporary), english, arguments.rounds)
         if arguments.tune:
             with written_whole(tuning) as file:
-                json.dump(tune(folder, sentences), file, indent=1)
+                json.dump(tune(folder, sentences, arguments.peers), file, indent=1)
             return
         if not tuning.exists():
             parser.error(f"{tuning} is not there; --tune makes it")
@@ -123,11 +124,13 @@ def main() -> None:
         systems: list[System] = []
         for beam_size, export in zip(BEAM_SIZES, (arguments.export_5, arguments.export_1), strict=True):
             systems += our_systems(arguments.run.resolve(), export.resolve(), beam_size, arguments.set)
-            systems += [make(folder, beam_size, tuned[name][str(beam_size)]["best"]) for name, make in TUNED.items()]
+            for name in arguments.peers:
+                systems.append(TUNED[name](folder, beam_size, tuned[name][str(beam_size)]["best"]))
             systems.append(opennmt_tf_saved_model(folder, beam_size))
         rounds = measure(systems, folder / "runs", sentences, arguments.rounds)
 
     options = [str(arguments.output), "--rounds", str(arguments.rounds)]
+    options += ["--peers", *arguments.peers] if arguments.peers != list(TUNED) else []
     options += [part for setting in arguments.set for part in ("--set", setting)]
     result = {
         "command": shlex.join(
@@ -135,7 +138,7 @@ def main() -> None:
         ),
         "machine": describe_machine(),
         "versions": {"GRU NMT": {name: version(name) for name in PACKAGES}}
-        | {system.name: system.versions() for system in peer_systems(folder) if system.name in TUNED},
+        | {system.name: system.versions() for system in peer_systems(folder) if system.name in arguments.peers},
         "batch_sizes_tried": tuned,
         **summarize(systems, rounds, german, folder / "joint.model"),
     }
@@ -147,14 +150,14 @@ def main() -> None:
         print(f"other processes took up to {disturbance} cores: measure again when it is quiet", file=sys.stderr)
 
 
-def tune(folder: Path, sentences: Sentences) -> dict[str, Any]:
+def tune(folder: Path, sentences: Sentences, peers: list[str]) -> dict[str, Any]:
     """The speed of each peer with each batch size, and the batch size with which it is fastest, by its beam size."""
-    tuned: dict[str, Any] = {name: {} for name in TUNED}
-    for name, make in TUNED.items():
+    tuned: dict[str, Any] = {name: {} for name in peers}
+    for name in peers:
         for beam_size in BEAM_SIZES:
             speeds = {}
             for batch_size in BATCH_SIZES:
-                with Worker(make(folder, beam_size, batch_size), folder / "runs") as worker:
+                with Worker(TUNED[name](folder, beam_size, batch_size), folder / "runs") as worker:
                     worker.translate("all", sentences.warm_up)
                     seconds = worker.translate("all", sentences.all)["seconds"]
                 speeds[batch_size] = round(sentences.count / seconds, 1)

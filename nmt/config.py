@@ -204,13 +204,15 @@ class DecodingSettings(Settings):
     max_length_offset: int = Field(20, ge=1, description="see max_length_factor")
     min_length: int = Field(0, ge=0, description="tokens before the end mark is allowed")
     batch_size: int | None = Field(
-        None, ge=1, description="sentences translated together; by default as many as make 320 hypotheses"
+        None,
+        ge=1,
+        description="sentences translated together; by default as many as make 640 hypotheses, and at most 320",
     )
 
     @property
     def sentences_at_once(self) -> int:
         """Sentences translated together: enough rows for the products to be fast."""
-        return self.batch_size or max(1, 320 // self.beam_size)
+        return self.batch_size or min(320, max(1, 640 // self.beam_size))
 
 
 class Config(Settings):

@@ -215,15 +215,17 @@ def _in_batches(
 
     Args:
         lengths: of the rows.
-        size: rows of a batch.
+        size: rows of a batch, at most.
         compute: from the rows' numbers to some tensors.
         outputs: type and shape of each of these.
 
     Returns:
         Each tensor of all batches, one after the other; and the rows' numbers in this order.
     """
-    order = tf.argsort(lengths, stable=True)
+    # The longest first, and all batches of about a size: none is left to be worked on alone in the end.
+    order = tf.argsort(lengths, direction="DESCENDING", stable=True)
     batches = (tf.size(order) + size - 1) // size
+    size = (tf.size(order) + batches - 1) // tf.maximum(batches, 1)
 
     def one(index: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> tuple[tf.Tensor, tuple[tf.TensorArray, ...]]:
         values = compute(order[index * size : (index + 1) * size])

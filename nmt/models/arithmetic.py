@@ -23,7 +23,7 @@ def training_operations(
 
     >>> operations = training_operations(ModelSettings(), 8000, 100, 1200, 1300, 100 * 12 * 13)
     >>> round(operations / 1300 / 1e6, 1)  # millions for a target token
-    21.0
+    20.9
     """
     embedding, units = settings.embedding, settings.units
     cell, both = CELLS[settings.cell].cell_class, 2 * units
@@ -44,6 +44,10 @@ def training_operations(
             keys, query, scores = 2 * both * units, 2 * units * units, units
             context = units
             decoder -= (both - units) * embedding
+    if settings.decoder_layers == 1 and settings.attention != "multi_head":  # see `Decoder.begin`
+        keys += both * embedding
+        decoder -= both * embedding
+        context = embedding
     decoder += (settings.decoder_layers - 1) * (units + context + state) * gates
     forward = source * (encoder + keys) + sentences * bridges + target * (decoder + query) + pairs * (scores + context)
     return 2 * 3 * forward

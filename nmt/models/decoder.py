@@ -11,6 +11,7 @@ from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, Mul
 from nmt.layers.cells import CELLS
 from nmt.layers.dropout import Dropout
 from nmt.layers.embedding import TiedEmbedding
+from nmt.layers.recurrent import multiply
 from nmt.models.encoder import Encoded
 
 
@@ -18,7 +19,7 @@ class Memory(NamedTuple):
     """What the decoder reads of the source, made once for a sentence."""
 
     keys: tf.Tensor  # [batch, source time, units]
-    values: tf.Tensor  # [batch, source time, width]
+    values: tf.Tensor  # [batch, source time, width], of which contexts are made; see `Decoder.begin`
     mask: tf.Tensor  # [batch, source time], True where real
 
 
@@ -57,6 +58,7 @@ class Decoder(keras.layers.Layer):
         super().__init__(**kwargs)
         self.embedding = embedding
         self.units = settings.units
+        self.context_only_in_output = settings.decoder_layers == 1 and settings.attention != "multi_head"
         self.embedding_dropout = Dropout(settings.dropout, name="embedding_dropout")
         self.recurrent = [
             CELLS[settings.cell](
@@ -83,8 +85,14 @@ class Decoder(keras.layers.Layer):
         return self.recurrent[0].cell.states
 
     def begin(self, encoded: Encoded) -> tuple[Memory, States]:
-        """The memory that attention reads, and the state of each layer before the first step."""
+        """The memory that attention reads, and the state of each layer before the first step.
+
+        With a single layer the context meets nothing but its part of W in the output vector. That product is then made
+        here, of the values: once for a source position, whatever number of hypotheses and steps reads it.
+        """
         keys, values = self.attention.remember(encoded.states)
+        if self.context_only_in_output:
+            values = tf.matmul(values, tf.cast(self._output_kernel(values.shape[-1])[self.units :], values.dtype))
         of_layers = (tf.cast(bridge(encoded.last), self.variable_dtype) for bridge in self.bridges)
         states = tuple(state for of_layer in of_layers for state in tf.split(of_layer, self.states_of_layer, -1))
         return Memory(keys, values, encoded.mask), states
@@ -149,8 +157,22 @@ class Decoder(keras.layers.Layer):
         context, weights = attend(hidden)
         for index in range(1, len(self.recurrent)):
             hidden += run(index, tf.concat([hidden, context], -1))
-        outputs = self.output_projection(tf.concat([hidden, context], -1))
+        outputs = self._output(hidden, context)
         return self.output_dropout(outputs, training=training), weights
+
+    def _output(self, hidden: tf.Tensor, context: tf.Tensor) -> tf.Tensor:
+        """tanh(W [hidden; context] + b), where `begin` may have multiplied the context."""
+        dense = self.output_projection
+        if not self.context_only_in_output:
+            return dense(tf.concat([hidden, context], -1))
+        of_hidden = multiply(hidden, dense.kernel[: self.units], self.compute_dtype)
+        return tf.tanh(of_hidden + context + tf.cast(dense.bias, context.dtype))
+
+    def _output_kernel(self, context: int) -> tf.Tensor:
+        if not self.output_projection.built:
+            with keras.name_scope(self.name):  # as if the layer's call had built it
+                self.output_projection.build((None, self.units + context))
+        return self.output_projection.kernel
 
 
 def _attention(settings: ModelSettings) -> Attention:
