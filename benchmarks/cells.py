@@ -1,0 +1,207 @@
+"""Measures what the article claims of recurrent cells: fewer parameters, faster training, translations as good.
+
+    python benchmarks/cells.py translation FOLDER benchmarks/results/cells-translation.json
+    python benchmarks/cells.py language_model FOLDER benchmarks/results/cells-language-model.json
+    python benchmarks/cells.py copy benchmarks/results/cells-copy.json
+    python benchmarks/cells.py table benchmarks/results
+
+FOLDER holds train, val and test_2016_flickr as .en.gz and .de.gz (Elliott et al. 2016, task 1, raw); only train and val
+are used. Each part trains every cell from three seeds, seed by seed, the cells taking turns in an order that turns too,
+with the same settings but `model.cell`; `table` prints the results as Markdown.
+
+    translation      English to German for a fixed time; BLEU on val, greedy, after that time and after a fixed number
+                     of steps that all of them reach
+    language_model   on the German side, a fixed number of steps; perplexity of a token of val
+    copy             how long a delay the cell learns to copy over in a fixed number of steps, trained as by
+                     `nmt gradients`
+
+Times are of training alone: no compilation, validation or preparation; BLEU at a time is interpolated between the
+validations around it. The speed of a run is the median over its periods between validations. A figure is only good
+where nothing else ran on the cores: pin each part to cores of its own.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import describe_machine
+
+from nmt.config import Config, load_config
+from nmt.files import written_whole
+
+CELLS = ("rnn", "lstm", "gru", "min_gru", "ssru")
+SEEDS = (1, 2, 3)
+PACKAGES = ("tensorflow", "tensorflow-text", "keras", "numpy")
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+# The same for all cells; a small shape, so that every cell gets far enough in minutes.
+SHAPE = [
+    "tokenizer.vocabulary_size=4000", "model.embedding=128", "model.units=128", "batches.tokens=2000",
+    "batches.shapes=8", "training.learning_rate=0.002", "training.warmup_steps=200",
+    "training.schedule=inverse_square_root", "training.xla=parts", "training.patience=100", "training.keep=1",
+    "training.save_every=100000",
+]  # fmt: skip
+TRANSLATION = ["training.validate_every=200", "training.max_steps=100000", "decoding.beam_size=1"]
+STEPS = 600  # at which all cells are compared besides
+LANGUAGE_MODEL = ["training.validate_every=300", "training.max_steps=900"]
+COPY = {"delay": 200, "steps": 1500, "units": 64}
+
+
+def main() -> None:
+    """Runs a part of the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["translation", "language_model", "copy", "table"])
+    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--minutes", type=float, default=3.0, help="of training for a translation model")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS))
+    arguments = parser.parse_args()
+    *folder, output = arguments.paths
+    if arguments.part == "table":
+        print(table(output))
+        return
+    if bool(folder) == (arguments.part == "copy"):
+        parser.error(f"{arguments.part}: expected {'OUTPUT' if arguments.part == 'copy' else 'FOLDER OUTPUT'}")
+
+    from nmt.commands import load_tensorflow
+
+    load_tensorflow()
+    runs: list[dict[str, Any]] = []
+    options = [f"--minutes={arguments.minutes:g}"] if arguments.part == "translation" else []
+    with tempfile.TemporaryDirectory() as work:
+        measure = _measure(arguments.part, folder, Path(work), arguments.minutes)
+        for seed, cell in turns(arguments.seeds):
+            runs.append({"cell": cell, "seed": seed} | measure(cell, seed))
+            print(json.dumps({name: value for name, value in runs[-1].items() if name != "curve"}), file=sys.stderr)
+            result = {
+                "command": shlex.join(
+                    ["python", "benchmarks/cells.py", arguments.part, *["FOLDER"] * len(folder), str(output), *options]
+                ),
+                "machine": describe_machine() | {"cores_used": len(os.sched_getaffinity(0))},
+                "versions": {name: version(name) for name in PACKAGES},
+                "settings": COPY if arguments.part == "copy" else _settings(arguments.part, arguments.minutes),
+                "runs": runs,
+            }
+            with written_whole(output) as file:
+                json.dump(result, file, indent=1)
+
+
+def turns(seeds: int) -> Iterator[tuple[int, str]]:
+    """Seed by seed all cells; each time another one comes first."""
+    for number, seed in enumerate(SEEDS[:seeds]):
+        yield from ((seed, cell) for cell in (*CELLS[number:], *CELLS[:number]))
+
+
+def _settings(part: str, minutes: float) -> list[str]:
+    if part == "translation":
+        return [*SHAPE, *TRANSLATION, f"training.max_minutes={minutes}"]
+    return [*SHAPE, *LANGUAGE_MODEL]
+
+
+def _measure(part: str, folder: list[Path], work: Path, minutes: float) -> Callable[[str, int], dict[str, Any]]:
+    """A function that trains a cell from a seed and tells what came out."""
+    if part == "copy":
+        return measure_copy
+    (corpus,) = (path.resolve() for path in folder)
+    settings = _settings(part, minutes)
+    if part == "translation":
+        config, sides = CONFIGS / "ref-256.yaml", (("source", "en"), ("target", "de"))
+        files = [
+            f"data.corpus.{split}.{side}=[{corpus / f'{name}.{language}.gz'}]"
+            for split, name in (("train", "train"), ("validation", "val"), ("test", "val"))
+            for side, language in sides
+        ]
+    else:
+        config = CONFIGS / "language-model.yaml"
+        files = [
+            f"data.corpus.{split}=[{corpus / f'{name}.de.gz'}]"
+            for split, name in (("train", "train"), ("validation", "val"), ("test", "val"))
+        ]
+
+    def measure(cell: str, seed: int) -> dict[str, Any]:
+        changes = [f"model.cell={cell}", f"seed={seed}"]
+        return train(load_config(config, [*files, *settings, *changes]), work / f"{cell}-{seed}")
+
+    return measure
+
+
+def train(config: Config, folder: Path) -> dict[str, Any]:
+    """Trains, and tells parameters, speed, memory, and what each validation found."""
+    from nmt.data.prepare import load_tokenizers
+    from nmt.training.run import build_model
+    from nmt.training.train import train
+
+    run = train(config, folder, message=lambda _: None)
+    lines = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
+    compiling = sum(line["xla"]["seconds"] for line in lines if "xla" in line)
+    curve = [
+        {
+            "step": line["step"],
+            "seconds": round(line["seconds"] - compiling, 1),
+            "validation_loss": line["validation_loss"],
+            "bleu": line.get("bleu"),
+            "target_tokens_per_second": round(line["target_tokens_per_second"]),
+            "peak_memory_gib": line["peak_memory_gib"],
+        }
+        for line in lines
+        if "step" in line
+    ]
+    model = build_model(config, *load_tokenizers(run.data))
+    recurrent = sum(layer.count_params() for layer in model.recurrent_layers())
+    return {
+        "parameters": model.count_params(),
+        "parameters_of_recurrent_layers": recurrent,
+        "target_tokens_per_second": statistics.median(point["target_tokens_per_second"] for point in curve),
+        "curve": curve,
+    }
+
+
+def measure_copy(cell: str, seed: int) -> dict[str, Any]:
+    """Trains a cell on the copy task with growing delays."""
+    raise SystemExit("not yet")
+
+
+def table(results: Path) -> str:
+    """All parts as one table: medians of the seeds, and their least and largest in brackets."""
+    translation = json.loads((results / "cells-translation.json").read_text())["runs"]
+    seconds = min(run["curve"][-1]["seconds"] for run in translation)  # that all of them have
+    head = ["cell", "parameters of the layers", "of the model", "target tokens/s"]
+    head += [f"BLEU after {STEPS} steps", f"BLEU after {seconds:.0f} s", "steps in that time"]
+    rows = []
+    for cell in CELLS:
+        runs = [run for run in translation if run["cell"] == cell]
+        rows.append(
+            [
+                cell,
+                f"{runs[0]['parameters_of_recurrent_layers']:,}",
+                f"{runs[0]['parameters']:,}",
+                _spread([run["target_tokens_per_second"] for run in runs], "{:,.0f}"),
+                _spread([_at(run, "step", STEPS, "bleu") for run in runs]),
+                _spread([_at(run, "seconds", seconds, "bleu") for run in runs]),
+                _spread([_at(run, "seconds", seconds, "step") for run in runs], "{:,.0f}"),
+            ]
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _at(run: dict[str, Any], name: str, place: float, wanted: str) -> float:
+    """A figure of a run's course where `name` reaches `place`."""
+    places, values = ([point[key] for point in run["curve"]] for key in (name, wanted))
+    return float(np.interp(place, places, values))
+
+
+def _spread(values: list[float], form: str = "{:.1f}") -> str:
+    middle, low, high = (form.format(x) for x in (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({low} to {high})"
+
+
+if __name__ == "__main__":
+    main()
