@@ -53,7 +53,7 @@ SHAPE = [
 TRANSLATION = ["training.validate_every=200", "training.max_steps=100000", "decoding.beam_size=1"]
 STEPS = 600  # at which all cells are compared besides
 LANGUAGE_MODEL = ["training.validate_every=300", "training.max_steps=900"]
-COPY = {"delay": 200, "steps": 1500, "units": 64}
+COPY = {"longest": 200, "steps": 1500, "units": 64}
 
 
 def main() -> None:
@@ -165,8 +165,21 @@ def train(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def measure_copy(cell: str, seed: int) -> dict[str, Any]:
-    """Trains a cell on the copy task with growing delays."""
-    raise SystemExit("not yet")
+    """Trains a cell on the copy task with growing delays, its gates made for the longest of them."""
+    from nmt.memory.network import MemoryNetwork
+    from nmt.memory.tasks import CopyTask
+    from nmt.memory.training import train
+
+    longest, steps = COPY["longest"], COPY["steps"]
+    network = MemoryNetwork(cell, COPY["units"], CopyTask(), seed, chrono=longest)
+    learned = train(network, longest, steps, seed, learning_rate=0.003)
+    return {
+        "parameters": network.count_params(),
+        "longest_delay_learned": learned.longest,
+        "steps": learned.steps,
+        "seconds": round(learned.seconds, 1),
+        "stages": [stage._asdict() for stage in learned.stages],
+    }
 
 
 def table(results: Path) -> str:
