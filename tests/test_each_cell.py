@@ -1,0 +1,48 @@
+"""`model.cell` from end to end: each cell trains, translates and leaves, and all ways agree."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import nmt
+from nmt.layers.cells import CELLS
+from nmt.serving.export import export_saved_model
+from nmt.serving.lite_export import export_lite
+from nmt.serving.lite_translator import LiteTranslator
+from nmt.training.train import train
+from tests.conftest import digit_strings, reversal_config
+
+LINES = [*digit_strings(20, range(1, 9), seed=5), "", "日本 \U0001f600"]
+
+
+@pytest.mark.parametrize("cell", sorted(set(CELLS) - {"gru"}))  # which every other test trains
+def test_trains_translates_and_leaves(cell, tmp_path):
+    training = {"max_steps": 12, "validate_every": 6, "learning_rate": 0.01}
+    config = reversal_config(tmp_path / "corpus", pairs=300, model={"cell": cell}, training=training)
+    run = train(config, tmp_path / "run", message=lambda _: None)
+    lines = map(json.loads, run.metrics.read_text().splitlines())
+    first, second = (line["training_loss"] for line in lines if "training_loss" in line)
+    assert second < first
+
+    translated = [found[0] if found else None for found in nmt.load_translator(run.path).translate(LINES)]
+    export_saved_model(run.path, tmp_path / "exported")
+    signature = tf.saved_model.load(str(tmp_path / "exported" / "1")).signatures["serving_default"]
+    answer = signature(text=tf.constant([line.encode() for line in LINES]))
+    assert [text.decode() for text in answer["translation"].numpy()] == [
+        best.text if best else "" for best in translated
+    ]
+    np.testing.assert_allclose(answer["score"], [best.score if best else 0.0 for best in translated], atol=1e-5)
+
+    if cell == "lstm":  # the one with two states
+        export_lite(run.path, tmp_path / "lite")
+        greedy = nmt.load_translator(run.path, overrides=["decoding.beam_size=1"])
+        assert list(map(LiteTranslator(tmp_path / "lite").translate, LINES)) == list(greedy.best(LINES))
+
+
+def test_a_cell_that_does_not_read_its_state_takes_no_recurrent_dropout(tmp_path):
+    with pytest.raises(
+        nmt.UserError, match="expected no recurrent_dropout with cell min_gru, of which no product reads"
+    ):
+        reversal_config(tmp_path, model={"cell": "min_gru", "recurrent_dropout": 0.1})
