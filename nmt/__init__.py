@@ -1,4 +1,4 @@
-"""Train your own translator: GRU sequence-to-sequence models in Keras, from parallel text to a SavedModel."""
+"""Train your own translator or language model: recurrent models in Keras, from plain text to a SavedModel."""
 
 import importlib
 import os
@@ -22,6 +22,7 @@ _PUBLIC = {
     "Encoder": "nmt.models.encoder",
     "GRU": "nmt.layers.gru",
     "GRUCell": "nmt.layers.gru",
+    "LanguageModel": "nmt.models.language_model",
     "LSTM": "nmt.layers.lstm",
     "LSTMCell": "nmt.layers.lstm",
     "MinGRU": "nmt.layers.min_gru",
@@ -39,6 +40,7 @@ _PUBLIC = {
     "beam_search": "nmt.decoding.search",
     "evaluate": "nmt.evaluation",
     "load_config": "nmt.config",
+    "load_language_model": "nmt.training.language_models",
     "load_translator": "nmt.training.run",
     "train": "nmt.training.train",
 }

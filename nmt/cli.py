@@ -23,17 +23,20 @@ from nmt.commands import (
 )
 from nmt.config import load_config
 from nmt.errors import UserError
+from nmt.language_model_commands import app as language_models
+from nmt.language_model_commands import show_perplexity
 from nmt.serving.commands import app as serving
 
 # TensorFlow takes seconds to import: the commands import what they call, so that `nmt --help` answers at once.
 
 app = typer.Typer(
-    help="Train your own translator, and use it.",
+    help="Train your own translator or language model, and use it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(serving)
+app.add_typer(language_models)
 
 
 @app.command()
@@ -88,7 +91,8 @@ def translate(
     data = load_run_config(run)[1].data
     between: Alignments = None
     if alignments:
-        between = "words" if has_spaces(data.source_language) and has_spaces(data.target_language) else "pieces"
+        languages = str(data.source_language), data.target_language
+        between = "words" if all(map(has_spaces, languages)) else "pieces"
     write_translations(
         translator.translate, input, output, as_json=format == "json", alignments=between, heat_maps=heat_maps
     )
@@ -97,15 +101,28 @@ def translate(
 @app.command()
 def score(
     run: RunArgument,
-    source: Annotated[Path, typer.Argument(help="A text file of sources.", show_default=False)],
-    target: Annotated[Path, typer.Argument(help="A text file of their translations.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(help="A text file of sources; for a language model, of texts.", show_default=False)
+    ],
+    target: Annotated[
+        Path | None, typer.Argument(help="A text file of their translations.", show_default=False)
+    ] = None,
     checkpoint: CheckpointOption = None,
 ) -> None:
-    """Print the log-probability of each given translation, its tokens, and their mean, tab-separated."""
+    """Print the log-probability of each given translation or text, its tokens, and their mean, tab-separated."""
     load_tensorflow()
-    from nmt.training.run import score_files
+    from nmt.training.language_models import score_lines
+    from nmt.training.run import load_run_config, score_files
 
-    for log_probability, tokens in score_files(run, source, target, checkpoint):
+    if load_run_config(run)[1].task == "language_model":
+        if target is not None:
+            raise UserError(f"nmt score: {run} is a language model: expected one file, got {source} and {target}")
+        scores = score_lines(run, source, checkpoint)
+    elif target is None:
+        raise UserError(f"nmt score: {run} translates: expected SOURCE and TARGET, got {source} alone")
+    else:
+        scores = score_files(run, source, target, checkpoint)
+    for log_probability, tokens in scores:
         print(f"{log_probability:.6f}\t{tokens}\t{log_probability / tokens:.6f}", flush=True)
 
 
@@ -120,19 +137,33 @@ def evaluate(
     samples: Annotated[int, typer.Option(min=0, help="Bootstrap samples; 0 for none.")] = 1000,
     examples: Annotated[int, typer.Option(min=0, help="Translated examples to print.")] = 0,
     save: Annotated[Path | None, typer.Option(help="Where to write the run's translations.")] = None,
+    text: Annotated[Path | None, typer.Option(help="For a language model: a file instead of a split.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
     checkpoint: CheckpointOption = None,
     settings: DecodingOption = None,
 ) -> None:
-    """Score translations by BLEU, chrF and TER: those of a run, or those in a file."""
+    """Score translations by BLEU, chrF and TER: those of a run, or those in a file; or a language model by perplexity.
+
+    Perplexity is per token; per word, which is what white space separates, and the end of each line; and per byte of
+    UTF-8, a line feed for each line included.
+    """
     from nmt.evaluation import as_json, compare, print_results, read_lines
     from nmt.evaluation import evaluate as measure
 
     shown: list[tuple[str, str, str]] = []
     if run is not None:
         load_tensorflow()
-        from nmt.training.run import translate_split
+        from nmt.training.run import load_run_config, translate_split
 
+        if load_run_config(run)[1].task == "language_model":
+            if any((hypotheses, references, baseline, save, examples)):
+                raise UserError(
+                    f"nmt evaluate: {run} is a language model, which has no translations to compare or save"
+                )
+            show_perplexity(run, split, text, checkpoint, json_output)
+            return
+        if text is not None:
+            raise UserError(f"nmt evaluate --text: expected a language model, but {run} translates")
         sources, translations, truth, code = translate_split(run, split, checkpoint, settings or [], save)
         shown = list(zip(sources, truth, translations, strict=True))
     elif hypotheses is not None and references is not None:
@@ -211,9 +242,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def say_metrics(metrics: dict[str, Any]) -> None:
     """Tells a person what a validation found."""
+    quality = f"BLEU {metrics['bleu']:5.2f}" if "bleu" in metrics else f"perplexity {metrics['perplexity']:.2f}"
     say(
         f"step {metrics['step']:>7,}  epoch {metrics['epoch']:>3}  loss {metrics['training_loss']:.3f}  "
-        f"validation {metrics['validation_loss']:.3f}  BLEU {metrics['bleu']:5.2f}{' *' if metrics['best'] else '  '}  "
+        f"validation {metrics['validation_loss']:.3f}  {quality}{' *' if metrics['best'] else '  '}  "
         f"{metrics['target_tokens_per_second']:,.0f} target tokens/s  {metrics['seconds'] / 60:.1f} min"
     )
 

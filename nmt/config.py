@@ -4,76 +4,26 @@ The tree is read from YAML, changed on the command line by `--set model.units=51
 work starts, and kept, resolved, in the run folder. An unknown key names the nearest known one.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from nmt.config_corpora import LinesCorpus, Settings, SideFiles, TextCorpus, TfdsCorpus, TsvCorpus  # noqa: F401
+from nmt.config_file import explain, flat, read_tree
 from nmt.errors import UserError
 from nmt.files import written_whole
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Paths = Annotated[list[Path], Field(min_length=1)]
-
-
-class Settings(BaseModel):
-    """The base of all settings: no unknown keys, immutable once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SideFiles(Settings):
-    """Line N of the source side is translated by line N of the target side. Files ending in .gz are unpacked."""
-
-    source: Paths = Field(description="files of the source side, read one after the other")
-    target: Paths = Field(description="files of the target side, in the same order")
-
-    @model_validator(mode="after")
-    def _same_number(self) -> "SideFiles":
-        if len(self.source) != len(self.target):
-            raise ValueError(f"expected as many source as target files, got {len(self.source)} and {len(self.target)}")
-        return self
-
-
-class TextCorpus(Settings):
-    """Parallel plain-text files, one sentence a line."""
-
-    kind: Literal["text"]
-    train: SideFiles
-    validation: SideFiles | None = Field(None, description="without it, `data.held_out` pairs of the training split")
-    test: SideFiles | None = Field(None, description="without it, `data.held_out` further pairs of the training split")
-
-
-class TsvCorpus(Settings):
-    """Tab-separated files: source, tab, target; further columns are ignored."""
-
-    kind: Literal["tsv"]
-    train: Paths
-    validation: Paths | None = Field(None, description="without it, `data.held_out` pairs of the training split")
-    test: Paths | None = Field(None, description="without it, `data.held_out` further pairs of the training split")
-
-
-class TfdsCorpus(Settings):
-    """A translation dataset of TensorFlow Datasets, or the built-in `ui_strings`."""
-
-    kind: Literal["tfds"]
-    name: str = Field(description="ui_strings, ted_hrlr_translate/pt_to_en, wmt14_translate/de-en, ...")
-    folder: Path | None = Field(None, description="where datasets are kept; TensorFlow Datasets' own default if absent")
-    train: str = Field("train", description="in TensorFlow Datasets' split syntax, as train[:90%]")
-    validation: str | None = Field(
-        None, description="as above; without it, `data.held_out` pairs of the training split"
-    )
-    test: str | None = Field(
-        None, description="as above; without it, `data.held_out` further pairs of the training split"
-    )
 
 
 class CleaningSettings(Settings):
-    """What is left out of the training split; the others are only normalised. Each reason is counted in a report."""
+    """What is left out of the training split; the others are only normalised. Each reason is counted in a report.
+
+    Of a language model's corpus the target side alone is looked at.
+    """
 
     max_characters: int = Field(1000, ge=1, description="pairs with a longer side are rarely one sentence")
     max_length_ratio: float = Field(
@@ -84,11 +34,13 @@ class CleaningSettings(Settings):
 
 
 class DataSettings(Settings):
-    """Where sentence pairs come from."""
+    """Where sentence pairs come from, or a language model's texts, which are the target side of pairs, or lines."""
 
-    source_language: str = Field(min_length=1, description="as the corpus names it: en, de, pt, zh-Hans, ...")
+    source_language: str | None = Field(
+        None, min_length=1, description="as the corpus names it: en, de, pt, zh-Hans, ...; a language model needs none"
+    )
     target_language: str = Field(min_length=1, description="as the corpus names it")
-    corpus: Annotated[TextCorpus | TsvCorpus | TfdsCorpus, Field(discriminator="kind")]
+    corpus: Annotated[TextCorpus | TsvCorpus | TfdsCorpus | LinesCorpus, Field(discriminator="kind")]
     held_out: int = Field(
         1000, ge=1, description="pairs set aside for each of validation and test where no split is named"
     )
@@ -112,6 +64,9 @@ class TokenizerSettings(Settings):
         None,
         description="a new segmentation every epoch: of unigram, more varied if smaller; of bpe, merges left out",
     )
+    model: Path | None = Field(
+        None, description="a tokenizer to take instead of training one: another run's `data/target.model`"
+    )
 
 
 class BatchSettings(Settings):
@@ -123,7 +78,7 @@ class BatchSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """The encoder-decoder's shape."""
+    """The encoder-decoder's shape; a language model is a decoder of `decoder_layers` without attention."""
 
     cell: Literal["gru", "lstm", "rnn", "min_gru", "ssru"] = Field(
         "gru", description="of all recurrent layers; min_gru (Feng 2024) and ssru (Kim 2019) train without a loop"
@@ -187,7 +142,7 @@ class TrainingSettings(Settings):
         "auto", description="what of a step XLA compiles for each batch shape; auto measures which takes the least time"
     )
     monitor: Literal["bleu", "loss"] = Field(
-        "bleu", description="what tells the best checkpoint and when to stop early"
+        "bleu", description="what tells the best checkpoint and when to stop early; of a language model, the loss"
     )
     patience: int = Field(10, ge=1, description="validations without a better one before training stops")
     keep: int = Field(5, ge=1, description="checkpoints of the latest validations that stay for averaging")
@@ -203,6 +158,10 @@ class DecodingSettings(Settings):
     max_length_factor: float = Field(2.0, gt=0, description="a translation has at most factor * source + offset tokens")
     max_length_offset: int = Field(20, ge=1, description="see max_length_factor")
     min_length: int = Field(0, ge=0, description="tokens before the end mark is allowed")
+    language_model: Path | None = Field(
+        None, description="run folder of a language model whose log-probabilities are added (Gulcehre et al. 2015)"
+    )
+    language_model_weight: float = Field(0.1, ge=0, le=10, description="of these log-probabilities; 0 is off")
     batch_size: int | None = Field(
         None,
         ge=1,
@@ -218,6 +177,7 @@ class DecodingSettings(Settings):
 class Config(Settings):
     """The whole tree."""
 
+    task: Literal["translation", "language_model"] = Field("translation", description="what the model learns")
     seed: int = Field(1, ge=0, lt=2**31, description="of initial weights, data order, dropout and sampling")
     data: DataSettings
     tokenizer: TokenizerSettings = TokenizerSettings()
@@ -226,13 +186,38 @@ class Config(Settings):
     training: TrainingSettings = TrainingSettings()
     decoding: DecodingSettings = DecodingSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _monitor(cls, tree: Any) -> Any:
+        """A language model has no BLEU, so its default is the loss."""
+        if isinstance(tree, Mapping) and tree.get("task") == "language_model":
+            training = tree.get("training", {})
+            if isinstance(training, Mapping):
+                return {**tree, "training": {"monitor": "loss", **training}}
+        return tree
+
     @model_validator(mode="after")
     def _agree(self) -> "Config":
-        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
-            raise ValueError("model.tied_embeddings 'all' needs tokenizer.joint true: one matrix serves both languages")
+        if self.task == "translation":
+            self._agree_on_two_languages()
+        elif self.training.monitor == "bleu":
+            raise ValueError("training.monitor: expected 'loss' of a language model, which translates nothing")
         if self.training.schedule == "linear" and self.training.max_steps <= self.training.warmup_steps:
             raise ValueError("training.schedule 'linear' needs training.max_steps above training.warmup_steps")
+        if self.data.source_language is None and (self.task == "translation" or self.data.corpus.kind == "tfds"):
+            raise ValueError("data.source_language: missing")
         return self
+
+    def _agree_on_two_languages(self) -> None:
+        if self.data.corpus.kind == "lines":
+            raise ValueError(
+                "data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv' or 'tfds', or task "
+                "'language_model'"
+            )
+        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+            raise ValueError("model.tied_embeddings 'all' needs tokenizer.joint true: one matrix serves both languages")
+        if self.tokenizer.model is not None and not self.tokenizer.joint:
+            raise ValueError("tokenizer.model needs tokenizer.joint true: one tokenizer serves both languages")
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -248,19 +233,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         UserError: naming file and key, what was expected and what came.
     """
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 (byte {error.start})") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-13-45
-        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected settings as `key: value`, got {type(tree).__name__}")
-    for override in overrides:
-        _override(tree, override)
-    return parse_config(tree, str(path))
+    return parse_config(read_tree(path, overrides), str(path))
 
 
 def parse_config(tree: Mapping[str, Any], where: str) -> Config:
@@ -275,9 +248,7 @@ def parse_config(tree: Mapping[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        # An unknown key usually explains the missing one, so it comes first.
-        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-        raise UserError(f"{where}: " + "; ".join(_explain(dict(problem)) for problem in problems)) from None
+        raise UserError(f"{where}: {explain(error, Config)}") from None
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -288,64 +259,6 @@ def save_config(config: Config, path: Path) -> None:
 
 def differences(old: Config, new: Config) -> list[str]:
     """Lists the settings in which two configurations differ, as `key: old -> new`."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    before, after = flat(old.model_dump(mode="json")), flat(new.model_dump(mode="json"))
     keys = [key for key in before | after if before.get(key) != after.get(key)]
     return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys]
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat
-
-
-def _override(tree: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise UserError(f"--set {override}: expected key=value, as model.units=512")
-    *path, last = key.split(".")
-    for name in path:
-        if tree.get(name) is None:
-            tree[name] = {}
-        tree = tree[name]
-        if not isinstance(tree, dict):
-            raise UserError(f"--set {override}: {name} is a value, not a group of settings")
-    try:
-        tree[last] = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"--set {override}: the value is not valid YAML") from error
-
-
-def _explain(problem: dict[str, Any]) -> str:
-    # pydantic puts the chosen member of the union after the union's name; the file has no such level.
-    location = [str(part) for before, part in pairwise(("", *problem["loc"])) if before != "corpus"]
-    key = ".".join(location) or "settings"
-    if problem["type"] == "extra_forbidden":
-        known = _known_names(problem["loc"][:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.0)
-        return f"{key}: unknown setting; did you mean `{near[0]}`?" if near else f"{key}: unknown setting"
-    if problem["type"] == "missing":
-        return f"{key}: missing"
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    came = problem.get("input")
-    return f"{key}: {message}" + ("" if isinstance(came, Mapping | BaseModel) else f", got {came!r}")
-
-
-def _known_names(location: Sequence[Any]) -> list[str]:
-    """The names of the settings in the group at `location`."""
-    corpora: dict[Any, type[BaseModel]] = {"text": TextCorpus, "tsv": TsvCorpus, "tfds": TfdsCorpus}
-    group: type[BaseModel] = Config
-    for part in location:
-        if part in corpora:  # pydantic names the chosen member of the union
-            group = corpora[part]
-            continue
-        if part not in group.model_fields:
-            break
-        annotation = group.model_fields[part].annotation
-        models: list[type[BaseModel]] = [
-            a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)
-        ]
-        if models:
-            group = models[0]
-    return list(group.model_fields)

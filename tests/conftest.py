@@ -59,3 +59,42 @@ def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("exported") / "translator"
     export_saved_model(trained_run, folder)
     return folder
+
+
+def language_model_config(folder: Path, lines: list[str], **changes: dict) -> Config:
+    """A configuration to learn the lines, which are written to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "lines.txt"
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    tree: dict = {
+        "task": "language_model",
+        "data": {
+            "target_language": "digits",
+            "held_out": 30,
+            "corpus": {"kind": "lines", "train": [str(path)]},
+            "cleaning": {"drop_duplicates": False},
+        },
+        "tokenizer": {"vocabulary_size": 300},
+        "batches": {"tokens": 600, "shapes": 2},
+        "model": {"units": 16, "embedding": 16, "dropout": 0.1},
+        "training": {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4, "xla": "none"},
+    }
+    for group, settings in changes.items():
+        tree[group] |= settings
+    return parse_config(tree, "test")
+
+
+@pytest.fixture(scope="session")
+def language_model_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A language model of some seconds' training, of the language that `trained_run` translates to."""
+    from nmt.training.train import train
+
+    folder = tmp_path_factory.mktemp("language-model")
+    config = language_model_config(
+        folder,
+        digit_strings(1000, range(3, 8), seed=5),
+        tokenizer={"model": str(trained_run / "data" / "target.model")},
+        training={"max_steps": 60, "validate_every": 30, "learning_rate": 0.01},
+    )
+    train(config, folder / "run", message=lambda _: None)
+    return folder / "run"

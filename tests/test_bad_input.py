@@ -20,9 +20,10 @@ README = Path(__file__).parent.parent / "README.md"
 class Bench:
     """A folder with a good corpus, a good configuration and a trained run, for a test to spoil."""
 
-    def __init__(self, folder: Path, run: Path):
+    def __init__(self, folder: Path, run: Path, language_model: Path | None = None):
         self.folder = folder
         self.trained = run
+        self.language_model = str(language_model)
         self.run = folder / "run"
         self.tree = reversal_config(folder / "corpus").model_dump(mode="json")
         self.file = folder / "corpus" / "train.source.txt"
@@ -166,6 +167,31 @@ def training_setting_when_translating(bench):
     main(["translate", str(bench.trained), "--set", "model.units=3"])
 
 
+def language_model_to_translate_with(bench):
+    main(["translate", bench.language_model])
+
+
+def lines_to_translate_from(bench):
+    bench.tree["data"]["corpus"] = {"kind": "lines", "train": [str(bench.file)]}
+    bench.train()
+
+
+def no_tokenizer(bench):
+    bench.train("--set", f"tokenizer.model={bench.file}")
+
+
+def fusion_across_tokenizers(bench):
+    other = RunFolder(Path(shutil.copytree(bench.language_model, bench.run)))
+    (other.data / "target.model").write_bytes(b"another")
+    main(["translate", str(bench.trained), "--set", f"decoding.language_model={other.path}"])
+
+
+def more_lines_than_there_are(bench):
+    models = ("--in-domain", bench.language_model, "--general", bench.language_model)
+    output = ("--output", str(bench.folder / "selected"))
+    main(["select", bench.lines(b"1 2\n"), *models, "--keep", "9", *output])
+
+
 ERRORS = {
     "a setting that does not exist": (
         unknown_setting,
@@ -205,14 +231,31 @@ ERRORS = {
         training_setting_when_translating,
         r"only decoding.\* can change after training",
     ),
+    "a language model's run where a translation's is expected, or the other way round": (
+        language_model_to_translate_with,
+        r".*run: expected a run of task translation, got one of task language_model",
+    ),
+    "lines of one language to learn a translation from": (
+        lines_to_translate_from,
+        r"data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv' or 'tfds'",
+    ),
+    "a tokenizer that is none": (no_tokenizer, r"train.source.txt: is not a tokenizer model"),
+    "a language model of another tokenizer, for a translation": (
+        fusion_across_tokenizers,
+        r"decoding.language_model: .*run: its tokenizer is not the translation's",
+    ),
+    "more lines to select than there are": (
+        more_lines_than_there_are,
+        r"--keep: expected from 1 to the 1 lines of .*lines.txt, got 9",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_is_told_in_one_line(kind, tmp_path, trained_run, capsys):
+def test_is_told_in_one_line(kind, tmp_path, trained_run, language_model_run, capsys):
     spoil, message = ERRORS[kind]
     with pytest.raises(SystemExit) as stop:
-        spoil(Bench(tmp_path, trained_run))
+        spoil(Bench(tmp_path, trained_run, language_model_run))
     assert stop.value.code == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert re.match(r"nmt: .*" + message, last), last

@@ -33,7 +33,7 @@ def test_help_needs_no_tensorflow():
     code = "import sys, nmt.cli\ntry: nmt.cli.main(['--help'])\nfinally: print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("False")
-    for name in ("prepare", "train", "translate", "score", "evaluate", "average"):
+    for name in ("prepare", "train", "translate", "score", "evaluate", "average", "sample", "select"):
         assert name in done.stdout
 
 
@@ -158,6 +158,32 @@ def test_translations_do_not_depend_on_batch_order_or_padding(trained_run):
     assert [[h.text for h in hypotheses] for hypotheses in alone.translate(sources)] == together
     backwards = load_translator(trained_run, overrides=["decoding.batch_size=4"]).translate(sources[::-1])
     assert [[h.text for h in hypotheses] for hypotheses in backwards] == together[::-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "language_model", "message"),
+    [
+        (["translate"], True, "expected a run of task translation"),
+        (["export", "--to", "x"], True, "expected a run of task translation"),
+        (["export", "--to", "x", "--format", "litert"], True, "expected a run of task translation"),
+        (["demo", "--port", "0"], True, "expected a run of task translation"),
+        (["evaluate", "--baseline", "x"], True, "is a language model, which has no translations to compare"),
+        (["score", "x", "y"], True, "is a language model: expected one file, got x and y"),
+        (["score", "x"], False, "translates: expected SOURCE and TARGET, got x alone"),
+        (["evaluate", "--text", "x"], False, "--text: expected a language model, but "),
+        (["sample"], False, "expected a run of task language_model"),
+    ],
+)
+def test_a_command_tells_which_kind_of_run_it_needs(
+    arguments, language_model, message, trained_run, language_model_run, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    command, *rest = arguments
+    with pytest.raises(SystemExit) as stop:
+        main([command, str(language_model_run if language_model else trained_run), *rest])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_public_name_is_there():

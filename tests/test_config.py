@@ -380,3 +380,41 @@ def test_differences_of_kinds() -> None:
     told = differences(old, new)
     assert "data.corpus.kind: tsv -> tfds" in told
     assert "data.corpus.name: None -> ui_strings" in told
+
+
+# Language models
+
+
+def language_model(**changes: Any) -> dict[str, Any]:
+    corpus = {"kind": "lines", "train": ["lines.txt"]}
+    return {"task": "language_model", "data": {"target_language": "de", "corpus": corpus}} | changes
+
+
+def test_a_language_model_needs_one_language_and_monitors_the_loss() -> None:
+    config = parse_config(language_model(training={"max_steps": 500}), "my.yaml")
+    assert (config.data.source_language, config.training.monitor, config.training.max_steps) == (None, "loss", 500)
+    assert parse_config(language_model(), "my.yaml").training.monitor == "loss"
+    assert parse_config(SMALLEST, "my.yaml").training.monitor == "bleu"
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        (language_model(task="translation"), "data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv'"),
+        (language_model(task="speech"), "task: should be 'translation' or 'language_model', got 'speech'"),
+        (language_model(training={"monitor": "bleu"}), "training.monitor: expected 'loss' of a language model"),
+        (
+            language_model(data={"target_language": "de", "corpus": {"kind": "tfds", "name": "ui_strings"}}),
+            "data.source_language: missing",
+        ),
+        (tree_with("tokenizer", {"model": "my.model", "joint": False}), "model.tied_embeddings 'all' needs"),
+        (
+            tree_with("tokenizer", {"model": "my.model", "joint": False}) | {"model": {"tied_embeddings": "none"}},
+            "tokenizer.model needs tokenizer.joint true",
+        ),
+        (tree_with("decoding.language_model_weight", -0.1), "greater than or equal to 0, got -0.1"),
+        (language_model() | {"data": {"corpus": {"kind": "lines", "train": ["x"], "tests": ["x"]}}}, "mean `test`?"),
+    ],
+)
+def test_what_language_models_do_not_agree_with(tree: dict[str, Any], message: str) -> None:
+    assert message in parse_refusal(tree)

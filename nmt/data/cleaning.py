@@ -80,7 +80,12 @@ class CleaningReport:
 
 
 def clean(
-    pairs: Iterable[RawPair], settings: CleaningSettings, report: CleaningReport, *, training: bool
+    pairs: Iterable[RawPair],
+    settings: CleaningSettings,
+    report: CleaningReport,
+    *,
+    training: bool,
+    target_only: bool = False,
 ) -> Iterator[Pair]:
     """Normalises pairs and leaves out those that would teach nothing or harm.
 
@@ -92,6 +97,7 @@ def clean(
         report: is counted up while the pairs go through; complete when they are exhausted.
         training: True applies every filter. False, for validation and test, leaves out only what cannot be used at
             all, an empty side or invalid UTF-8, so that scores stay comparable with other people's.
+        target_only: whether the target is all that counts, as for a language model; the source becomes empty.
 
     Yields:
         The pairs that stay, in their order.
@@ -100,14 +106,14 @@ def clean(
     for raw in pairs:
         report.read += 1
         try:
-            given = raw.source.decode(), raw.target.decode()
+            given = "" if target_only else raw.source.decode(), raw.target.decode()
         except UnicodeDecodeError:
             report.drop("invalid_utf8", raw.origin)
             continue
         pair = _normalize_pair(*given, report)
-        reason = "" if pair.source and pair.target else "empty"
+        reason = "" if (pair.source or target_only) and pair.target else "empty"
         if training and not reason:
-            reason = _unfit(pair, settings, seen)
+            reason = _unfit(pair, settings, seen, target_only)
         if reason:
             report.drop(reason, raw.origin)
             continue
@@ -123,13 +129,13 @@ def _normalize_pair(source: str, target: str, report: CleaningReport) -> Pair:
     return Pair(compose(visible[0]), compose(visible[1]))
 
 
-def _unfit(pair: Pair, settings: CleaningSettings, seen: set[int]) -> str:
+def _unfit(pair: Pair, settings: CleaningSettings, seen: set[int], target_only: bool) -> str:
     """Returns why a pair is not for training, or an empty string; only a pair that is fit joins `seen`."""
     shorter, longer = sorted((len(pair.source), len(pair.target)))
     if longer > settings.max_characters:
         return "too_long"
     # The 20 characters on top let short pairs differ freely: "OK" may well become "Einverstanden".
-    if longer > settings.max_length_ratio * shorter + 20:
+    if not target_only and longer > settings.max_length_ratio * shorter + 20:
         return "length_ratio"
     if settings.drop_copies and pair.source == pair.target:
         return "copy"

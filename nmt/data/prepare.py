@@ -49,24 +49,26 @@ def prepare(config: Config, folder: Path, progress: Progress | None = None) -> d
     """Prepares a corpus for training, unless the folder holds just this already.
 
     Where the configuration names no validation or test split, `data.held_out` different source sentences are drawn
-    for it by `seed`; every pair with one of them leaves training.
+    for it by `seed`; every pair with one of them leaves training. A language model's texts are pairs of an empty
+    source and a target; its held-out sentences are drawn by their targets.
 
     Args:
-        config: of which `data`, `tokenizer`, `batches` and `seed` count.
+        config: of which `task`, `data`, `tokenizer`, `batches` and `seed` count.
         folder: is made if needed.
         progress: is called with a line for people at the start of each stage.
 
     Returns:
         The report: the `settings` it was made by; `cleaning` of each split; numbers of `pairs` and `tokens`; pairs
-        `held_out`, and how many `left_training` with them; the `overlap`, source sentences of validation and test that
-        training has too; `vocabulary` sizes; training pairs `longer_than_max_length`, which are in the store but in no
+        `held_out`, and how many `left_training` with them; the `overlap`, source sentences (of a language model,
+        texts) of validation and test that training has too; `vocabulary` sizes; training pairs
+        `longer_than_max_length`, which are in the store but in no
         batch; `shapes`, `padding_share` and number of `batches` of the first epoch.
 
     Raises:
         UserError: in one line, if the corpus cannot be read or is too small for what the settings ask of it.
     """
     tell = progress or (lambda line: None)
-    settings = config.model_dump(mode="json", include={"data", "tokenizer", "batches", "seed"})
+    settings = config.model_dump(mode="json", include={"task", "data", "tokenizer", "batches", "seed"})
     with suppress(UserError):  # a missing or damaged report is one more reason to begin
         known = load_report(folder)
         if known["settings"] == settings:
@@ -79,9 +81,13 @@ def prepare(config: Config, folder: Path, progress: Progress | None = None) -> d
         left_by_failure.unlink()
 
     report: dict[str, Any] = {"settings": settings} | _write_texts(config, folder, tell)
-    report["overlap"] = _overlap(folder)
-    tell("training the tokenizer")
-    tokenizers = _train_tokenizers(config, folder)
+    report["overlap"] = _overlap(folder, _told_apart(config))
+    if config.tokenizer.model is None:
+        tell("training the tokenizer")
+        _train_tokenizers(config, folder)
+    else:
+        _take_tokenizer(config.tokenizer.model, folder)
+    tokenizers = load_tokenizers(folder)
     report["vocabulary"] = {side: tokenizer.vocabulary_size for side, tokenizer in zip(SIDES, tokenizers, strict=True)}
     tell("tokenizing")
     report["tokens"] = {split: write_store(folder, split, tokenizers) for split in SPLITS}
@@ -137,7 +143,8 @@ def _write_texts(config: Config, folder: Path, tell: Progress) -> dict[str, Any]
             continue
         tell(f"cleaning {split}")
         counts = CleaningReport()
-        cleaned = clean(rows, config.data.cleaning, counts, training=split == "train")
+        target_only = config.task == "language_model"
+        cleaned = clean(rows, config.data.cleaning, counts, training=split == "train", target_only=target_only)
         pairs[split] = _write_pairs(folder, _WHOLE if missing and split == "train" else split, cleaned)
         cleaning[split] = counts.as_dict()
         if not pairs[split]:
@@ -171,17 +178,17 @@ def _write_pairs(folder: Path, split: str, pairs: Iterable[Pair]) -> int:
 
 
 def _hold_out(config: Config, folder: Path, missing: Sequence[Split]) -> dict[Split, int]:
-    """Divides the whole corpus: each missing split gets its first pair for each of `held_out` drawn sources."""
-    wanted = config.data.held_out * len(missing)
+    """Divides the whole corpus: each missing split gets its first pair for each of `held_out` drawn sentences."""
+    wanted, side = config.data.held_out * len(missing), _told_apart(config)
     drawn = _smallest_hashes(
-        (_hash(line, config.seed) for line in read_lines(folder, _WHOLE, "source")), wanted * _LARGEST_SHARE
+        (_hash(line, config.seed) for line in read_lines(folder, _WHOLE, side)), wanted * _LARGEST_SHARE
     )
     if len(drawn) < wanted * _LARGEST_SHARE:
         largest = len(drawn) // _LARGEST_SHARE // len(missing)
         name = " and ".join(f"data.corpus.{split}" for split in missing)
         advice = f"set data.held_out to at most {largest}, or {name}" if largest else f"set {name}"
         raise UserError(
-            f"data.held_out {config.data.held_out} would take {wanted} of only {len(drawn)} different source "
+            f"data.held_out {config.data.held_out} would take {wanted} of only {len(drawn)} different {side} "
             f"sentences, more than one in {_LARGEST_SHARE}: {advice}"
         )
     # The hashes are as good as random, so the smallest ones are a random choice.
@@ -194,7 +201,7 @@ def _hold_out(config: Config, folder: Path, missing: Sequence[Split]) -> dict[Sp
             for split in counts
         }
         for pair in zip(*(read_lines(folder, _WHOLE, side) for side in SIDES), strict=True):
-            key = _hash(pair[0], config.seed)
+            key = _hash(pair[SIDES.index(side)], config.seed)
             split = chosen.get(key, "train")
             if split != "train":
                 if key in seen:
@@ -206,6 +213,11 @@ def _hold_out(config: Config, folder: Path, missing: Sequence[Split]) -> dict[Sp
     for side in SIDES:
         text_path(folder, _WHOLE, side).unlink()
     return counts
+
+
+def _told_apart(config: Config) -> Side:
+    """The side by which sentences of training and of held-out splits are told apart."""
+    return "target" if config.task == "language_model" else "source"
 
 
 def _hash(text: str, seed: int) -> int:
@@ -227,15 +239,28 @@ def _smallest_hashes(hashes: Iterable[int], count: int) -> list[int]:
     return sorted(kept)
 
 
-def _train_tokenizers(config: Config, folder: Path) -> tuple[Tokenizer, Tokenizer]:
-    groups: list[tuple[Side, ...]] = [SIDES] if config.tokenizer.joint else [(side,) for side in SIDES]
+def _train_tokenizers(config: Config, folder: Path) -> None:
+    both = config.tokenizer.joint or config.task == "language_model"
+    groups: list[tuple[Side, ...]] = [SIDES] if both else [(side,) for side in SIDES]
     for group in groups:
-        sentences = itertools.chain.from_iterable(read_lines(folder, "train", side) for side in group)
-        model = train_tokenizer(sentences, config.tokenizer, config.seed)
-        for side in group:
-            with written_whole(folder / f"{side}.model", "wb") as file:
-                file.write(model)
-    return load_tokenizers(folder)
+        sides = group if config.task == "translation" else ("target",)  # the other one is empty
+        sentences = itertools.chain.from_iterable(read_lines(folder, "train", side) for side in sides)
+        _write_models(folder, group, train_tokenizer(sentences, config.tokenizer, config.seed))
+
+
+def _take_tokenizer(path: Path, folder: Path) -> None:
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"tokenizer.model: {path}: cannot be read: {error.strerror}") from error
+    Tokenizer(model, str(path))  # complains about what is none
+    _write_models(folder, SIDES, model)
+
+
+def _write_models(folder: Path, sides: Sequence[Side], model: bytes) -> None:
+    for side in sides:
+        with written_whole(folder / f"{side}.model", "wb") as file:
+            file.write(model)
 
 
 def _choose_shapes(config: Config, folder: Path) -> dict[str, Any]:
@@ -258,11 +283,11 @@ def _choose_shapes(config: Config, folder: Path) -> dict[str, Any]:
     }
 
 
-def _overlap(folder: Path) -> dict[str, int]:
-    """Counts the sentences of validation and test whose source text training has too."""
-    sources = {split: Counter(read_lines(folder, split, "source")) for split in ("validation", "test")}
+def _overlap(folder: Path, side: Side) -> dict[str, int]:
+    """Counts the sentences of validation and test whose text on that side training has too."""
+    texts = {split: Counter(read_lines(folder, split, side)) for split in ("validation", "test")}
     common: set[str] = set()
-    for line in read_lines(folder, "train", "source"):
-        if any(line in counts for counts in sources.values()):
+    for line in read_lines(folder, "train", side):
+        if any(line in counts for counts in texts.values()):
             common.add(line)
-    return {split: sum(counts[line] for line in common) for split, counts in sources.items()}
+    return {split: sum(counts[line] for line in common) for split, counts in texts.items()}

@@ -1,5 +1,7 @@
 """Sentence pairs as the corpus holds them: plain text, tab-separated files or a TensorFlow Datasets corpus.
 
+Lines of one language, for a language model, are pairs whose source is empty.
+
 Everything streams, so a corpus may be larger than the memory. Bytes pass through as they are, valid UTF-8 or not:
 `nmt.data.cleaning` decides and counts.
 """
@@ -66,13 +68,22 @@ def read_split(data: DataSettings, split: Split) -> Iterator[RawPair] | None:
     if place is None:
         return None
     if isinstance(data.corpus, TfdsCorpus):
-        return _read_dataset(data.corpus, str(place), data.source_language, data.target_language)
+        return _read_dataset(data.corpus, str(place), str(data.source_language), data.target_language)
     if isinstance(place, SideFiles):
-        _check_files([*place.source, *place.target])
-        return _read_sides(place)
+        return read_sides(place)
     paths = [Path(path) for path in place]
+    if data.corpus.kind == "lines":
+        return read_texts(paths)
     _check_files(paths)
     return _read_columns(paths)
+
+
+def read_texts(paths: Sequence[Path]) -> Iterator[RawPair]:
+    """Reads files of one language, line by line, as pairs whose source is empty; see `read_split`."""
+    _check_files(paths)
+    return (
+        RawPair(b"", line, f"{path}:{number}") for path in paths for number, line in enumerate(_read_lines(path), 1)
+    )
 
 
 def _check_files(paths: Sequence[Path]) -> None:
@@ -84,6 +95,12 @@ def _check_files(paths: Sequence[Path]) -> None:
             raise UserError(f"{path}: no such file")
         if not os.access(path, os.R_OK):
             raise UserError(f"{path}: cannot be read: permission denied")
+
+
+def read_sides(files: SideFiles) -> Iterator[RawPair]:
+    """Reads files of two sides, pair by pair; see `read_split`."""
+    _check_files([*files.source, *files.target])
+    return _read_sides(files)
 
 
 def _read_sides(files: SideFiles) -> Iterator[RawPair]:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.data.tokenizer import BEGIN, END
-from nmt.decoding.top import normalized_top
+from nmt.decoding.top import normalized_top, plain_top
 from nmt.layers.xla import inside_xla
 
 IMPOSSIBLE = -1e9  # a score that no hypothesis has; finite, so that sums of it stay comparable
@@ -67,6 +67,7 @@ def beam_search(
     settings: DecodingSettings,
     wanted: int = 1,
     vocabulary: tf.Tensor | None = None,
+    normalized: bool = True,
 ) -> Hypotheses:
     """Searches the translations with the highest score (Wu et al. 2016, equation 14):
 
@@ -90,6 +91,8 @@ def beam_search(
         settings: beam size, penalties and lengths.
         wanted: how many translations of each sentence must be the best ones; at most the beam size.
         vocabulary: the tokens that are scored, int32, the special ones first, if these are not all.
+        normalized: whether scores are made log-probabilities, their softmax's logarithm. Otherwise they are added up as
+            they are; none may be above zero, as none of a sum of log-probabilities is.
 
     Returns:
         `Hypotheses`, as many a sentence as the beam is wide.
@@ -117,7 +120,8 @@ def beam_search(
     def top(t: tf.Tensor, vectors: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Log-probabilities and tokens of the likeliest continuations, and log-probability of the end mark."""
         forbidden = (t < settings.min_length) if settings.min_length else None
-        values, tokens, ending = normalized_top(scores(vectors, index), beam, END, forbidden)
+        highest = normalized_top if normalized else plain_top
+        values, tokens, ending = highest(scores(vectors, index), beam, END, forbidden)
         return values, tokens if vocabulary is None else tf.gather(vocabulary, tokens), ending
 
     def some_steps(t: tf.Tensor, sentences: _Sentences, beams: _Beams, until: Any) -> tuple[tf.Tensor, _Beams]:

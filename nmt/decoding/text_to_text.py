@@ -7,10 +7,12 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.data.tokenizer import END, PADDING, Tokenizer
+from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
 from nmt.decoding.scoring import sentence_scores
 from nmt.decoding.search import IMPOSSIBLE, Hypotheses, beam_search
 from nmt.decoding.shortlist import Shortlist, candidates
 from nmt.decoding.splitting import find_boundaries, split_long
+from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 
 # Batches that are searched at the same time: while one does the many small things of a step, which take one core, the
@@ -46,6 +48,7 @@ class TextToText(tf.Module):
         frozen: whether the model's weights no longer change, so that the output's weights may be turned beforehand
             into the order in which they are read.
         shortlist: of the target tokens; absent, all are scored.
+        language_model: of the same target tokens, for shallow fusion with the weight that `settings` give it; frozen.
     """
 
     def __init__(
@@ -57,7 +60,10 @@ class TextToText(tf.Module):
         max_tokens: int,
         frozen: bool = False,
         shortlist: Shortlist | None = None,
+        language_model: LanguageModel | None = None,
     ) -> None:
+        if language_model is not None and shortlist is not None:
+            raise ValueError("TextToText: expected a shortlist or a language model, got both")
         super().__init__(name="text_to_text")
         self.model = model
         self.source_tokenizer = source_tokenizer
@@ -67,6 +73,10 @@ class TextToText(tf.Module):
         turned = frozen and shortlist is None
         self.output_weights = tf.Variable(model.output_weights(), trainable=False) if turned else None
         self.shortlist = shortlist and Shortlist(*(tf.Variable(table, trainable=False) for table in shortlist))
+        self.language_model = language_model if settings.language_model_weight else None
+        self.language_weights = (
+            tf.Variable(self.language_model.output_weights(), trainable=False) if self.language_model else None
+        )
         self._boundaries = find_boundaries(source_tokenizer.pieces(range(source_tokenizer.vocabulary_size)))
 
     def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
@@ -147,10 +157,14 @@ class TextToText(tf.Module):
         if self.shortlist is None:
             output_weights = self.model.output_weights() if self.output_weights is None else self.output_weights
             output_weights = tf.convert_to_tensor(output_weights)
+        fusion = None
+        if self.language_model is not None:
+            weights = tf.convert_to_tensor(self.language_weights)
+            fusion = Fusion(self.language_model, weights, self.settings.language_model_weight)
 
         def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.gather(source, chosen).to_tensor(PADDING)
-            found = search(self.model, rows, self.settings, wanted, output_weights, self.shortlist)
+            found = search(self.model, rows, self.settings, wanted, output_weights, self.shortlist, fusion)
             scores = found.scores[:, :wanted]
             ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :wanted], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
@@ -178,6 +192,7 @@ def search(
     wanted: int = 1,
     output_weights: tf.Tensor | None = None,
     shortlist: Shortlist | None = None,
+    fusion: Fusion | None = None,
 ) -> Hypotheses:
     """Searches the translations of a batch.
 
@@ -188,6 +203,7 @@ def search(
         wanted: see `beam_search`.
         output_weights: `model.output_weights()`, if at hand.
         shortlist: of the target tokens, as tensors; absent, all are scored.
+        fusion: a language model whose scores are added; not together with a shortlist.
     """
     memory, states = model.begin(source, training=False)
     if shortlist is None:
@@ -201,8 +217,19 @@ def search(
         values = tf.cast(tf.matmul(vectors, tf.cast(weights, vectors.dtype)), weights.dtype)
         return values if shortlist is None else tf.where(tf.gather(allowed, sentence), values, IMPOSSIBLE)
 
-    mask = source != PADDING
-    return beam_search(model.decoder.stepper(), scores, memory, states, mask, settings, wanted, tokens)
+    step, mask = model.decoder.stepper(), source != PADDING
+    if fusion is None:
+        return beam_search(step, scores, memory, states, mask, settings, wanted, tokens)
+    return beam_search(
+        fused_step(fusion, step),
+        fused_scores(fusion, scores),
+        memory,
+        fused_states(fusion, states),
+        mask,
+        settings,
+        wanted,
+        normalized=False,
+    )
 
 
 def _in_batches(

@@ -27,15 +27,19 @@ def normalized_top(
     >>> tokens.numpy().tolist(), tf.exp(of_end).numpy().round(3).tolist()
     ([[1, 2]], [[0.1...]])
     """
-    allowed = scores
-    if end_forbidden is not None:
-        is_end = tf.range(tf.shape(scores)[1]) == end
-        allowed = tf.where(end_forbidden & is_end, scores.dtype.min / 2, scores)
-    top, tokens = top_k(allowed, min(count, scores.shape[1] or count))
+    top, tokens = top_k(_allowed(scores, end, end_forbidden), min(count, scores.shape[1] or count))
     # From the probability of a likely token, which is never close to zero, follows what all are divided by.
     likeliest = tf.gather(tf.nn.softmax(scores), tokens[:, :1], batch_dims=1)
     log_total = top[:, :1] - tf.math.log(likeliest)
     return top - log_total, tokens, scores[:, end, None] - log_total
+
+
+def plain_top(
+    scores: tf.Tensor, count: int, end: int, end_forbidden: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """`normalized_top` of scores that are taken as they are."""
+    top, tokens = top_k(_allowed(scores, end, end_forbidden), min(count, scores.shape[1] or count))
+    return top, tokens, scores[:, end, None]
 
 
 def top_k(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -73,6 +77,13 @@ def top_k(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
     among = tf.reshape(tf.gather(groups, chosen, batch_dims=1), (-1, count * size))
     top, places = tf.math.top_k(among, count)
     return top, tf.gather(chosen, places // size, batch_dims=1) * size + places % size
+
+
+def _allowed(scores: tf.Tensor, end: int, end_forbidden: tf.Tensor | None) -> tf.Tensor:
+    if end_forbidden is None:
+        return scores
+    is_end = tf.range(tf.shape(scores)[1]) == end
+    return tf.where(end_forbidden & is_end, scores.dtype.min / 2, scores)
 
 
 def _highest(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

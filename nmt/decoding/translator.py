@@ -11,6 +11,7 @@ from nmt.config import DecodingSettings
 from nmt.data.tokenizer import PADDING, Tokenizer
 from nmt.decoding.search import IMPOSSIBLE
 from nmt.decoding.text_to_text import Found, TextToText
+from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 
 # Lines read ahead, in batches, so that those of like length are translated together.
@@ -46,6 +47,7 @@ class Translator:
         on_split: called with a line's index from 0, its tokens and the number of its parts when it is split.
         attention: whether hypotheses tell what the decoder attended to.
         frozen: whether the model's weights no longer change.
+        language_model: see `TextToText`. Log-probabilities then are those of `nmt.decoding.fusion`.
     """
 
     def __init__(
@@ -59,10 +61,13 @@ class Translator:
         on_split: Callable[[int, int, int], None] = lambda line, tokens, parts: None,
         attention: bool = False,
         frozen: bool = False,
+        language_model: LanguageModel | None = None,
     ) -> None:
         if not 1 <= n_best <= settings.beam_size:
             raise ValueError(f"Translator: expected n_best from 1 to the beam's {settings.beam_size}, got {n_best}")
-        self.text_to_text = TextToText(model, source_tokenizer, target_tokenizer, settings, max_tokens, frozen)
+        self.text_to_text = TextToText(
+            model, source_tokenizer, target_tokenizer, settings, max_tokens, frozen, language_model=language_model
+        )
         self.settings = settings
         self.n_best = n_best
         self.on_split = on_split

@@ -51,3 +51,23 @@ def training_operations(
     decoder += (settings.decoder_layers - 1) * (units + context + state) * gates
     forward = source * (encoder + keys) + sentences * bridges + target * (decoder + query) + pairs * (scores + context)
     return 2 * 3 * forward
+
+
+def language_model_operations(settings: ModelSettings, vocabulary: int, tokens: float) -> float:
+    """`training_operations` of a language model.
+
+    Args:
+        settings: the model's shape.
+        vocabulary: number of tokens.
+        tokens: of the whole batch.
+
+    Example:
+
+    >>> round(language_model_operations(ModelSettings(), 8000, 1) / 1e6, 1)  # millions for a token
+    15.0
+    """
+    embedding, units = settings.embedding, settings.units
+    cell = CELLS[settings.cell].cell_class
+    gates, state = cell.gates * units, units if cell.reads_state else 0
+    layers = (embedding + state) * gates + (settings.decoder_layers - 1) * (units + state) * gates
+    return 2 * 3 * tokens * (layers + units * embedding + embedding * vocabulary)

@@ -24,13 +24,14 @@ class Memory(NamedTuple):
 
 
 States = tuple[tf.Tensor, ...]
+Nothing = tuple[()]  # a language model's memory and attention weights
 
 # A step of several hypotheses for each sentence, from
 #   the last token of each, int32 [batch, hypotheses],
 #   the memory of the source, which the hypotheses of a sentence share,
 #   and the states of all layers, [batch, hypotheses, units] each, to
 #   output vectors, [batch, hypotheses, embedding], attention weights, [batch, hypotheses, source time], and new states.
-Step = Callable[[tf.Tensor, Memory, States], tuple[tf.Tensor, tf.Tensor, States]]
+Step = Callable[[tf.Tensor, Memory | Nothing, States], tuple[tf.Tensor, tf.Tensor | Nothing, States]]
 
 
 class Decoder(keras.layers.Layer):
@@ -39,11 +40,13 @@ class Decoder(keras.layers.Layer):
     The context goes to the layers above and to the output, and does not feed back into the first layer's inputs
     (as in GNMT, Wu et al. 2016, section 3, and RNMT+, Chen et al. 2018): in training, each layer so runs over all
     steps at once. Layers from the second on have residual connections. The output vector is
-    tanh(W [state; context]) (Luong et al. 2015, equation 5).
+    tanh(W [state; context]) (Luong et al. 2015, equation 5). Without attention there is no context.
 
     Args:
         settings: the model's shape.
         embedding: of the target language.
+        attends: whether there is a source to attend to; a language model has none. Memory and attention weights are
+            then empty tuples.
 
     Call arguments:
         ids: the target shifted right by one, its begin mark first, int32 `[batch, target time]`.
@@ -54,11 +57,11 @@ class Decoder(keras.layers.Layer):
         Output vectors, `[batch, target time, embedding]`, and attention weights, `[batch, target time, source time]`.
     """
 
-    def __init__(self, settings: ModelSettings, embedding: TiedEmbedding, **kwargs: Any) -> None:
+    def __init__(self, settings: ModelSettings, embedding: TiedEmbedding, attends: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.embedding = embedding
         self.units = settings.units
-        self.context_only_in_output = settings.decoder_layers == 1 and settings.attention != "multi_head"
+        self.context_only_in_output = attends and settings.decoder_layers == 1 and settings.attention != "multi_head"
         self.embedding_dropout = Dropout(settings.dropout, name="embedding_dropout")
         self.recurrent = [
             CELLS[settings.cell](
@@ -73,9 +76,9 @@ class Decoder(keras.layers.Layer):
         ]
         self.bridges = [
             keras.layers.Dense(layer.cell.states * settings.units, activation="tanh", name=f"bridge_{index}")
-            for index, layer in enumerate(self.recurrent)
+            for index, layer in enumerate(self.recurrent if attends else ())
         ]
-        self.attention = _attention(settings)
+        self.attention = _attention(settings) if attends else None
         self.output_projection = keras.layers.Dense(settings.embedding, activation="tanh", name="output_projection")
         self.output_dropout = Dropout(settings.dropout, name="output_dropout")
 
@@ -90,6 +93,7 @@ class Decoder(keras.layers.Layer):
         With a single layer the context meets nothing but its part of W in the output vector. That product is then made
         here, of the values: once for a source position, whatever number of hypotheses and steps reads it.
         """
+        assert self.attention is not None
         keys, values = self.attention.remember(encoded.states)
         if self.context_only_in_output:
             values = tf.matmul(values, tf.cast(self._output_kernel(values.shape[-1])[self.units :], values.dtype))
@@ -97,16 +101,20 @@ class Decoder(keras.layers.Layer):
         states = tuple(state for of_layer in of_layers for state in tf.split(of_layer, self.states_of_layer, -1))
         return Memory(keys, values, encoded.mask), states
 
+    def zeros(self, batch: tf.Tensor | int) -> States:
+        """The states before the first step where no source tells them."""
+        return tuple(zero for layer in self.recurrent for zero in layer.cell.get_initial_state(batch))
+
     def call(
-        self, ids: tf.Tensor, memory: Memory, states: States, training: bool | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        self, ids: tf.Tensor, memory: Memory | Nothing, states: States, training: bool | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor | Nothing]:
         """Decodes whole sentences; see the class."""
 
         def over_time(index: int, inputs: tf.Tensor) -> tf.Tensor:
             initial = list(self._of_layer(index, states))
             return self.recurrent[index](inputs, initial_state=initial, training=training)
 
-        return self._compose(ids, over_time, lambda queries: self.attention(queries, *memory), training)
+        return self._compose(ids, over_time, lambda queries: self._attend(queries, memory), training)
 
     def stepper(self) -> Step:
         """A function that makes one step of several hypotheses for each sentence; see `Step`.
@@ -116,7 +124,9 @@ class Decoder(keras.layers.Layer):
         """
         recurrent_weights = [layer.cell.recurrent_weights() for layer in self.recurrent]
 
-        def step(ids: tf.Tensor, memory: Memory, states: States) -> tuple[tf.Tensor, tf.Tensor, States]:
+        def step(
+            ids: tf.Tensor, memory: Memory | Nothing, states: States
+        ) -> tuple[tf.Tensor, tf.Tensor | Nothing, States]:
             hypotheses = ids.shape[1]
             new_states: list[tf.Tensor] = []
 
@@ -132,14 +142,21 @@ class Decoder(keras.layers.Layer):
                 new_states.extend(map(grouped, new))
                 return tf.cast(cell.output(new[0]), self.compute_dtype)
 
-            def attend(queries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                context, weights = self.attention(grouped(queries), *memory)
-                return rows(context), weights
+            def attend(queries: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor | Nothing]:
+                context, weights = self._attend(grouped(queries), memory)
+                return [rows(one) for one in context], weights
 
             outputs, weights = self._compose(tf.reshape(ids, (-1,)), one_step, attend, training=False)
             return grouped(outputs), weights, tuple(new_states)
 
         return step
+
+    def _attend(self, queries: tf.Tensor, memory: Memory | Nothing) -> tuple[list[tf.Tensor], tf.Tensor | Nothing]:
+        """The context, in a list that is empty without attention, and the attention weights."""
+        if self.attention is None:
+            return [], ()
+        context, weights = self.attention(queries, *memory)
+        return [context], weights
 
     def _of_layer(self, index: int, states: States) -> States:
         return states[index * self.states_of_layer : (index + 1) * self.states_of_layer]
@@ -148,25 +165,25 @@ class Decoder(keras.layers.Layer):
         self,
         ids: tf.Tensor,
         run: Callable[[int, tf.Tensor], tf.Tensor],
-        attend: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+        attend: Callable[[tf.Tensor], tuple[list[tf.Tensor], tf.Tensor | Nothing]],
         training: bool | None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, tf.Tensor | Nothing]:
         """The wiring, the same for whole sentences and for single steps."""
         embedded = self.embedding_dropout(self.embedding(ids), training=training)
         hidden = run(0, embedded)
         context, weights = attend(hidden)
         for index in range(1, len(self.recurrent)):
-            hidden += run(index, tf.concat([hidden, context], -1))
+            hidden += run(index, tf.concat([hidden, *context], -1))
         outputs = self._output(hidden, context)
         return self.output_dropout(outputs, training=training), weights
 
-    def _output(self, hidden: tf.Tensor, context: tf.Tensor) -> tf.Tensor:
+    def _output(self, hidden: tf.Tensor, context: list[tf.Tensor]) -> tf.Tensor:
         """tanh(W [hidden; context] + b), where `begin` may have multiplied the context."""
         dense = self.output_projection
         if not self.context_only_in_output:
-            return dense(tf.concat([hidden, context], -1))
+            return dense(tf.concat([hidden, *context], -1))
         of_hidden = multiply(hidden, dense.kernel[: self.units], self.compute_dtype)
-        return tf.tanh(of_hidden + context + tf.cast(dense.bias, context.dtype))
+        return tf.tanh(of_hidden + context[0] + tf.cast(dense.bias, of_hidden.dtype))
 
     def _output_kernel(self, context: int) -> tf.Tensor:
         if not self.output_projection.built:

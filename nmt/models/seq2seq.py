@@ -1,21 +1,19 @@
 """The encoder-decoder: source ids and target ids to output vectors and log-probabilities."""
 
-import random
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from nmt.config import ModelSettings
-from nmt.data.tokenizer import BEGIN
 from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.recurrent import Recurrent
 from nmt.models.decoder import Decoder, Memory
 from nmt.models.encoder import Encoder
+from nmt.models.token_model import TokenModel, made_from_seed, shift_right
 
 
-class Seq2Seq(keras.Model):
+class Seq2Seq(TokenModel):
     """A GRU encoder-decoder with attention (Bahdanau et al. 2015).
 
     Args:
@@ -74,28 +72,7 @@ class Seq2Seq(keras.Model):
             yield from (layer.forward_layer, layer.backward_layer)
         yield from self.decoder.recurrent
 
-    def logits(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Scores of all target tokens before softmax, `[..., embedding]` to `[..., vocabulary]`."""
-        return self.output_embedding.logits(outputs)
-
-    def output_weights(self) -> tf.Tensor:
-        """What `logits` multiplies by, `[embedding, vocabulary]`: read in this order, a search is faster."""
-        return tf.transpose(self.output_embedding.table)
-
 
 def make_model(settings: ModelSettings, source_vocabulary: int, target_vocabulary: int, seed: int) -> Seq2Seq:
     """A model with all its weights made, the same for the same seed."""
-    before = random.getstate()
-    random.seed(seed)  # from which Keras draws the seeds of initializers and dropout
-    try:
-        model = Seq2Seq(settings, source_vocabulary, target_vocabulary)
-        token = tf.ones((1, 1), tf.int32)
-        model({"source": token, "target": token})
-    finally:
-        random.setstate(before)
-    return model
-
-
-def shift_right(target: tf.Tensor) -> tf.Tensor:
-    """What the decoder has seen before each token: the begin mark, then the target without its last position."""
-    return tf.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=BEGIN)
+    return made_from_seed(lambda: Seq2Seq(settings, source_vocabulary, target_vocabulary), seed)

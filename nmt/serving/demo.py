@@ -61,7 +61,7 @@ def serve(
     _check_gradio()
     import uvicorn
 
-    folder, config = load_run_config(run)
+    folder, config = load_run_config(run, "translation")
     beam_size = load_config(folder.config, overrides).decoding.beam_size
     with _listener(host, port) as listener:  # before the model is loaded, which takes seconds
         translator = load_translator(run, checkpoint, overrides, min(N_BEST, beam_size), attention=True)

@@ -14,7 +14,7 @@ from nmt.decoding.shortlist import make_shortlist
 from nmt.decoding.text_to_text import TextToText
 from nmt.errors import UserError
 from nmt.serving.warmup import write_warmup
-from nmt.training.run import RunFolder, load_for_search
+from nmt.training.run import RunFolder, load_for_search, load_fused
 
 _SHORTLIST_TOKENS = 10_000_000  # of the training data; more would align but rare tokens anew
 
@@ -60,7 +60,9 @@ def export_saved_model(
         UserError: if the run, the checkpoint or a setting is wrong, or the folder cannot be written.
     """
     model, tokenizers, config = load_for_search(run, checkpoint, overrides, n_best or 1)
-    list_of_tokens = None
+    language_model, list_of_tokens = load_fused(config, tokenizers[1]), None
+    if shortlist is not None and language_model is not None:
+        raise UserError("nmt export --shortlist: expected no decoding.language_model, which scores all tokens")
     if shortlist is not None:
         corpus = TokenizedCorpus.open(RunFolder(run).data, "train")
         every = int(corpus.target_lengths.sum() // _SHORTLIST_TOKENS) + 1
@@ -68,7 +70,13 @@ def export_saved_model(
         sizes = tokenizers[0].vocabulary_size, tokenizers[1].vocabulary_size
         list_of_tokens = make_shortlist(model, batches, sizes, shortlist, config.decoding.beam_size)
     graph = TextToText(
-        model, *tokenizers, config.decoding, config.batches.max_length, frozen=True, shortlist=list_of_tokens
+        model,
+        *tokenizers,
+        config.decoding,
+        config.batches.max_length,
+        frozen=True,
+        shortlist=list_of_tokens,
+        language_model=language_model,
     )
     try:
         to.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,8 @@ def export_lite(
     """
     with _folder_written_whole(to) as folder:
         model, (source, target), config = load_for_search(run, checkpoint, overrides, 1)
+        if config.decoding.language_model is not None:
+            raise UserError(f"nmt export --format litert: {run}: expected no decoding.language_model")
         files = dict(zip((ENCODER, DECODER_STEP), convert(model, weights), strict=True))
         files |= {SOURCE_TOKENIZER: source.model, TARGET_TOKENIZER: target.model}
         for name, content in files.items():

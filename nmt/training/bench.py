@@ -12,7 +12,7 @@ from nmt.config import Config
 from nmt.data.batches import Position, random_batches, training_batches
 from nmt.data.prepare import load_shapes, load_tokenizers, prepare
 from nmt.errors import UserError
-from nmt.models.arithmetic import training_operations
+from nmt.models.arithmetic import language_model_operations, training_operations
 from nmt.progress import tracked
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution
@@ -85,14 +85,12 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
         tokens += target.sum()
         real += source.sum() + target.sum()
         positions += batch["source"].shape.num_elements() + batch["target"].shape.num_elements()
-        operations += training_operations(
-            config.model,
-            tokenizers[1].vocabulary_size,
-            len(target),
-            source.sum(),
-            target.sum(),
-            (source * target).sum(),
-        )
+        vocabulary = tokenizers[1].vocabulary_size
+        if config.task == "language_model":
+            operations += language_model_operations(config.model, vocabulary, target.sum())
+        else:
+            of_pairs = len(target), source.sum(), target.sum(), (source * target).sum()
+            operations += training_operations(config.model, vocabulary, *of_pairs)
         if done % _BETWEEN == _BETWEEN - 1:
             rates.append(product_rate())
     seconds, rate = sum(times), statistics.median(rates)

@@ -4,12 +4,13 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
 from nmt.config import Config, SideFiles, TextCorpus, differences, load_config, save_config
-from nmt.data.corpus import SIDES, read_lines
+from nmt.data.corpus import SIDES, read_lines, read_model
 from nmt.data.prepare import load_tokenizers
 from nmt.data.readers import Split, read_split
 from nmt.data.tokenizer import PADDING, Tokenizer
@@ -17,10 +18,13 @@ from nmt.decoding.scoring import make_scorer
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.files import written_whole
+from nmt.models.language_model import LanguageModel, make_language_model
 from nmt.models.seq2seq import Seq2Seq, make_model
+from nmt.models.token_model import TokenModel
 from nmt.progress import tracked
 from nmt.training.checkpoints import load_weights
 
+Task = Literal["translation", "language_model"]
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -111,20 +115,27 @@ def join_run(path: Path, config: Config) -> RunFolder:
     return run
 
 
-def load_run_config(path: Path) -> tuple[RunFolder, Config]:
+def load_run_config(path: Path, task: Task | None = None) -> tuple[RunFolder, Config]:
     """The configuration of an existing run.
 
+    Args:
+        path: the folder.
+        task: what its model has to be trained for; None for any.
+
     Raises:
-        UserError: if the folder is no run.
+        UserError: if the folder is no run, or one of another task.
     """
     run = RunFolder(path)
     if not run.config.exists():
         raise UserError(f"{path}: is not a run folder (it has no config.yaml); `nmt train` makes one")
-    return run, load_config(run.config)
+    config = load_config(run.config)
+    if task is not None and config.task != task:
+        raise UserError(f"{path}: expected a run of task {task}, got one of task {config.task}")
+    return run, config
 
 
-def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) -> tuple[Seq2Seq, Tokenizer, Tokenizer]:
-    """A run's model with the weights of a checkpoint, and its tokenizers.
+def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) -> tuple[Any, Tokenizer, Tokenizer]:
+    """A run's model, `Seq2Seq` or `LanguageModel`, with the weights of a checkpoint, and its tokenizers.
 
     Args:
         run: the folder.
@@ -146,9 +157,11 @@ def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) ->
     return model, source, target
 
 
-def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision: str | None = None) -> Seq2Seq:
+def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision: str | None = None) -> TokenModel:
     """A new model of a configuration, computing in that of training or another precision; its weights are float32."""
     keras.config.set_dtype_policy(POLICIES[precision or config.training.precision])
+    if config.task == "language_model":
+        return make_language_model(config.model, target.vocabulary_size, config.seed)
     return make_model(config.model, source.vocabulary_size, target.vocabulary_size, config.seed)
 
 
@@ -183,6 +196,7 @@ def load_translator(
         on_split,
         attention=attention,
         frozen=True,
+        language_model=load_fused(config, tokenizers[1]),
     )
 
 
@@ -193,12 +207,35 @@ def load_for_search(
     for override in overrides:
         if not override.startswith("decoding."):
             raise UserError(f"--set {override}: only decoding.* can change after training")
-    run, _ = load_run_config(path)
+    run, _ = load_run_config(path, "translation")
     config = load_config(run.config, overrides)
     if n_best > config.decoding.beam_size:
         raise UserError(f"--n-best {n_best}: expected at most decoding.beam_size {config.decoding.beam_size}")
     model, source, target = load_model(run, config, checkpoint)
     return model, (source, target), config
+
+
+def load_fused(config: Config, target: Tokenizer) -> LanguageModel | None:
+    """The language model that a run's search asks, if any.
+
+    Args:
+        config: the run's, of which `decoding` counts.
+        target: the run's tokenizer of the target language.
+
+    Raises:
+        UserError: if it is no language model's run, or of another tokenizer.
+    """
+    path = config.decoding.language_model
+    if path is None:
+        return None
+    run, of_language = load_run_config(path, "language_model")
+    if read_model(run.data, "target") != target.model:
+        raise UserError(
+            f"decoding.language_model: {path}: its tokenizer is not the translation's; expected a language model "
+            "trained with tokenizer.model, the `data/target.model` of the translation's run"
+        )
+    model, *_ = load_model(run, of_language)
+    return model
 
 
 def translate_split(

@@ -69,8 +69,9 @@ def _train(
     with distribution.scope():
         model = build_model(config, *tokenizers)
     trainee = make_trainee(model, settings, distribution.strategy)
+    items = "pairs" if config.task == "translation" else "texts"
     message(
-        f"{report['pairs']['train']:,} training pairs; {model.count_params():,} parameters; "
+        f"{report['pairs']['train']:,} training {items}; {model.count_params():,} parameters; "
         f"{len(shapes)} batch shapes, {report['padding_share']:.1%} padding"
     )
     state = restore_state(run, trainee)

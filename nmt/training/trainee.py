@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from nmt.config import TrainingSettings
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.token_model import TokenModel
 from nmt.training.loss import summed_losses
 from nmt.training.schedule import LearningRate
 
@@ -26,7 +26,7 @@ class Sums(NamedTuple):
 
 
 class Trainee(keras.Model):
-    """Wraps a `Seq2Seq` with its loss, averaged over the real tokens of a batch.
+    """Wraps a model with its loss, averaged over the real tokens of a batch.
 
     Args:
         model: what learns.
@@ -34,7 +34,7 @@ class Trainee(keras.Model):
         smoothing: of the loss.
     """
 
-    def __init__(self, model: Seq2Seq, schedule: LearningRate, smoothing: float) -> None:
+    def __init__(self, model: TokenModel, schedule: LearningRate, smoothing: float) -> None:
         super().__init__(name="trainee")
         self.model = model
         self.schedule = schedule
@@ -45,7 +45,7 @@ class Trainee(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
-        """Output vectors; see `Seq2Seq`."""
+        """Output vectors; see `TokenModel`."""
         return self.model(inputs, training=training)
 
     def compute_loss(
@@ -104,7 +104,7 @@ class DistributedTrainee(Trainee):
 
     def __init__(
         self,
-        model: Seq2Seq,
+        model: TokenModel,
         schedule: LearningRate,
         smoothing: float,
         strategy: tf.distribute.Strategy,
@@ -231,7 +231,9 @@ def averaged_weights(trainee: Trainee) -> Iterator[None]:
             weight.assign(value)
 
 
-def make_trainee(model: Seq2Seq, settings: TrainingSettings, strategy: tf.distribute.Strategy | None = None) -> Trainee:
+def make_trainee(
+    model: TokenModel, settings: TrainingSettings, strategy: tf.distribute.Strategy | None = None
+) -> Trainee:
     """Compiles `model` with Adam, its schedule, clipping, averaging and accumulation, ready for `fit`.
 
     Args:

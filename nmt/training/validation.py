@@ -1,7 +1,8 @@
-"""Validation by loss and by BLEU of real beam search, and what follows from it."""
+"""Validation by loss and, of translations, by BLEU of real beam search, and what follows from it."""
 
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from nmt.training.run import RunFolder
 from nmt.training.state import TrainingState
 from nmt.training.trainee import Trainee, averaged_weights
 
-Validator = Callable[[], tuple[float, float]]  # to the loss of a token and BLEU
+Validator = Callable[[], tuple[float, float | None]]  # to the loss of a token, and BLEU, which a language model lacks
 
 
 def make_validator(
@@ -33,6 +34,8 @@ def make_validator(
     """A function that measures the model, with averaged weights if it keeps them, on the validation split."""
     scorer = make_scorer(trainee.model)
     batches = evaluation_batches(TokenizedCorpus.open(run.data, "validation"), config.batches).cache()
+    if config.task == "language_model":
+        return lambda: (corpus_loss(scorer, batches), None)
     translator = Translator(trainee.model, *tokenizers, config.decoding, config.batches.max_length)
     count = config.training.validation_sentences
     source, references = (list(itertools.islice(read_lines(run.data, "validation", side), count)) for side in SIDES)
@@ -98,10 +101,11 @@ class Validation(keras.callbacks.Callback):
         with averaged_weights(self.model):
             loss, bleu = self.validate()
             weights = weights_of(self.model.model)
-        score = bleu if settings.monitor == "bleu" else -loss
+        quality = {"perplexity": math.exp(loss)} if bleu is None else {"bleu": bleu}
+        score = bleu if bleu is not None and settings.monitor == "bleu" else -loss
         best = state.best is None or score > state.best
         step = state.batches // settings.accumulate
-        self._keep(weights, step, {"step": step, "validation_loss": loss, "bleu": bleu}, best)
+        self._keep(weights, step, {"step": step, "validation_loss": loss, **quality}, best)
         if best:
             state.best, state.best_step, state.stale = score, step, 0
         else:
@@ -113,14 +117,14 @@ class Validation(keras.callbacks.Callback):
             "training_loss": logs["loss"],
             "training_plain_loss": logs["plain_loss"],
             "validation_loss": loss,
-            "bleu": bleu,
+            **quality,
             "best": best,
             "learning_rate": rate,
             "target_tokens_per_second": logs["tokens"] / (trained - self.started),
             "peak_memory_gib": round(peak_memory() / 2**30, 3),
             "seconds": state.seconds + time.perf_counter() - trained,
         }
-        logs |= {"validation_loss": loss, "bleu": bleu, "learning_rate": rate}  # for TensorBoard
+        logs |= {"validation_loss": loss, **quality, "learning_rate": rate}  # for TensorBoard
         append_line(self.run.metrics, metrics)
         self.report(metrics)
         over = settings.max_minutes is not None and metrics["seconds"] >= 60 * settings.max_minutes

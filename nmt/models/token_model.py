@@ -1,0 +1,65 @@
+"""What a translation model and a language model have in common: vectors that score the next token."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import keras
+import tensorflow as tf
+
+from nmt.data.tokenizer import BEGIN
+from nmt.layers.embedding import TiedEmbedding
+from nmt.layers.recurrent import Recurrent
+
+
+class TokenModel(keras.Model):
+    """The frame of a model: what training, scoring and search ask of any.
+
+    Attributes:
+        vocabulary: ids below it are tokens.
+        output_embedding: what output vectors are multiplied by.
+
+    Call arguments:
+        inputs: `{"source", "target"}`, int32 `[batch, source time]` and `[batch, target time]`; both sides close with
+            their end mark, then zeros.
+
+    Returns:
+        Output vectors, `[batch, target time, embedding]`: vector t tells target token t from the tokens before it.
+        `logits` scores them.
+    """
+
+    vocabulary: int
+    output_embedding: TiedEmbedding
+
+    def recurrent_layers(self) -> Iterator[Recurrent]:
+        """All layers over time."""
+        raise NotImplementedError
+
+    def logits(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Scores of all target tokens before softmax, `[..., embedding]` to `[..., vocabulary]`."""
+        return self.output_embedding.logits(outputs)
+
+    def output_weights(self) -> tf.Tensor:
+        """What `logits` multiplies by, `[embedding, vocabulary]`: read in this order, a search is faster."""
+        return tf.transpose(self.output_embedding.table)
+
+
+Model = TypeVar("Model", bound=TokenModel)
+
+
+def made_from_seed(make: Callable[[], Model], seed: int) -> Model:
+    """A model with all its weights made, the same for the same seed."""
+    before = random.getstate()
+    random.seed(seed)  # from which Keras draws the seeds of initializers and dropout
+    try:
+        model = make()
+        token = tf.ones((1, 1), tf.int32)
+        model({"source": token, "target": token})
+    finally:
+        random.setstate(before)
+    return model
+
+
+def shift_right(target: tf.Tensor) -> tf.Tensor:
+    """What the decoder has seen before each token: the begin mark, then the target without its last position."""
+    return tf.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=BEGIN)
