@@ -23,6 +23,7 @@ from nmt.commands import (
 )
 from nmt.config import load_config
 from nmt.errors import UserError
+from nmt.memory.commands import app as memory
 from nmt.serving.commands import app as serving
 
 # TensorFlow takes seconds to import: the commands import what they call, so that `nmt --help` answers at once.
@@ -33,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(memory)
 app.add_typer(serving)
 
 
