@@ -25,6 +25,7 @@ from nmt.config import load_config
 from nmt.errors import UserError
 from nmt.language_model_commands import app as language_models
 from nmt.language_model_commands import show_perplexity
+from nmt.memory.commands import app as memory
 from nmt.serving.commands import app as serving
 
 # TensorFlow takes seconds to import: the commands import what they call, so that `nmt --help` answers at once.
@@ -35,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(memory)
 app.add_typer(serving)
 app.add_typer(language_models)
 

@@ -1,0 +1,1 @@
+"""What recurrent cells remember, and how far back their gradients reach."""
