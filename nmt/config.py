@@ -1,7 +1,8 @@
 """Every setting: its name, type, default, bounds and one line of why.
 
 The tree is read from YAML, changed on the command line by `--set model.units=512`, checked whole before any
-work starts, and kept, resolved, in the run folder. An unknown key names the nearest known one.
+work starts, and kept, resolved, in the run folder. An unknown key names the nearest known one. The kinds of corpora are
+in `nmt.config_corpora`.
 """
 
 from collections.abc import Mapping, Sequence

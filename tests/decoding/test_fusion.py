@@ -88,10 +88,10 @@ def test_a_wide_beam_equals_exhaustive_search(seed, options):
     assert changed
 
 
-@pytest.mark.parametrize("beam_size", [1, 2, 4])
+@pytest.mark.parametrize("beam_size", [1, 3])
 def test_stopping_early_never_changes_the_best(beam_size):
     settings = DecodingSettings(beam_size=beam_size, max_length_factor=0.1, max_length_offset=12)
-    for seed in range(3):
+    for seed in range(2):
         toy, language = Toy(seed), ToyLanguageModel(seed + 20)
         early, late = (search(toy, language, 0.4, settings, wanted) for wanted in (1, beam_size))
         for a, b in zip(early.ids[:, 0], late.ids[:, 0], strict=True):
