@@ -1,9 +1,7 @@
 """The vanishing gradient of each cell, before, during and after it is trained on a task that needs a long memory."""
 
-import platform
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,21 +9,12 @@ import tensorflow as tf
 from nmt.errors import UserError
 from nmt.layers.cells import CELLS
 from nmt.layers.simple_rnn import SimpleRNN
-from nmt.memory.gradients import (
-    Array,
-    Curve,
-    by_distance,
-    greatest_singular_value,
-    joint_norm,
-    rnn_bound,
-    state_gradients,
-)
+from nmt.memory.gradients import Curve, by_distance, curves, greatest_singular_value, rnn_bound, state_gradients
 from nmt.memory.network import MemoryNetwork
 from nmt.memory.tasks import TASKS, Scores
 from nmt.memory.training import Learned, score, train
 
 MEASURED = 128  # sequences whose gradients are taken
-_STATES = {1: ("h",), 2: ("h", "c")}  # of cells with so many
 
 
 class Settings(NamedTuple):
@@ -35,7 +24,8 @@ class Settings(NamedTuple):
     task: str = "copy"
     delay: int = 100  # at which gradients are taken, and up to which a network is trained
     units: int = 64
-    steps: int = 3000  # of training, at most
+    steps: int = 5000  # of training, at most
+    learning_rate: float = 0.003
     seed: int = 1
     chrono: bool = False  # whether gates begin as made for the delay, see `chrono_bias`
 
@@ -90,7 +80,7 @@ def _try_cell(cell: str, settings: Settings, message: Callable[[str], None]) -> 
         if learned.longest >= 2 * points[-1].learned:
             points.append(measure(learned.steps, learned.longest))
 
-    learned = train(network, delay, settings.steps, seed, on_stage=on_stage)
+    learned = train(network, delay, settings.steps, seed, settings.learning_rate, on_stage)
     if learned.longest < delay:
         message(f"{cell}: not more within {learned.steps:,} steps, {learned.seconds:.0f} s")
     if points[-1].step < learned.steps or len(points) == 1:
@@ -119,63 +109,3 @@ def _measurer(network: MemoryNetwork, delay: int, seed: int) -> Callable[[int, i
         return Point(step, learned, curves(of_states), bound, singular_value)
 
     return measure
-
-
-def curves(gradients: Sequence[Any], mask: Array | None = None) -> dict[str, Curve]:
-    """Norms of a cell's gradients by distance: of all states together and, where there are several, of each.
-
-    Args:
-        gradients: `[batch, time, units]` of each state.
-        mask: see `by_distance`.
-    """
-    together = joint_norm(gradients)
-    result = {"all": by_distance(together, mask)}
-    if len(gradients) > 1:
-        for name, gradient in zip(_STATES[len(gradients)], gradients, strict=True):
-            result[name] = by_distance(joint_norm([gradient]), mask, relative_to=together)
-    return result
-
-
-def as_json(settings: Settings, outcomes: dict[str, Outcome]) -> dict[str, Any]:
-    """All that was found, for a file."""
-    return {
-        "settings": settings._asdict(),
-        "chance": TASKS[settings.task].chance._asdict(),
-        "distance": settings.distance,
-        "cells": {
-            cell: {
-                "longest_delay_learned": outcome.learned.longest,
-                "steps": outcome.learned.steps,
-                "seconds": round(outcome.learned.seconds, 1),
-                "stages": [[stage.delay, stage.step, round(stage.seconds, 1)] for stage in outcome.learned.stages],
-                "after_training": outcome.scores._asdict(),
-                "points": [_point_as_json(point, settings.distance) for point in outcome.points],
-            }
-            for cell, outcome in outcomes.items()
-        },
-        "versions": versions(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """What computed it."""
-    packages = {name: version(name) for name in ("gru-nmt", "tensorflow", "keras", "numpy")}
-    return packages | {"python": platform.python_version()}
-
-
-def curve_as_json(curve: Curve) -> dict[str, list[float]]:
-    """Its numbers to three digits."""
-    return {name: [float(f"{value:.3g}") for value in values] for name, values in curve._asdict().items()}
-
-
-def _point_as_json(point: Point, distance: int) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "step": point.step,
-        "longest_delay_learned": point.learned,
-        "norm_over_distance": float(f"{point.states['all'].median[distance]:.3g}"),
-        "norms": {name: curve_as_json(curve) for name, curve in point.states.items()},
-    }
-    if point.bound is not None:
-        result["bound"] = curve_as_json(point.bound)
-        result["greatest_singular_value"] = point.singular_value
-    return result

@@ -90,6 +90,21 @@ def joint_norm(gradients: Sequence[Any]) -> Array:
     return np.sqrt(sum(np.square(np.asarray(gradient, np.float64)).sum(-1) for gradient in gradients))
 
 
+def curves(gradients: Sequence[Any], mask: npt.ArrayLike | None = None) -> dict[str, Curve]:
+    """Norms of a cell's gradients by distance: of all states together and, where there are several, of each.
+
+    Args:
+        gradients: `[batch, time, units]` of each state.
+        mask: see `by_distance`.
+    """
+    together = joint_norm(gradients)
+    result = {"all": by_distance(together, mask)}
+    if len(gradients) > 1:
+        for name, gradient in zip(("h", "c"), gradients, strict=True):
+            result[name] = by_distance(joint_norm([gradient]), mask, relative_to=together)
+    return result
+
+
 def rnn_bound(layer: SimpleRNN, states: npt.ArrayLike) -> Array:
     """What the gradient of the traditional recurrent network cannot exceed.
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmt.files import written_whole
+from nmt.memory.experiment import Outcome
 from nmt.memory.gradients import Array, Curve
 
 _LOWEST = 1e-12  # what falls deeper leaves the picture
@@ -21,6 +22,25 @@ class Line(NamedTuple):
     label: str
     curve: Curve
     dotted: bool = False  # as a bound, in the colour of the line before it
+
+
+def draw_experiment(path: Path, outcomes: Mapping[str, Outcome]) -> None:
+    """Draws the norms of all cells, before training and after it; see `draw`."""
+    panels: dict[str, list[Line]] = {}
+    for title, place in (("at initialisation", 0), ("after training", -1)):
+        panels[title] = []
+        for cell, outcome in outcomes.items():
+            point = outcome.points[place]
+            panels[title].append(Line(cell, point.states["all"]))
+            if point.bound is not None:
+                panels[title].append(Line(f"{cell}, bound", point.bound, dotted=True))
+    draw(path, panels)
+
+
+def draw_run(path: Path, measured: Mapping[str, Mapping[str, Curve]]) -> None:
+    """Draws the norms of a run's layers; see `draw`."""
+    title = "loss of the last target token, by the states before it"
+    draw(path, {title: [Line(name, states["all"]) for name, states in measured.items()]})
 
 
 def draw(path: Path, panels: Mapping[str, Sequence[Line]]) -> None:
@@ -47,7 +67,7 @@ def draw(path: Path, panels: Mapping[str, Sequence[Line]]) -> None:
         if not index:
             axes.set_ylabel("norm of the gradient, at the last step 1")
     with written_whole(path, "wb") as file:
-        figure.savefig(file, format="png")
+        figure.savefig(file, format="png", pil_kwargs={"optimize": True})
 
 
 def _draw_lines(axes: Any, lines: Sequence[Line]) -> None:
@@ -65,15 +85,15 @@ def _draw_lines(axes: Any, lines: Sequence[Line]) -> None:
             axes.plot(distances, shown, marker=_MARKERS[colour % len(_MARKERS)], markevery=every, markersize=4, **style)
             low, high = (np.maximum(side, _LOWEST / 10) for side in (line.curve.lower, line.curve.upper))
             axes.fill_between(distances, low, high, color=style["color"], alpha=0.12, linewidth=0)
-        ends.append((*_end(line.curve.median), line.label, style["color"]))
+        ends.append((*_end(line.curve.median, axes.get_ylim()[1]), line.label, style["color"]))
     _name(axes, ends)
 
 
-def _end(values: Array) -> tuple[float, float]:
-    """Where a line ends, or where it leaves the picture at the bottom."""
-    below = np.flatnonzero(~(values > _LOWEST))
-    last = int(below[0]) - 1 if below.size else len(values) - 1
-    return float(max(last, 0)), float(values[max(last, 0)])
+def _end(values: Array, top: float) -> tuple[float, float]:
+    """Where a line ends, or where it leaves the picture."""
+    outside = np.flatnonzero(~((values > _LOWEST) & (values < top)))
+    last = max(int(outside[0]) - 1, 0) if outside.size else len(values) - 1
+    return float(last), float(values[last])
 
 
 def _name(axes: Any, ends: Sequence[tuple[float, float, str, str]]) -> None:
@@ -94,10 +114,11 @@ def _name(axes: Any, ends: Sequence[tuple[float, float, str, str]]) -> None:
     for (x, y, label, colour), level in zip(ordered, levels, strict=True):
         axes.annotate(
             label, (x, y), (x + 0.04 * widest, 10**level), color=colour, fontsize=9, va="center", annotation_clip=False,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2},
         )  # fmt: skip
     axes.set_xlim(0, 1.3 * widest)
 
 
 def _highest(line: Line) -> float:
-    return float(np.nanmax(line.curve.median, initial=1.0))
+    return 1.0 if line.dotted else float(np.nanmax(line.curve.median, initial=1.0))

@@ -10,8 +10,7 @@ import tensorflow as tf
 from nmt.data.batches import evaluation_batches
 from nmt.data.corpus import TokenizedCorpus
 from nmt.layers.recurrent import Recurrent
-from nmt.memory.experiment import curve_as_json, curves, versions
-from nmt.memory.gradients import Array, Curve, state_gradients
+from nmt.memory.gradients import Array, Curve, curves, state_gradients
 from nmt.models.seq2seq import Seq2Seq
 from nmt.progress import tracked
 from nmt.training.run import load_model, load_run_config
@@ -86,14 +85,6 @@ def last_token_gradients(model: Seq2Seq, layers: list[Recurrent]) -> Callable[[d
         return state_gradients(layers, loss)
 
     return gradients
-
-
-def as_json(path: Path, measured: dict[str, dict[str, Curve]]) -> dict[str, Any]:
-    """All that was found, for a file."""
-    layers = {
-        name: {state: curve_as_json(curve) for state, curve in states.items()} for name, states in measured.items()
-    }
-    return {"run": str(path), "layers": layers, "versions": versions()}
 
 
 def _together(batches: list[tuple[list[Array], Array]]) -> tuple[list[Array], Array]:

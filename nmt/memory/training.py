@@ -61,7 +61,7 @@ def train(
     longest: int,
     steps: int,
     seed: int,
-    learning_rate: float = 0.003,
+    learning_rate: float,
     on_stage: Callable[[Learned], None] = lambda learned: None,
 ) -> Learned:
     """Trains a network on delays that grow: as soon as one is learned, the next one follows.
