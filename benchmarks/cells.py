@@ -2,6 +2,7 @@
 
     python benchmarks/cells.py translation FOLDER benchmarks/results/cells-translation.json
     python benchmarks/cells.py language_model FOLDER benchmarks/results/cells-language-model.json
+    python benchmarks/cells.py memory FOLDER benchmarks/results/cells-memory.json
     python benchmarks/cells.py copy benchmarks/results/cells-copy.json
     python benchmarks/cells.py table benchmarks/results
 
@@ -12,6 +13,7 @@ with the same settings but `model.cell`; `table` prints the results as Markdown.
     translation      English to German for a fixed time; BLEU on val, greedy, after that time and after a fixed number
                      of steps that all of them reach
     language_model   on the German side, a fixed number of steps; perplexity of a token of val
+    memory           as `nmt bench` tells it of 40 translation steps, each cell in a process of its own, one seed
     copy             how long a delay the cell learns to copy a symbol over in a fixed number of steps, trained as by
                      `nmt gradients`
 
@@ -22,9 +24,11 @@ where nothing else ran on the cores: pin each part to cores of its own.
 
 import argparse
 import json
+import math
 import os
 import shlex
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -59,7 +63,7 @@ COPY = {"remembered": 1, "longest": 1000, "steps": 600, "units": 64, "learning_r
 def main() -> None:
     """Runs a part of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["translation", "language_model", "copy", "table"])
+    parser.add_argument("part", choices=["translation", "language_model", "memory", "copy", "table"])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--minutes", type=float, default=3.0, help="of training for a translation model")
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
@@ -78,7 +82,7 @@ def main() -> None:
     options = [f"--minutes={arguments.minutes:g}"] if arguments.part == "translation" else []
     with tempfile.TemporaryDirectory() as work:
         measure = _measure(arguments.part, folder, Path(work), arguments.minutes)
-        for seed, cell in turns(arguments.seeds):
+        for seed, cell in turns(1 if arguments.part == "memory" else arguments.seeds):
             runs.append({"cell": cell, "seed": seed} | measure(cell, seed))
             print(json.dumps({name: value for name, value in runs[-1].items() if name != "curve"}), file=sys.stderr)
             result = {
@@ -103,6 +107,8 @@ def turns(seeds: int) -> Iterator[tuple[int, str]]:
 def _settings(part: str, minutes: float) -> list[str]:
     if part == "translation":
         return [*SHAPE, *TRANSLATION, f"training.max_minutes={minutes}"]
+    if part == "memory":
+        return SHAPE
     return [*SHAPE, *LANGUAGE_MODEL]
 
 
@@ -112,7 +118,7 @@ def _measure(part: str, folder: list[Path], work: Path, minutes: float) -> Calla
         return measure_copy
     (corpus,) = (path.resolve() for path in folder)
     settings = _settings(part, minutes)
-    if part == "translation":
+    if part in {"translation", "memory"}:
         config, sides = CONFIGS / "ref-256.yaml", (("source", "en"), ("target", "de"))
         files = [
             f"data.corpus.{split}.{side}=[{corpus / f'{name}.{language}.gz'}]"
@@ -128,6 +134,8 @@ def _measure(part: str, folder: list[Path], work: Path, minutes: float) -> Calla
 
     def measure(cell: str, seed: int) -> dict[str, Any]:
         changes = [f"model.cell={cell}", f"seed={seed}"]
+        if part == "memory":
+            return bench(config, [*files, *settings, *changes])
         return train(load_config(config, [*files, *settings, *changes]), work / f"{cell}-{seed}")
 
     return measure
@@ -149,7 +157,6 @@ def train(config: Config, folder: Path) -> dict[str, Any]:
             "validation_loss": line["validation_loss"],
             "bleu": line.get("bleu"),
             "target_tokens_per_second": round(line["target_tokens_per_second"]),
-            "peak_memory_gib": line["peak_memory_gib"],
         }
         for line in lines
         if "step" in line
@@ -162,6 +169,14 @@ def train(config: Config, folder: Path) -> dict[str, Any]:
         "target_tokens_per_second": statistics.median(point["target_tokens_per_second"] for point in curve),
         "curve": curve,
     }
+
+
+def bench(config: Path, settings: list[str]) -> dict[str, Any]:
+    """What `nmt bench` tells."""
+    options = [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-m", "nmt.cli", "bench", str(config), "--json", "--steps", "40", *options]
+    told: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return told
 
 
 def measure_copy(cell: str, seed: int) -> dict[str, Any]:
@@ -184,26 +199,44 @@ def measure_copy(cell: str, seed: int) -> dict[str, Any]:
 
 
 def table(results: Path) -> str:
-    """All parts as one table: medians of the seeds, and their least and largest in brackets."""
-    translation = json.loads((results / "cells-translation.json").read_text())["runs"]
+    """All parts as tables: medians of the seeds, their least and largest in brackets."""
+
+    def runs_of(part: str) -> list[dict[str, Any]]:
+        return json.loads((results / f"cells-{part}.json").read_text(encoding="utf-8"))["runs"]  # type: ignore[no-any-return]
+
+    translation, language, memory, copy = map(runs_of, ("translation", "language-model", "memory", "copy"))
     seconds = min(run["curve"][-1]["seconds"] for run in translation)  # that all of them have
-    head = ["cell", "parameters of the layers", "of the model", "target tokens/s"]
-    head += [f"BLEU after {STEPS} steps", f"BLEU after {seconds:.0f} s", "steps in that time"]
-    rows = []
+    costs = [["cell", "parameters of the layers", "of the model", "target tokens/s", "peak memory, GiB"]]
+    quality = [["cell", f"BLEU after {STEPS} steps", f"BLEU after {seconds:.0f} s", "steps in that time"]]
+    quality[0] += ["perplexity of a token", "longest delay copied", "steps to learn it"]
     for cell in CELLS:
-        runs = [run for run in translation if run["cell"] == cell]
-        rows.append(
+        runs, of_language, of_copy = (
+            [run for run in part if run["cell"] == cell] for part in (translation, language, copy)
+        )
+        costs.append(
             [
                 cell,
                 f"{runs[0]['parameters_of_recurrent_layers']:,}",
                 f"{runs[0]['parameters']:,}",
                 _spread([run["target_tokens_per_second"] for run in runs], "{:,.0f}"),
+                *(f"{run['peak_memory_gib']:.2f}" for run in memory if run["cell"] == cell),
+            ]
+        )
+        quality.append(
+            [
+                cell,
                 _spread([_at(run, "step", STEPS, "bleu") for run in runs]),
                 _spread([_at(run, "seconds", seconds, "bleu") for run in runs]),
                 _spread([_at(run, "seconds", seconds, "step") for run in runs], "{:,.0f}"),
+                _spread([math.exp(run["curve"][-1]["validation_loss"]) for run in of_language]),
+                _spread([run["longest_delay_learned"] for run in of_copy], "{:,.0f}"),
+                _spread([run["steps"] for run in of_copy], "{:,.0f}"),
             ]
         )
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    return "\n\n".join(
+        "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]))
+        for rows in (costs, quality)
+    )
 
 
 def _at(run: dict[str, Any], name: str, place: float, wanted: str) -> float:
@@ -214,7 +247,7 @@ def _at(run: dict[str, Any], name: str, place: float, wanted: str) -> float:
 
 def _spread(values: list[float], form: str = "{:.1f}") -> str:
     middle, low, high = (form.format(x) for x in (statistics.median(values), min(values), max(values)))
-    return f"{middle} ({low} to {high})"
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 if __name__ == "__main__":
