@@ -194,7 +194,7 @@ def measure_copy(cell: str, seed: int) -> dict[str, Any]:
         "longest_delay_learned": learned.longest,
         "steps": learned.steps,
         "seconds": round(learned.seconds, 1),
-        "stages": [stage._asdict() for stage in learned.stages],
+        "stages": [stage._asdict() | {"seconds": round(stage.seconds, 1)} for stage in learned.stages],
     }
 
 
