@@ -202,7 +202,8 @@ def table(results: Path) -> str:
     """All parts as tables: medians of the seeds, their least and largest in brackets."""
 
     def runs_of(part: str) -> list[dict[str, Any]]:
-        return json.loads((results / f"cells-{part}.json").read_text(encoding="utf-8"))["runs"]  # type: ignore[no-any-return]
+        runs: list[dict[str, Any]] = json.loads((results / f"cells-{part}.json").read_text(encoding="utf-8"))["runs"]
+        return runs
 
     translation, language, memory, copy = map(runs_of, ("translation", "language-model", "memory", "copy"))
     seconds = min(run["curve"][-1]["seconds"] for run in translation)  # that all of them have

@@ -77,9 +77,8 @@ def main() -> None:
         run = train(config, arguments.run or Path(temporary), say_metrics, say)
         validations = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
         perplexities = {
-            name: find_perplexity(run.path, split).as_json()  # type: ignore[arg-type]
-            for split, name in SPLITS.items()
-            if split != "train"
+            "val": find_perplexity(run.path, "validation").as_json(),
+            "test_2016_flickr": find_perplexity(run.path, "test").as_json(),
         }
 
         def translated(name: str, weight: float) -> tuple[list[str], list[str], float]:

@@ -62,8 +62,7 @@ def linear_scan(a: tf.Tensor, b: tf.Tensor, initial: tf.Tensor, jit_compile: boo
 def log_space_scan(log_a: tf.Tensor, log_b: tf.Tensor, initial: tf.Tensor, jit_compile: bool = False) -> tf.Tensor:
     """h_t = a_t h_{t-1} + b_t for all t, from the logarithms of a and b.
 
-    The sums over time are made of logarithms too (Feng et al. 2024, appendix B): what a gate leaves of a state many
-    steps ago keeps its precision where its plain value would be too small for a floating-point number.
+    The sums over time are made of logarithms too (Feng et al. 2024, appendix B), the gradient's of plain numbers.
 
     Args:
         log_a: `[time, batch, units]`, at most 0.

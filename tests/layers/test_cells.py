@@ -219,10 +219,8 @@ def test_linear_scan_equals_the_loop_for_any_length_and_sign(time, seed):
     np.testing.assert_allclose(linear_scan(*map(tf.constant, (a, b, initial))), np.stack(states), atol=1e-12)
 
 
-def test_log_space_keeps_what_plain_numbers_lose():
-    """A hundred gates that let 1e-4 through leave 1e-400 of a state, which no float32 or float64 holds; one more that
-    lets everything through leaves it there, and nothing becomes infinite or undefined on the way, forward or back.
-    """
+def test_gates_at_their_ends_leave_log_space_finite():
+    """Gates shut and open as far as can be: a logarithm of nothing must not become infinite, forward or back."""
     layer = MinGRU(1, return_sequences=True)
     layer.build((None, None, 2))
     layer.cell.kernel.assign([[-1.0, 0.0], [0.0, 1.0]])
