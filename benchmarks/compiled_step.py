@@ -93,7 +93,7 @@ def measure_loss() -> list[dict[str, Any]]:
             def loss(chunk: int = chunk, arguments: Any = (outputs, table, targets, weights)) -> Any:
                 with tf.GradientTape() as tape:
                     tape.watch(arguments[:2])
-                    value = summed_losses(*arguments, smoothing=0.1, chunk=chunk, jit_compile=True).smoothed
+                    value = summed_losses(*arguments, smoothing=0.1, chunk=chunk, jit_compile=True).objective
                 return tape.gradient(value, arguments[:2])
 
             functions[f"chunks of {chunk}"] = lambda loss=loss: loss()[0].numpy()

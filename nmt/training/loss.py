@@ -1,5 +1,7 @@
-"""Label-smoothed cross-entropy, straight from output vectors and the output embedding."""
+"""Label-smoothed cross-entropy, straight from output vectors and the output embedding, and R-Drop's consistency."""
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -13,7 +15,7 @@ _STEP = 64  # chunks have a multiple of so many tokens
 class Losses(NamedTuple):
     """Sums over tokens, in natural logarithms."""
 
-    smoothed: tf.Tensor  # what training lowers
+    objective: tf.Tensor  # what training lowers
     plain: tf.Tensor  # negative log-probabilities of the tokens; has no gradient
 
 
@@ -23,12 +25,18 @@ def summed_losses(
     targets: tf.Tensor,
     weights: tf.Tensor,
     smoothing: float,
+    consistency: float = 0.0,
     chunk: int = CHUNK,
     jit_compile: bool = False,
 ) -> Losses:
     """Cross-entropy with a share of the target spread evenly over the vocabulary (Szegedy et al. 2016, section 7).
 
-        smoothed = sum_i w_i (log sum_v exp(l_iv) - (1 - s) l_i,target - s mean_v(l_iv)),    l = outputs table^T
+        objective = sum_i w_i (log sum_v exp(l_iv) - (1 - s) l_i,target - s mean_v(l_iv)),    l = outputs table^T
+
+    With a `consistency` c, rows 2i and 2i + 1 are of one token, passed through the model twice with other dropout, and
+    each pair of their distributions p and q adds to the objective (R-Drop, Liang et al. 2021, section 2.2):
+
+        w_i c / 2 (KL(p || q) + KL(q || p))
 
     The logits, `[tokens, vocabulary]`, are by far the largest array in training, and automatic differentiation of a
     log-softmax keeps several copies. Here they are made, used and forgotten chunk by chunk: the gradient for a chunk's
@@ -41,7 +49,8 @@ def summed_losses(
         targets: int32 `[tokens]`.
         weights: of each token, `[tokens]`: 1 where it is real, 0 where it is padding.
         smoothing: the share s.
-        chunk: tokens that are worked on at once, at most.
+        consistency: the weight c; 0 for rows that are no pairs.
+        chunk: tokens that are worked on at once, at most; an even number where they are pairs.
         jit_compile: whether XLA compiles what is done to a chunk's logits, where it does not compile the whole.
 
     Returns:
@@ -54,17 +63,19 @@ def summed_losses(
     (2.0794, 2.0794)
     """
     precision = tf.float64 if outputs.dtype == tf.float64 else tf.float32
+    of_chunk = _differentiate_compiled if jit_compile else _differentiate
+    differentiate = functools.partial(of_chunk, smoothing=smoothing, consistency=consistency)
 
     @tf.custom_gradient
     def losses(outputs: tf.Tensor, table: tf.Tensor) -> Any:
-        smoothed, plain, d_outputs, d_table = _in_chunks(
-            outputs, table, targets, tf.cast(weights, precision), smoothing, chunk, jit_compile
+        objective, plain, d_outputs, d_table = _in_chunks(
+            outputs, table, targets, tf.cast(weights, precision), differentiate, chunk
         )
 
-        def gradient(d_smoothed: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tuple(tf.cast(d_smoothed * d, outputs.dtype) for d in (d_outputs, d_table))
+        def gradient(d_objective: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tuple(tf.cast(d_objective * d, outputs.dtype) for d in (d_outputs, d_table))
 
-        return (smoothed, plain), gradient
+        return (objective, plain), gradient
 
     return Losses(*losses(outputs, table))
 
@@ -74,19 +85,16 @@ def _in_chunks(
     table: tf.Tensor,
     targets: tf.Tensor,
     weights: tf.Tensor,
-    smoothing: float,
+    differentiate: Callable[..., tuple[Losses, tf.Tensor]],
     chunk: int,
-    jit_compile: bool,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Both sums, and the gradients of the smoothed one for outputs and table, all in full precision."""
+    """Both sums, and the gradients of the objective for outputs and table, all in full precision."""
     if not inside_xla():  # which has to know sizes beforehand; otherwise padding takes no time
         places = tf.cast(tf.where(weights != 0), tf.int32)
         rows, targets, weights = (tf.gather(x, places[:, 0]) for x in (outputs, targets, weights))
-        smoothed, plain, d_outputs, d_table = _in_even_chunks(
-            rows, targets, weights, table, smoothing, chunk, jit_compile
-        )
-        return smoothed, plain, tf.scatter_nd(places, d_outputs, tf.shape(outputs)), d_table
-    return _in_even_chunks(outputs, targets, weights, table, smoothing, chunk, jit_compile)
+        objective, plain, d_outputs, d_table = _in_even_chunks(rows, targets, weights, table, differentiate, chunk)
+        return objective, plain, tf.scatter_nd(places, d_outputs, tf.shape(outputs)), d_table
+    return _in_even_chunks(outputs, targets, weights, table, differentiate, chunk)
 
 
 def _in_even_chunks(
@@ -94,9 +102,8 @@ def _in_even_chunks(
     targets: tf.Tensor,
     weights: tf.Tensor,
     table: tf.Tensor,
-    smoothing: float,
+    differentiate: Callable[..., tuple[Losses, tf.Tensor]],
     most: int,
-    jit_compile: bool,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Likewise, in the fewest chunks of at most so many tokens."""
     precision, vocabulary, units, tokens = weights.dtype, table.shape[0], outputs.shape[-1], _length(outputs)
@@ -106,14 +113,13 @@ def _in_even_chunks(
     even = chunks * chunk - tokens  # rows of weight 0 fill the last chunk
     outputs = tf.reshape(tf.pad(outputs, ((0, even), (0, 0))), (chunks, chunk, units))
     targets, weights = (tf.reshape(tf.pad(x, ((0, even),)), (chunks, chunk)) for x in (targets, weights))
-    differentiate = _differentiate_compiled if jit_compile else _differentiate
 
-    def body(i: tf.Tensor, smoothed: tf.Tensor, plain: tf.Tensor, d_table: tf.Tensor, rows: tf.TensorArray) -> Any:
+    def body(i: tf.Tensor, objective: tf.Tensor, plain: tf.Tensor, d_table: tf.Tensor, rows: tf.TensorArray) -> Any:
         logits = tf.matmul(outputs[i], table, transpose_b=True)
-        of_chunk, d_logits = differentiate(logits, targets[i], weights[i], smoothing)
+        of_chunk, d_logits = differentiate(logits, targets[i], weights[i])
         return (
             i + 1,
-            smoothed + of_chunk.smoothed,
+            objective + of_chunk.objective,
             plain + of_chunk.plain,
             d_table + tf.cast(tf.matmul(d_logits, outputs[i], transpose_a=True), precision),
             rows.write(i, tf.cast(tf.matmul(d_logits, table), precision)),
@@ -121,19 +127,19 @@ def _in_even_chunks(
 
     zero = tf.zeros((), precision)
     rows = tf.TensorArray(precision, chunks, element_shape=(chunk if isinstance(chunk, int) else None, units))
-    _, smoothed, plain, d_table, rows = tf.while_loop(
+    _, objective, plain, d_table, rows = tf.while_loop(
         lambda i, *_: i < chunks,
         body,
         (0, zero, zero, tf.zeros((vocabulary, units), precision), rows),
         maximum_iterations=chunks,
     )
-    return smoothed, plain, tf.reshape(rows.stack(), (-1, units))[:tokens], d_table
+    return objective, plain, tf.reshape(rows.stack(), (-1, units))[:tokens], d_table
 
 
 def _differentiate(
-    logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, smoothing: float
+    logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, smoothing: float, consistency: float
 ) -> tuple[Losses, tf.Tensor]:
-    """Both sums, and the gradient of the smoothed one for the logits, in their precision."""
+    """Both sums, and the gradient of the objective for the logits, in their precision."""
     precision, tokens, vocabulary = logits.dtype, _length(logits), logits.shape[-1]
     logits = tf.cast(logits, weights.dtype)
     top = tf.reduce_max(logits, -1)
@@ -145,8 +151,30 @@ def _differentiate(
     d_logits = exponentials * (weights / total)[:, None] - (smoothing / vocabulary * weights)[:, None]
     places = tf.stack([tf.range(tokens), targets], 1)
     d_logits = tf.tensor_scatter_nd_sub(d_logits, places, (1 - smoothing) * weights)
+    if consistency:
+        divergences, d_divergences = _divergences(exponentials / total[:, None], logits - log_total[:, None])
+        losses += consistency / 2 * divergences
+        d_logits += (consistency / 2 * weights)[:, None] * d_divergences
     sums = Losses(tf.reduce_sum(losses * weights), tf.reduce_sum((log_total - of_target) * weights))
     return sums, tf.cast(d_logits, precision)
+
+
+def _divergences(probabilities: tf.Tensor, log_probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """KL(row || the pair's other row) of each row, and the gradient of a pair's sum for its logits.
+
+    With d = log p - log q, the sum is sum_v (p_v - q_v) d_v. Its derivative for log p_v is p_v d_v + p_v - q_v, of which
+    the softmax takes p_v times the sum over v, KL(p || q).
+    """
+    of_others = [_of_other_row(values) for values in (probabilities, log_probabilities)]
+    weighted = probabilities * (log_probabilities - of_others[1])
+    divergences = tf.reduce_sum(weighted, -1)
+    return divergences, weighted + probabilities - of_others[0] - probabilities * divergences[:, None]
+
+
+def _of_other_row(values: tf.Tensor) -> tf.Tensor:
+    """The rows of each pair exchanged."""
+    pairs = tf.reshape(values, (-1, 2, values.shape[-1]))
+    return tf.reshape(tf.reverse(pairs, (1,)), (-1, values.shape[-1]))
 
 
 # Compiled once for each size of chunk.

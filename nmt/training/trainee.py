@@ -18,9 +18,9 @@ Extent = Literal["none", "parts", "step"]
 
 
 class Sums(NamedTuple):
-    """Of a batch's real target tokens."""
+    """Of a batch's real target tokens; the mean where they pass through the model twice."""
 
-    smoothed: tf.Tensor  # loss
+    objective: tf.Tensor  # what training lowers
     plain: tf.Tensor  # loss
     tokens: tf.Tensor  # how many
 
@@ -31,21 +31,24 @@ class Trainee(keras.Model):
     Args:
         model: what learns.
         schedule: of the learning rate.
-        smoothing: of the loss.
+        settings: of the training, of which those of the loss count.
     """
 
-    def __init__(self, model: TokenModel, schedule: LearningRate, smoothing: float) -> None:
+    def __init__(self, model: TokenModel, schedule: LearningRate, settings: TrainingSettings) -> None:
         super().__init__(name="trainee")
         self.model = model
         self.schedule = schedule
-        self.smoothing = smoothing
+        self.smoothing = settings.label_smoothing
+        self.consistency = settings.consistency
         self.extent: Extent = "none"
         self.plain_loss = keras.metrics.Mean(name="plain_loss")
         self.tokens = keras.metrics.Sum(name="tokens")
         self.built = True
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
-        """Output vectors; see `TokenModel`."""
+        """Output vectors; see `TokenModel`. With a consistency, those of a second pass follow in training."""
+        if training and self.consistency:
+            inputs = {side: tf.concat([ids, ids], 0) for side, ids in inputs.items()}
         return self.model(inputs, training=training)
 
     def compute_loss(
@@ -56,21 +59,28 @@ class Trainee(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The label-smoothed loss of a batch, from its output vectors `y_pred`."""
+        """The objective of a batch, from its output vectors `y_pred` in training."""
         sums = self.sums(x, y_pred)
         tokens = tf.maximum(sums.tokens, 1.0)
         self.plain_loss.update_state(sums.plain / tokens, sample_weight=sums.tokens)
         self.tokens.update_state(sums.tokens)
-        return sums.smoothed / tokens
+        return sums.objective / tokens
 
     def sums(self, batch: dict[str, tf.Tensor], outputs: tf.Tensor) -> Sums:
-        """The losses of a batch, from its output vectors."""
+        """The losses of a batch, from its output vectors in training."""
         targets = tf.reshape(batch["target"], (-1,))
         outputs = tf.reshape(outputs, (-1, outputs.shape[-1]))
+        passes = 1
+        if self.consistency:  # both of a token side by side
+            passes, width = 2, outputs.shape[-1]
+            outputs = tf.reshape(tf.transpose(tf.reshape(outputs, (passes, -1, width)), (1, 0, 2)), (-1, width))
+            targets = tf.repeat(targets, passes)
         table = tf.cast(self.model.output_embedding.table, outputs.dtype)
         real = tf.cast(targets != 0, tf.float32)
-        losses = summed_losses(outputs, table, targets, real, self.smoothing, jit_compile=self.extent == "parts")
-        return Sums(*losses, tf.reduce_sum(real))
+        losses = summed_losses(
+            outputs, table, targets, real, self.smoothing, self.consistency, jit_compile=self.extent == "parts"
+        )
+        return Sums(*(values / passes for values in (*losses, tf.reduce_sum(real))))
 
     def compile_extent(self, extent: Extent) -> None:
         """Has XLA compile so much of a step from now on."""
@@ -96,7 +106,7 @@ class DistributedTrainee(Trainee):
     Args:
         model: what learns.
         schedule: of the learning rate.
-        smoothing: of the loss.
+        settings: of the training, of which those of the loss count.
         strategy: of the replicas.
     """
 
@@ -106,10 +116,10 @@ class DistributedTrainee(Trainee):
         self,
         model: TokenModel,
         schedule: LearningRate,
-        smoothing: float,
+        settings: TrainingSettings,
         strategy: tf.distribute.Strategy,
     ) -> None:
-        super().__init__(model, schedule, smoothing)
+        super().__init__(model, schedule, settings)
         self.strategy = strategy
         self.static_shapes = isinstance(strategy, tf.distribute.TPUStrategy)
 
@@ -120,8 +130,8 @@ class DistributedTrainee(Trainee):
 
         def step(batch: Any) -> dict[str, tf.Tensor]:
             sums = self.strategy.run(self._replica_step, args=(batch,))
-            smoothed, plain, tokens, sentences = tf.unstack(self.strategy.experimental_local_results(sums)[0])
-            self._loss_tracker.update_state(smoothed / tf.maximum(tokens, 1.0), sample_weight=sentences)
+            objective, plain, tokens, sentences = tf.unstack(self.strategy.experimental_local_results(sums)[0])
+            self._loss_tracker.update_state(objective / tf.maximum(tokens, 1.0), sample_weight=sentences)
             self.plain_loss.update_state(plain / tf.maximum(tokens, 1.0), sample_weight=tokens)
             self.tokens.update_state(tokens)
             return self.get_metrics_result()
@@ -159,12 +169,12 @@ class DistributedTrainee(Trainee):
             tokens: real ones of the whole batch.
 
         Returns:
-            Sums over these rows: of the smoothed and the plain losses, of tokens and of sentences. And the gradients
+            Sums over these rows: of the objective and the plain losses, of tokens and of sentences. And the gradients
             of this replica's share of the mean loss.
         """
         with tf.GradientTape() as tape:
             sums = self.sums(batch, self(batch, training=True))
-            loss = self.optimizer.scale_loss(sums.smoothed / tf.maximum(tokens, 1.0))
+            loss = self.optimizer.scale_loss(sums.objective / tf.maximum(tokens, 1.0))
         gradients = tape.gradient(loss, self.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         sentences = tf.reduce_sum(tf.cast(tf.reduce_any(batch["target"] != 0, 1), tf.float32))
         return tf.stack([*sums, sentences]), gradients
@@ -174,7 +184,8 @@ class DistributedTrainee(Trainee):
 class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba 2015) that leaves the weights as they are at the end of `fit`.
 
-    Keras would put their moving averages in their place, and training could not go on from there.
+    Keras would put their moving averages in their place, and training could not go on from there. The averages' decay
+    grows with the updates t, min(ema_momentum, (1 + t) / (10 + t)), lest they hang on to the weights of the beginning.
 
     With `jit_compile`, XLA compiles the update by itself: its many passes over the weights become one.
     """
@@ -190,6 +201,14 @@ class Adam(keras.optimizers.Adam):
             return super().apply(grads, trainable_variables)
         assert self.built  # with the same variables: they are not passed on, lest TensorFlow takes them for numbers
         return self._compiled([tf.convert_to_tensor(gradient) for gradient in grads])
+
+    def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
+        if not self.use_ema:
+            return
+        update = tf.cast(self.iterations, tf.float32)
+        decay = tf.minimum(self.ema_momentum, (1 + update) / (10 + update))
+        for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
+            average.assign(decay * average + (1 - decay) * variable)
 
     def finalize_variable_values(self, var_list: Any) -> None:
         """Does nothing; see the class."""
@@ -256,9 +275,9 @@ def make_trainee(
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(model.trainable_variables)
     if strategy is None:
-        trainee = Trainee(model, schedule, settings.label_smoothing)
+        trainee = Trainee(model, schedule, settings)
     else:
-        trainee = DistributedTrainee(model, schedule, settings.label_smoothing, strategy)
+        trainee = DistributedTrainee(model, schedule, settings, strategy)
     trainee.compile(optimizer=optimizer, jit_compile=False)
     trainee.compile_extent("none" if settings.xla == "auto" else settings.xla)
     return trainee

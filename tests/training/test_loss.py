@@ -8,7 +8,7 @@ import tensorflow as tf
 from nmt.config import ModelSettings, TrainingSettings
 from nmt.models.seq2seq import make_model
 from nmt.training.loss import summed_losses
-from nmt.training.trainee import make_trainee
+from nmt.training.trainee import averaged_weights, make_trainee
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -29,9 +29,35 @@ def test_loss_and_gradient_equal_the_definition(smoothing, chunk, jit_compile):
                 smoothed = -tf.reduce_sum(tf.reduce_sum(distribution * log_probabilities, -1) * wide)
                 plain = -tf.reduce_sum(tf.gather(log_probabilities, targets, batch_dims=1) * wide)
             else:
-                smoothed, plain = summed_losses(outputs, table, targets, weights, smoothing, chunk, jit_compile)
+                smoothed, plain = summed_losses(outputs, table, targets, weights, smoothing, 0.0, chunk, jit_compile)
             loss = 3 * smoothed
         results.append([smoothed, plain, *tape.gradient(loss, [outputs, table])])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("chunk", [2, 6, 512])
+def test_consistency_and_its_gradient_equal_the_definition(chunk, jit_compile):
+    """R-Drop (Liang et al. 2021), equations 1 to 3, halved as the mean of both passes."""
+    generator = np.random.default_rng(0)
+    outputs, table = tf.constant(generator.normal(size=(10, 5))), tf.constant(generator.normal(size=(11, 5)))
+    targets = tf.repeat(tf.constant(generator.integers(0, 11, 5), tf.int32), 2)
+    weights = tf.repeat(tf.constant([1.0, 0, 1, 0.5, 1], tf.float64), 2)
+    results = []
+    for reference in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch([outputs, table])
+            if reference:
+                logs = tf.nn.log_softmax(outputs @ tf.transpose(table))
+                likelihood = tf.gather(logs, targets, batch_dims=1)
+                p, q = logs[::2], logs[1::2]
+                divergence = tf.reduce_sum(tf.exp(p) * (p - q), -1) + tf.reduce_sum(tf.exp(q) * (q - p), -1)
+                loss = tf.reduce_sum(-likelihood * weights) + 3.0 / 2 * tf.reduce_sum(divergence * weights[::2])
+            else:
+                loss = summed_losses(outputs, table, targets, weights, 0.0, 3.0, chunk, jit_compile).objective
+            loss *= 2
+        results.append([loss, *tape.gradient(loss, [outputs, table])])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
@@ -64,6 +90,34 @@ def test_padding_does_not_change_the_loss():
     padded = {side: np.pad(ids, ((0, 3), (0, 4))) for side, ids in BATCH.items()}
     losses = [trainee.compute_loss(x=batch, y_pred=trainee(batch)) for batch in (BATCH, padded)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+
+
+def test_without_dropout_both_passes_agree():
+    """The objective is then that without consistency; padding changes nothing, and dropout makes it greater."""
+    plain, consistent = small_trainee(), small_trainee(consistency=5.0)
+    padded = {side: np.pad(ids, ((0, 3), (0, 4))) for side, ids in BATCH.items()}
+    expected = plain.compute_loss(x=BATCH, y_pred=plain(BATCH, training=True))
+    for batch in (BATCH, padded):
+        outputs = consistent(batch, training=True)
+        assert len(outputs) == 2 * len(batch["target"])
+        np.testing.assert_allclose(consistent.compute_loss(x=batch, y_pred=outputs), expected, rtol=1e-6)
+    assert float(consistent.tokens.result()) == 2 * np.count_nonzero(BATCH["target"])
+    second = outputs + tf.concat([tf.zeros_like(outputs[:5]), tf.ones_like(outputs[5:])], 0)
+    assert float(consistent.compute_loss(x=padded, y_pred=second)) > float(expected) + 0.01
+
+
+def test_averages_soon_forget_the_first_weights():
+    trainee = small_trainee(average_decay=0.999, learning_rate=0.01)
+    weights = [[weight.numpy() for weight in trainee.trainable_weights]]
+    averages = weights[0]
+    for update in range(3):
+        trainee.fit(tf.data.Dataset.from_tensors(BATCH), verbose=0)
+        weights.append([weight.numpy() for weight in trainee.trainable_weights])
+        decay = (1 + update) / (10 + update)
+        averages = [decay * old + (1 - decay) * new for old, new in zip(averages, weights[-1], strict=True)]
+    with averaged_weights(trainee):
+        for weight, average in zip(trainee.trainable_weights, averages, strict=True):
+            np.testing.assert_allclose(weight.numpy(), average, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("xla", ["none", "parts", "step"])
