@@ -97,6 +97,10 @@ class ModelSettings(Settings):
         description="all: source, target and output share one matrix (Press and Wolf 2017); needs a joint vocabulary",
     )
     dropout: Fraction = Field(0.2, description="on embeddings, layer inputs and the output layer")
+    variational_dropout: bool = Field(
+        False, description="draws it once for all steps of a sentence (Gal and Ghahramani 2016)"
+    )
+    word_dropout: Fraction = Field(0.0, description="share of the tokens whose whole embedding is dropped (as above)")
     recurrent_dropout: Fraction = Field(0.0, description="one mask for all time steps (Gal and Ghahramani 2016)")
     layer_normalization: bool = Field(False, description="on each gate's pre-activation (Ba et al. 2016)")
 

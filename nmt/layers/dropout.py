@@ -1,5 +1,6 @@
 """Dropout whose random numbers are cheap to draw in a compiled program."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -8,7 +9,9 @@ import tensorflow as tf
 _BETWEEN_REPLICAS = 0x61C88647  # 2^32 over the golden ratio, negated: its multiples are far from each other
 
 
-def dropout(values: tf.Tensor, rate: float, seeds: keras.random.SeedGenerator) -> tf.Tensor:
+def dropout(
+    values: tf.Tensor, rate: float, seeds: keras.random.SeedGenerator, shared_axes: Collection[int] = ()
+) -> tf.Tensor:
     """Sets a share of the values to zero and scales the others up to keep the mean (Srivastava et al. 2014).
 
     Whole random words are compared with a bound. Where XLA compiled it for a CPU, `keras.random.dropout`, which makes
@@ -19,13 +22,16 @@ def dropout(values: tf.Tensor, rate: float, seeds: keras.random.SeedGenerator) -
         values: of any shape.
         rate: the share, at least 0 and below 1.
         seeds: gives a new seed at each call.
+        shared_axes: along which values are dropped together, counted from 0.
     """
     bound = tf.constant(int(rate * 2**32), tf.uint32)
     seed = tf.cast(seeds.next(), tf.int32)
     replica = tf.distribute.get_replica_context()
     if replica is not None and replica.num_replicas_in_sync > 1:
         seed += tf.stack([tf.cast(replica.replica_id_in_sync_group, tf.int32) * _BETWEEN_REPLICAS, 0])
-    words = tf.random.stateless_uniform(tf.shape(values), seed, None, None, tf.uint32, alg="philox")
+    sizes = tf.shape(values)
+    shape = tf.stack([1 if axis in shared_axes else sizes[axis] for axis in range(values.shape.rank)])
+    words = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg="philox")
     return tf.where(words >= bound, values / (1 - rate), tf.zeros((), values.dtype))
 
 
@@ -35,6 +41,8 @@ class Dropout(keras.layers.Layer):
 
     Args:
         rate: the share of values dropped.
+        shared_axes: along which values are dropped together, counted from 0: 1, time, of `[batch, time, features]` drops
+            a feature at all steps or none (Gal and Ghahramani 2016, section 4); 2 drops whole steps.
         seed: of the random numbers; drawn from Python's `random` if None.
 
     Example:
@@ -43,13 +51,19 @@ class Dropout(keras.layers.Layer):
     1.0
     >>> sorted(set(Dropout(0.5)(tf.ones((100,)), training=True).numpy().tolist()))
     [0.0, 2.0]
+    >>> steps = Dropout(0.5, shared_axes=(2,))(tf.ones((1, 100, 3)), training=True)
+    >>> bool(tf.reduce_all(steps == steps[..., :1]))
+    True
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, shared_axes: Collection[int] = (), seed: int | None = None, **kwargs: Any
+    ) -> None:
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout: expected `rate` to be at least 0 and below 1, got {rate!r}")
         super().__init__(**kwargs)
         self.rate = rate
+        self.shared_axes = tuple(shared_axes)
         self.seed = seed
         self.seeds = keras.random.SeedGenerator(seed) if rate else None
         self.supports_masking = True
@@ -57,8 +71,10 @@ class Dropout(keras.layers.Layer):
 
     def call(self, values: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Drops values in training; see the class."""
-        return dropout(values, self.rate, self.seeds) if training and self.seeds is not None else values
+        if not training or self.seeds is None:
+            return values
+        return dropout(values, self.rate, self.seeds, self.shared_axes)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return super().get_config() | {"rate": self.rate, "seed": self.seed}
+        return super().get_config() | {"rate": self.rate, "shared_axes": self.shared_axes, "seed": self.seed}

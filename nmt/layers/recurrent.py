@@ -104,6 +104,7 @@ class Recurrent(keras.layers.Layer):
         return_state: whether the last states are returned besides.
         go_backwards: whether the sequence is read from its end; the states are then returned in that order.
         dropout: share of the inputs dropped, drawn anew for each step.
+        variational_dropout: whether it is drawn once for all steps of a sequence instead (Gal and Ghahramani 2016).
         recurrent_dropout: share of the state hidden from the products, the same for all steps of a sequence
             (Gal and Ghahramani 2016); what the state carries on is never dropped.
         compile_loops: whether in training XLA compiles the loop over time, once for each shape, within a `tf.function`
@@ -128,6 +129,7 @@ class Recurrent(keras.layers.Layer):
         return_state: bool = False,
         go_backwards: bool = False,
         dropout: float = 0.0,
+        variational_dropout: bool = False,
         recurrent_dropout: float = 0.0,
         compile_loops: bool = False,
         seed: int | None = None,
@@ -143,6 +145,7 @@ class Recurrent(keras.layers.Layer):
         self.return_state = return_state
         self.go_backwards = go_backwards
         self.dropout = dropout
+        self.variational_dropout = variational_dropout
         self.recurrent_dropout = recurrent_dropout
         self.compile_loops = compile_loops
         self.seed = seed
@@ -171,7 +174,7 @@ class Recurrent(keras.layers.Layer):
         states = tuple(tf.ensure_shape(tf.cast(x, cell.state_dtype), (None, cell.units)) for x in initial_state)
         dropout_mask = None
         if training and self.dropout:
-            sequence = drop(sequence, self.dropout, self.seed_generator)
+            sequence = drop(sequence, self.dropout, self.seed_generator, (1,) if self.variational_dropout else ())
         if training and self.recurrent_dropout:
             dropout_mask = drop(tf.ones_like(states[0]), self.recurrent_dropout, self.seed_generator)
 
@@ -230,6 +233,7 @@ class Recurrent(keras.layers.Layer):
             "return_state",
             "go_backwards",
             "dropout",
+            "variational_dropout",
             "recurrent_dropout",
             "compile_loops",
             "seed",

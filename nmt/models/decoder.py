@@ -12,6 +12,7 @@ from nmt.layers.cells import CELLS
 from nmt.layers.dropout import Dropout
 from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.recurrent import multiply
+from nmt.models.dropouts import EmbeddingDropout, over_time
 from nmt.models.encoder import Encoded
 
 
@@ -62,12 +63,13 @@ class Decoder(keras.layers.Layer):
         self.embedding = embedding
         self.units = settings.units
         self.context_only_in_output = attends and settings.decoder_layers == 1 and settings.attention != "multi_head"
-        self.embedding_dropout = Dropout(settings.dropout, name="embedding_dropout")
+        self.embedding_dropout = EmbeddingDropout(settings, name="embedding_dropout")
         self.recurrent = [
             CELLS[settings.cell](
                 settings.units,
                 return_sequences=True,
                 dropout=settings.dropout if index else 0.0,
+                variational_dropout=settings.variational_dropout,
                 recurrent_dropout=settings.recurrent_dropout,
                 layer_normalization=settings.layer_normalization,
                 name=f"layer_{index}",
@@ -80,7 +82,7 @@ class Decoder(keras.layers.Layer):
         ]
         self.attention = _attention(settings) if attends else None
         self.output_projection = keras.layers.Dense(settings.embedding, activation="tanh", name="output_projection")
-        self.output_dropout = Dropout(settings.dropout, name="output_dropout")
+        self.output_dropout = Dropout(settings.dropout, over_time(settings), name="output_dropout")
 
     @property
     def states_of_layer(self) -> int:

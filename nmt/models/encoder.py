@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from nmt.config import ModelSettings
 from nmt.layers.cells import CELLS
-from nmt.layers.dropout import Dropout
 from nmt.layers.embedding import TiedEmbedding
+from nmt.models.dropouts import EmbeddingDropout
 
 
 class Encoded(NamedTuple):
@@ -36,7 +36,7 @@ class Encoder(keras.layers.Layer):
     def __init__(self, settings: ModelSettings, embedding: TiedEmbedding, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.embedding = embedding
-        self.embedding_dropout = Dropout(settings.dropout, name="embedding_dropout")
+        self.embedding_dropout = EmbeddingDropout(settings, name="embedding_dropout")
         self.recurrent = [
             keras.layers.Bidirectional(
                 CELLS[settings.cell](
@@ -44,6 +44,7 @@ class Encoder(keras.layers.Layer):
                     return_sequences=True,
                     return_state=True,
                     dropout=settings.dropout if index else 0.0,
+                    variational_dropout=settings.variational_dropout,
                     recurrent_dropout=settings.recurrent_dropout,
                     layer_normalization=settings.layer_normalization,
                     name=settings.cell,

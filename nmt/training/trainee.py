@@ -185,7 +185,7 @@ class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba 2015) that leaves the weights as they are at the end of `fit`.
 
     Keras would put their moving averages in their place, and training could not go on from there. The averages' decay
-    grows with the updates t, min(ema_momentum, (1 + t) / (10 + t)), lest they hang on to the weights of the beginning.
+    grows with the updates t, min(ema_momentum, t / (9 + t)), lest they hang on to the weights of the beginning.
 
     With `jit_compile`, XLA compiles the update by itself: its many passes over the weights become one.
     """
@@ -206,7 +206,7 @@ class Adam(keras.optimizers.Adam):
         if not self.use_ema:
             return
         update = tf.cast(self.iterations, tf.float32)
-        decay = tf.minimum(self.ema_momentum, (1 + update) / (10 + update))
+        decay = tf.minimum(self.ema_momentum, update / (9 + update))  # the averages begin as zeros
         for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
             average.assign(decay * average + (1 - decay) * variable)
 

@@ -113,7 +113,7 @@ def test_averages_soon_forget_the_first_weights():
     for update in range(3):
         trainee.fit(tf.data.Dataset.from_tensors(BATCH), verbose=0)
         weights.append([weight.numpy() for weight in trainee.trainable_weights])
-        decay = (1 + update) / (10 + update)
+        decay = update / (9 + update)
         averages = [decay * old + (1 - decay) * new for old, new in zip(averages, weights[-1], strict=True)]
     with averaged_weights(trainee):
         for weight, average in zip(trainee.trainable_weights, averages, strict=True):
