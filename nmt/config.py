@@ -134,7 +134,7 @@ class TrainingSettings(Settings):
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="by which a plateau multiplies the learning rate")
     label_smoothing: Fraction = Field(0.1, description="share of the target spread over the vocabulary (Szegedy 2016)")
     consistency: float = Field(
-        0.0, ge=0, le=100, description="weight of R-Drop (Liang et al. 2021), for which each batch passes twice; 0 is off"
+        0.0, ge=0, le=100, description="weight of R-Drop (Liang et al. 2021): each batch passes twice; 0 is off"
     )
     clip_norm: float = Field(1.0, gt=0, description="upper bound of the whole gradient's norm")
     average_decay: Fraction = Field(0.0, description="exponential moving average of the weights, as 0.999; 0 is off")

@@ -41,8 +41,8 @@ class Dropout(keras.layers.Layer):
 
     Args:
         rate: the share of values dropped.
-        shared_axes: along which values are dropped together, counted from 0: 1, time, of `[batch, time, features]` drops
-            a feature at all steps or none (Gal and Ghahramani 2016, section 4); 2 drops whole steps.
+        shared_axes: along which values are dropped together, counted from 0: 1 of `[batch, time, features]` drops a
+            feature at all steps or none (Gal and Ghahramani 2016, section 4); 2 drops whole steps.
         seed: of the random numbers; drawn from Python's `random` if None.
 
     Example:
@@ -56,9 +56,7 @@ class Dropout(keras.layers.Layer):
     True
     """
 
-    def __init__(
-        self, rate: float, shared_axes: Collection[int] = (), seed: int | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, rate: float, shared_axes: Collection[int] = (), seed: int | None = None, **kwargs: Any) -> None:
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout: expected `rate` to be at least 0 and below 1, got {rate!r}")
         super().__init__(**kwargs)

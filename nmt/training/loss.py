@@ -162,8 +162,8 @@ def _differentiate(
 def _divergences(probabilities: tf.Tensor, log_probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """KL(row || the pair's other row) of each row, and the gradient of a pair's sum for its logits.
 
-    With d = log p - log q, the sum is sum_v (p_v - q_v) d_v. Its derivative for log p_v is p_v d_v + p_v - q_v, of which
-    the softmax takes p_v times the sum over v, KL(p || q).
+    With d = log p - log q, the sum is sum_v (p_v - q_v) d_v. Its derivative for log p_v is p_v d_v + p_v - q_v, of
+    which the softmax takes p_v times the sum over v, KL(p || q).
     """
     of_others = [_of_other_row(values) for values in (probabilities, log_probabilities)]
     weighted = probabilities * (log_probabilities - of_others[1])

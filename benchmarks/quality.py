@@ -1,0 +1,185 @@
+"""How well a configuration translates, from several seeds, beside changes of it that each take a part away or add one.
+
+    python benchmarks/quality.py multi30k=FOLDER benchmarks/results/base-multi30k.json --test
+    python benchmarks/quality.py multi30k=FOLDER benchmarks/results/ablations.json --rows benchmarks/ablations.yaml
+    python benchmarks/quality.py ui_strings=en-es benchmarks/results/base-en-es.json
+    python benchmarks/quality.py table benchmarks/results/ablations.json
+
+FOLDER holds train, val and test_2016_flickr as .en.gz and .de.gz (Elliott et al. 2016, task 1, raw). The rows of a
+table are named lists of settings in a YAML file; without one the only row is the configuration itself. Every row is
+trained from every seed, seed by seed. A run that OUTPUT has already is not made again: the same command goes on after
+a break. Everything is chosen on the validation split; the test split is translated with --test alone.
+
+Scores are sacreBLEU's, cased and detokenised, and of Multi30k beside them what papers report: BLEU of both sides with
+punctuation normalised, lower-cased and tokenised by Moses' rules.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from machine import describe_machine
+
+from nmt.files import written_whole
+
+PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "sacremoses", "numpy")
+SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def main() -> None:
+    """Runs the benchmark, or prints the table of its results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", help="multi30k=FOLDER, ui_strings=SOURCE-TARGET, or table")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--config", type=Path, default=CONFIGS / "base.yaml")
+    parser.add_argument("--rows", type=Path, help="a YAML file of names and lists of settings")
+    parser.add_argument("--only", action="append", help="a row; may be repeated")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    parser.add_argument("--runs", type=Path, help="where the run folders stay; else they are temporary")
+    parser.add_argument("--test", action="store_true", help="translate the test split too")
+    arguments = parser.parse_args()
+    if arguments.corpus == "table":
+        print(table(json.loads(arguments.output.read_text(encoding="utf-8"))))
+        return
+    rows = yaml.safe_load(arguments.rows.read_text(encoding="utf-8")) if arguments.rows else {"all": []}
+    result: dict[str, Any] = {"runs": []}
+    if arguments.output.exists():
+        result = json.loads(arguments.output.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as temporary:
+        for seed in arguments.seeds:
+            for row in arguments.only or rows:
+                changes = [*arguments.settings, *rows[row]]
+                if any((run["row"], run["seed"], run["changes"]) == (row, seed, changes) for run in result["runs"]):
+                    continue
+                folder = (arguments.runs or Path(temporary)) / f"{row.replace(' ', '-')}-{seed}"
+                run = measure(arguments, folder, [*changes, f"seed={seed}"])
+                result["runs"].append({"row": row, "seed": seed, "changes": changes, **run})
+                result |= {
+                    "command": _command(arguments),
+                    "config": str(Path("configs") / arguments.config.name),
+                    "versions": {name: version(name) for name in PACKAGES},
+                }
+                with written_whole(arguments.output) as file:
+                    json.dump(result, file, indent=1)
+                print(row, seed, {split: scores[0]["value"] for split, scores in run["scores"].items()}, flush=True)
+    print(table(result))
+
+
+def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> dict[str, Any]:
+    """Trains as a user would, and scores."""
+    settings = [part for setting in [*corpus_settings(arguments.corpus), *changes] for part in ("--set", setting)]
+    nmt = [sys.executable, "-m", "nmt.cli"]
+    subprocess.run([*nmt, "train", str(arguments.config), "--run", str(folder), *settings], check=True)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    curve = [line for line in lines if "step" in line]
+    scores = {}
+    for split in ("validation", "test") if arguments.test else ("validation",):
+        translations = folder / f"translations.{split}.txt"
+        told = subprocess.run(
+            [*nmt, "evaluate", str(folder), "--split", split, "--save", str(translations), "--samples", "0", "--json"],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+        scores[split] = [{"name": name, **score} for name, score in json.loads(told).items()]
+        if arguments.corpus.startswith("multi30k="):
+            scores[split].append(as_papers_do(translations, folder / "data" / f"{split}.target.txt"))
+    return {
+        "machine": describe_machine() | {"cores_used": len(os.sched_getaffinity(0))},
+        "settings": {key: value for key, value in lines[0]["config"].items() if key != "data"},
+        "minutes": curve[-1]["seconds"] / 60,
+        "curve": curve,
+        "scores": scores,
+    }
+
+
+def corpus_settings(corpus: str) -> list[str]:
+    """The settings that name a corpus."""
+    name, _, of = corpus.partition("=")
+    if name == "ui_strings":
+        source, target = of.split("-", 1)
+        splits = ", ".join(f"{split}: {split}" for split in SPLITS)
+        return [
+            f"data.source_language={source}",
+            f"data.target_language={target}",
+            f"data.corpus={{kind: tfds, name: ui_strings, {splits}}}",
+        ]
+    if name != "multi30k":
+        raise SystemExit(f"expected multi30k=FOLDER or ui_strings=SOURCE-TARGET, got {corpus}")
+    folder = Path(of).resolve()
+    files = {split: folder / name for split, name in SPLITS.items()}
+    splits = ", ".join(f"{split}: {{source: [{file}.en.gz], target: [{file}.de.gz]}}" for split, file in files.items())
+    return ["data.source_language=en", "data.target_language=de", f"data.corpus={{kind: text, {splits}}}"]
+
+
+def as_papers_do(translations: Path, references: Path, language: str = "de") -> dict[str, Any]:
+    """BLEU of lower-cased text in Moses' tokens, which sacreBLEU is to split at spaces alone."""
+    from sacrebleu.metrics import BLEU
+    from sacremoses import MosesPunctNormalizer, MosesTokenizer
+
+    normalizer, tokenizer = MosesPunctNormalizer(lang=language), MosesTokenizer(lang=language)
+    sides = [
+        [
+            tokenizer.tokenize(normalizer.normalize(line).lower(), escape=False, return_str=True)
+            for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        ]
+        for path in (translations, references)
+    ]
+    metric = BLEU(tokenize="none", force=True)
+    score = metric.corpus_score(sides[0], [sides[1]])
+    return {
+        "name": "BLEU of lower-cased Moses tokens",
+        "value": score.score,
+        "signature": f"{metric.get_signature()}; sacremoses {version('sacremoses')}, punctuation normalised",
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Of each row the means over its seeds, with the least and the largest, as Markdown."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for run in result["runs"]:
+        rows.setdefault(run["row"], []).append(run)
+    names = [(split, score["name"]) for split, scores in result["runs"][0]["scores"].items() for score in scores]
+    lines = [["row", "seeds", "minutes", *(f"{split}, {name}" for split, name in names)]]
+    lines.append(["---"] * len(lines[0]))
+    for row, runs in rows.items():
+        columns = [
+            [score["value"] for run in runs for score in run["scores"][split] if score["name"] == name]
+            for split, name in names
+        ]
+        minutes = statistics.mean(run["minutes"] for run in runs)
+        lines.append([row, str(len(runs)), f"{minutes:.0f}", *map(_spread, columns)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.2f}" if values else ""
+    return f"{statistics.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """The command without the machine's paths."""
+    name, _, _ = arguments.corpus.partition("=")
+    corpus = "multi30k=FOLDER" if name == "multi30k" else arguments.corpus
+    options = [part for setting in arguments.settings for part in ("--set", setting)]
+    if arguments.rows:
+        options += ["--rows", str(Path("benchmarks") / arguments.rows.name)]
+    options += ["--config", str(Path("configs") / arguments.config.name)]
+    options += ["--test"] * arguments.test
+    return shlex.join(["python", "benchmarks/quality.py", corpus, "OUTPUT", *options])
+
+
+if __name__ == "__main__":
+    main()
