@@ -115,6 +115,9 @@ class ModelSettings(Settings):
 class TrainingSettings(Settings):
     """The clock of the training."""
 
+    curriculum_epochs: int = Field(
+        0, ge=0, description="first epochs without the longest sentences, ever fewer of them left out; 0 is off"
+    )
     max_steps: int = Field(20_000, ge=1, description="optimizer updates")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
         None, description="stop at the first validation past this"
