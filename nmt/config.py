@@ -113,7 +113,7 @@ class ModelSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """The clock of the training."""
+    """What training begins with, and its clock."""
 
     start_from: Path | None = Field(None, description="a run whose weights training begins with: fine-tuning")
     start_vocabulary: Literal["keep", "new"] = Field(
