@@ -47,8 +47,10 @@ def prepare(config: ConfigArgument, run: RunOption, settings: SetOption = None) 
     checked = load_config(config, settings or [])
     load_tensorflow()
     from nmt.data.prepare import prepare
+    from nmt.training.fine_tuning import check_start
     from nmt.training.run import open_run
 
+    check_start(checked, run)
     folder = open_run(run, checked)
     _print_json(prepare(checked, folder.data, say))
 

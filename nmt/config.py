@@ -117,8 +117,15 @@ class ModelSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """The clock of the training."""
+    """What training begins with, and its clock."""
 
+    start_from: Path | None = Field(None, description="a run whose weights training begins with: fine-tuning")
+    start_vocabulary: Literal["keep", "new"] = Field(
+        "keep", description="of fine-tuning: keep takes the run's tokenizers, new makes them as `tokenizer` says"
+    )
+    curriculum_epochs: int = Field(
+        0, ge=0, description="first epochs without the longest sentences, ever fewer of them left out; 0 is off"
+    )
     max_steps: int = Field(20_000, ge=1, description="optimizer updates")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
         None, description="stop at the first validation past this"
@@ -155,6 +162,11 @@ class TrainingSettings(Settings):
     patience: int = Field(10, ge=1, description="validations without a better one before training stops")
     keep: int = Field(5, ge=1, description="checkpoints of the latest validations that stay for averaging")
     validation_sentences: int = Field(1000, ge=1, description="of the validation split that are translated for BLEU")
+
+    @property
+    def tokenizers_of(self) -> Path | None:
+        """The run whose tokenizers are taken, if any."""
+        return self.start_from if self.start_vocabulary == "keep" else None
 
 
 class DecodingSettings(Settings):
@@ -210,6 +222,11 @@ class Config(Settings):
             self._agree_on_two_languages()
         elif self.training.monitor == "bleu":
             raise ValueError("training.monitor: expected 'loss' of a language model, which translates nothing")
+        if self.tokenizer.model is not None and self.training.tokenizers_of is not None:
+            raise ValueError(
+                "tokenizer.model needs training.start_vocabulary 'new': 'keep' takes the tokenizers of "
+                "training.start_from"
+            )
         if self.training.schedule == "linear" and self.training.max_steps <= self.training.warmup_steps:
             raise ValueError("training.schedule 'linear' needs training.max_steps above training.warmup_steps")
         if self.data.source_language is None and (self.task == "translation" or self.data.corpus.kind == "tfds"):

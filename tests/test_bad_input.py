@@ -180,6 +180,10 @@ def no_tokenizer(bench):
     bench.train("--set", f"tokenizer.model={bench.file}")
 
 
+def start_of_another_shape(bench):
+    bench.train("--set", f"training.start_from={bench.trained}", "--set", "model.units=24")
+
+
 def fusion_across_tokenizers(bench):
     other = RunFolder(Path(shutil.copytree(bench.language_model, bench.run)))
     (other.data / "target.model").write_bytes(b"another")
@@ -240,6 +244,10 @@ ERRORS = {
         r"data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv' or 'tfds'",
     ),
     "a tokenizer that is none": (no_tokenizer, r"train.source.txt: is not a tokenizer model"),
+    "a run to start from whose model is of another shape": (
+        start_of_another_shape,
+        r"training.start_from: .*run: expected a model of the same shape, got model.units: 16 -> 24",
+    ),
     "a language model of another tokenizer, for a translation": (
         fusion_across_tokenizers,
         r"decoding.language_model: .*run: its tokenizer is not the translation's",

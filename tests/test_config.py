@@ -228,6 +228,10 @@ def test_settings_that_must_agree() -> None:
     assert "tied_embeddings 'all' needs tokenizer.joint" in parse_refusal(tree_with("tokenizer.joint", False))
     tree = tree_with("training", {"schedule": "linear", "max_steps": 300, "warmup_steps": 300})
     assert "'linear' needs training.max_steps above" in parse_refusal(tree)
+    tree = tree_with("tokenizer", {"model": "a.model"}) | {"training": {"start_from": "runs/base"}}
+    assert parse_refusal(tree).startswith("tokenizer.model needs training.start_vocabulary 'new': 'keep' takes the")
+    new = {"training": {"start_from": "runs/base", "start_vocabulary": "new"}}
+    assert parse_config(tree | new, "my.yaml").training.tokenizers_of is None
 
 
 # Files

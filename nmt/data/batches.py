@@ -1,5 +1,6 @@
 """Batches of similar length in a few fixed shapes, in an order that only `seed` and epoch decide."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from nmt.data.corpus import Array, TokenizedCorpus, training_epoch
 from nmt.data.shapes import Plan, Shape, choose_shapes, count_batches, plan_epoch
 
 _EVALUATION_SHAPES = 4
+_FIRST_COMPETENCE = 0.1
 _PREFETCH = 8
 
 
@@ -41,7 +43,7 @@ def training_batches(
 
     Args:
         folder: a prepared folder.
-        config: of which `seed`, `tokenizer` and `batches` count.
+        config: of which `seed`, `tokenizer`, `batches` and `training.curriculum_epochs` count.
         shapes: the folder's.
         position: the first batch to give. What comes before is not read.
         share: whose rows to give, by default all. The sequence of whole batches does not depend on it.
@@ -59,7 +61,9 @@ def training_batches(
 
     def epoch_of(epoch: int) -> tuple[TokenizedCorpus, Plan]:
         corpus = fixed if config.tokenizer.sampling is None else training_epoch(folder, config, epoch)
-        return corpus, plan_epoch(corpus.source_lengths, corpus.target_lengths, shapes, config.seed, epoch)
+        lengths = corpus.source_lengths, corpus.target_lengths
+        share = competence(epoch, config.training.curriculum_epochs)
+        return corpus, plan_epoch(*lengths, shapes, config.seed, epoch, share)
 
     def batches() -> Iterator[dict[str, Array]]:
         epoch, first = position
@@ -122,10 +126,33 @@ def evaluation_batches(corpus: TokenizedCorpus, settings: BatchSettings) -> tf.d
     return _dataset(lambda: _take(corpus, plan, shapes, 0, ALONE)).prefetch(_PREFETCH)
 
 
+def competence(epoch: int, curriculum_epochs: int) -> float:
+    """The share of the training's sentences, the shortest of them, that an epoch is made of.
+
+    It is the competence that rises with the square root of time t over T epochs (Platanios et al. 2019), here from
+    c0 = 0.1, and a sentence's difficulty is its rank by length:
+
+        c(t) = min(1, sqrt(c0^2 + (1 - c0^2) t / T))
+
+    Args:
+        epoch: t, from 0.
+        curriculum_epochs: T; 0 is without a curriculum.
+
+    Example:
+
+    >>> [round(competence(epoch, 4), 3) for epoch in range(6)]
+    [0.1, 0.507, 0.711, 0.867, 1.0, 1.0]
+    """
+    if epoch >= curriculum_epochs:
+        return 1.0
+    return math.sqrt(_FIRST_COMPETENCE**2 + (1 - _FIRST_COMPETENCE**2) * epoch / curriculum_epochs)
+
+
 def batches_in_epoch(folder: Path, config: Config, shapes: Sequence[Shape], epoch: int) -> int:
-    """Counts the batches of a training epoch. With `tokenizer.sampling` epochs may differ."""
+    """Counts the batches of a training epoch. Epochs may differ with `tokenizer.sampling`, and in a curriculum."""
     corpus = training_epoch(folder, config, epoch)
-    return count_batches(corpus.source_lengths, corpus.target_lengths, shapes)
+    share = competence(epoch, config.training.curriculum_epochs)
+    return count_batches(corpus.source_lengths, corpus.target_lengths, shapes, share)
 
 
 def advance(position: Position, batches: int, folder: Path, config: Config, shapes: Sequence[Shape]) -> Position:
@@ -135,7 +162,7 @@ def advance(position: Position, batches: int, folder: Path, config: Config, shap
         position: where they began.
         batches: how many were taken.
         folder: as for `training_batches`, and so the others.
-        config: of which `seed`, `tokenizer` and `batches` count.
+        config: of which the same counts.
         shapes: the folder's.
     """
     epoch, batch = position.epoch, position.batch + batches

@@ -6,7 +6,6 @@ not complete and is prepared anew.
 
 import hashlib
 import heapq
-import itertools
 import json
 import shutil
 from collections import Counter
@@ -33,7 +32,8 @@ from nmt.data.corpus import (
 )
 from nmt.data.readers import Split, read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
-from nmt.data.tokenizer import Tokenizer, normalize, train_tokenizer
+from nmt.data.tokenizer import Tokenizer, normalize
+from nmt.data.vocabulary import make_tokenizers
 from nmt.errors import UserError
 from nmt.files import written_whole
 from nmt.progress import tracked
@@ -53,7 +53,8 @@ def prepare(config: Config, folder: Path, progress: Progress | None = None) -> d
     source and a target; its held-out sentences are drawn by their targets.
 
     Args:
-        config: of which `task`, `data`, `tokenizer`, `batches` and `seed` count.
+        config: of which `task`, `data`, `tokenizer`, `batches` and `seed` count, and the run that
+            training starts from, if its tokenizers are to be taken.
         folder: is made if needed.
         progress: is called with a line for people at the start of each stage.
 
@@ -69,6 +70,8 @@ def prepare(config: Config, folder: Path, progress: Progress | None = None) -> d
     """
     tell = progress or (lambda line: None)
     settings = config.model_dump(mode="json", include={"task", "data", "tokenizer", "batches", "seed"})
+    if config.training.tokenizers_of is not None:
+        settings["tokenizers_of"] = str(config.training.tokenizers_of)
     with suppress(UserError):  # a missing or damaged report is one more reason to begin
         known = load_report(folder)
         if known["settings"] == settings:
@@ -82,11 +85,7 @@ def prepare(config: Config, folder: Path, progress: Progress | None = None) -> d
 
     report: dict[str, Any] = {"settings": settings} | _write_texts(config, folder, tell)
     report["overlap"] = _overlap(folder, _told_apart(config))
-    if config.tokenizer.model is None:
-        tell("training the tokenizer")
-        _train_tokenizers(config, folder)
-    else:
-        _take_tokenizer(config.tokenizer.model, folder)
+    make_tokenizers(config, folder, tell)
     tokenizers = load_tokenizers(folder)
     report["vocabulary"] = {side: tokenizer.vocabulary_size for side, tokenizer in zip(SIDES, tokenizers, strict=True)}
     tell("tokenizing")
@@ -237,30 +236,6 @@ def _smallest_hashes(hashes: Iterable[int], count: int) -> list[int]:
         else:
             heapq.heappush(largest_first, -key)
     return sorted(kept)
-
-
-def _train_tokenizers(config: Config, folder: Path) -> None:
-    both = config.tokenizer.joint or config.task == "language_model"
-    groups: list[tuple[Side, ...]] = [SIDES] if both else [(side,) for side in SIDES]
-    for group in groups:
-        sides = group if config.task == "translation" else ("target",)  # the other one is empty
-        sentences = itertools.chain.from_iterable(read_lines(folder, "train", side) for side in sides)
-        _write_models(folder, group, train_tokenizer(sentences, config.tokenizer, config.seed))
-
-
-def _take_tokenizer(path: Path, folder: Path) -> None:
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"tokenizer.model: {path}: cannot be read: {error.strerror}") from error
-    Tokenizer(model, str(path))  # complains about what is none
-    _write_models(folder, SIDES, model)
-
-
-def _write_models(folder: Path, sides: Sequence[Side], model: bytes) -> None:
-    for side in sides:
-        with written_whole(folder / f"{side}.model", "wb") as file:
-            file.write(model)
 
 
 def _choose_shapes(config: Config, folder: Path) -> dict[str, Any]:

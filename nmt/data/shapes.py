@@ -4,6 +4,7 @@ XLA compiles a training step once for each shape of its inputs. So there are few
 padding, and every batch has one of them.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -75,9 +76,14 @@ def choose_shapes(source_lengths: Array, target_lengths: Array, settings: BatchS
 
 
 def plan_epoch(
-    source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape], seed: int | None, epoch: int = 0
+    source_lengths: Array,
+    target_lengths: Array,
+    shapes: Sequence[Shape],
+    seed: int | None,
+    epoch: int = 0,
+    share: float = 1.0,
 ) -> Plan:
-    """Puts every sentence that fits into a shape into exactly one batch.
+    """Puts every sentence that fits into a shape, or a share of them, into exactly one batch.
 
     A sentence takes the narrowest shape that holds it, unless it is one of the few left over there after the last
     full batch: they join the next wider shape. Only the last batch of the widest shape may be partial.
@@ -88,11 +94,12 @@ def plan_epoch(
         shapes: from `choose_shapes`.
         seed: of the order of sentences and batches; None sorts by length instead.
         epoch: likewise.
+        share: of the sentences, the shortest by their source, then by their target, then by their index.
 
     Returns:
         A pure function of the arguments.
     """
-    narrowest = _narrowest(source_lengths, target_lengths, shapes)
+    narrowest = _narrowest(source_lengths, target_lengths, shapes, share)
     generator = np.random.default_rng([seed or 0, epoch])
     if seed is None:
         order = np.lexsort((target_lengths, source_lengths)).astype(np.int32)
@@ -113,9 +120,9 @@ def plan_epoch(
     return Plan(order, *columns)
 
 
-def count_batches(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape]) -> int:
+def count_batches(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape], share: float = 1.0) -> int:
     """Counts the batches of `plan_epoch`."""
-    full, left = _full_batches(_narrowest(source_lengths, target_lengths, shapes), shapes)
+    full, left = _full_batches(_narrowest(source_lengths, target_lengths, shapes, share), shapes)
     return sum(full) + (left > 0)
 
 
@@ -127,11 +134,16 @@ def padding_share(plan: Plan, shapes: Sequence[Shape], source_lengths: Array, ta
     return float(1 - tokens / positions)
 
 
-def _narrowest(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape]) -> Array:
-    """Returns int8 `[n]`: the first shape that holds each sentence, `len(shapes)` where none does."""
+def _narrowest(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape], share: float = 1.0) -> Array:
+    """Returns int8 `[n]`: the first shape that holds each sentence, `len(shapes)` where none does or it is left out."""
     by_source = np.searchsorted([shape.source for shape in shapes], source_lengths).astype(np.int8)
     by_target = np.searchsorted([shape.target for shape in shapes], target_lengths).astype(np.int8)
-    return np.maximum(by_source, by_target)
+    narrowest = np.maximum(by_source, by_target)
+    if share < 1:
+        fit = np.flatnonzero(narrowest < len(shapes))
+        shortest_first = fit[np.lexsort((target_lengths[fit], source_lengths[fit]))]
+        narrowest[shortest_first[math.ceil(share * len(fit)) :]] = len(shapes)
+    return narrowest
 
 
 def _full_batches(narrowest: Array, shapes: Sequence[Shape]) -> tuple[list[int], int]:

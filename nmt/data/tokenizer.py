@@ -120,16 +120,16 @@ class Tokenizer(tf.Module):
         rows = tf.ragged.boolean_mask(ids, before_end & (ids != PADDING))
         return self._run(lambda operation: operation.detokenize(rows))
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
+    def pieces(self, ids: Sequence[int] | None = None) -> list[str]:
         """Names ids one by one, for people: `▁` stands for a space, `<0xC3>` for a byte.
 
         Args:
-            ids: of one sentence.
+            ids: of one sentence; all of the vocabulary if absent.
 
         Returns:
             As many names.
         """
-        return [self._pieces[index] for index in ids]
+        return [self._pieces[index] for index in (range(self.vocabulary_size) if ids is None else ids)]
 
     def _load_operation(self) -> Any:
         with silenced():

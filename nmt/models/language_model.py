@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from nmt.config import ModelSettings
+from nmt.data.corpus import Side
 from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.recurrent import Recurrent
 from nmt.models.decoder import Decoder
@@ -48,6 +49,11 @@ class LanguageModel(TokenModel):
         target = inputs["target"]
         states = self.decoder.zeros(tf.shape(target)[0])
         return self.decoder(shift_right(target), (), states, training=training)[0]
+
+    def embeddings(self) -> Iterator[tuple[Side, TiedEmbedding]]:
+        """See `TokenModel`."""
+        yield "target", self.decoder.embedding
+        yield "target", self.output_embedding
 
     def recurrent_layers(self) -> Iterator[Recurrent]:
         """All layers over time."""

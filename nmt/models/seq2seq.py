@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from nmt.config import ModelSettings
+from nmt.data.corpus import Side
 from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.recurrent import Recurrent
 from nmt.models.decoder import Decoder, Memory
@@ -65,6 +66,12 @@ class Seq2Seq(TokenModel):
     def begin(self, source: tf.Tensor, training: bool | None = None) -> tuple[Memory, tuple[tf.Tensor, ...]]:
         """Reads the source once: the memory that attention reads, and the decoder's first states, `[batch, units]`."""
         return self.decoder.begin(self.encoder(source, training=training))
+
+    def embeddings(self) -> Iterator[tuple[Side, TiedEmbedding]]:
+        """See `TokenModel`."""
+        yield "source", self.encoder.embedding
+        yield "target", self.decoder.embedding
+        yield "target", self.output_embedding
 
     def recurrent_layers(self) -> Iterator[Recurrent]:
         """All layers over time, of both directions."""

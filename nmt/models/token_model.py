@@ -7,6 +7,7 @@ from typing import TypeVar
 import keras
 import tensorflow as tf
 
+from nmt.data.corpus import Side
 from nmt.data.tokenizer import BEGIN
 from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.recurrent import Recurrent
@@ -30,6 +31,10 @@ class TokenModel(keras.Model):
 
     vocabulary: int
     output_embedding: TiedEmbedding
+
+    def embeddings(self) -> Iterator[tuple[Side, TiedEmbedding]]:
+        """All embeddings, each with the side whose tokens it is of; a shared one comes more than once."""
+        raise NotImplementedError
 
     def recurrent_layers(self) -> Iterator[Recurrent]:
         """All layers over time."""

@@ -72,7 +72,8 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
         step(batch)
     first = time.perf_counter() - start
 
-    batches = iter(training_batches(folder, config, shapes, Position(0, 0)))
+    settled = Position(settings.curriculum_epochs, 0)  # with sentences of all lengths
+    batches = iter(training_batches(folder, config, shapes, settled))
     waits, times, rates = [], [], [product_rate()]
     tokens = operations = positions = real = 0.0
     for done in tracked(range(steps), "measuring", steps):

@@ -146,15 +146,21 @@ def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) ->
     Raises:
         UserError: if there is no such checkpoint or it cannot be read.
     """
+    path = find_checkpoint(run, checkpoint)
+    source, target = load_tokenizers(run.data)
+    model = build_model(config, source, target, "float32")
+    load_weights(model, path)
+    return model, source, target
+
+
+def find_checkpoint(run: RunFolder, checkpoint: str | None = None) -> Path:
+    """The file of a run's checkpoint; arguments and errors as of `load_model`."""
     if checkpoint is None:
         checkpoint = "averaged" if run.checkpoint("averaged").exists() else "best"
     if not run.checkpoint(checkpoint).exists():
         have = sorted(path.stem for path in (run.path / "checkpoints").glob("[!.]*.npz"))
         raise UserError(f"{run.path}: has no checkpoint `{checkpoint}`; it has {', '.join(have) or 'none yet'}")
-    source, target = load_tokenizers(run.data)
-    model = build_model(config, source, target, "float32")
-    load_weights(model, run.checkpoint(checkpoint))
-    return model, source, target
+    return run.checkpoint(checkpoint)
 
 
 def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision: str | None = None) -> TokenModel:

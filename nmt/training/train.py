@@ -19,6 +19,7 @@ from nmt.data.shapes import Shape
 from nmt.files import written_whole
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution, make_distribution
+from nmt.training.fine_tuning import check_start, start_weights
 from nmt.training.progress import ProgressReport
 from nmt.training.run import RunFolder, build_model, join_run, open_run
 from nmt.training.state import TrainingState, restore_state, save_state
@@ -59,6 +60,7 @@ def _train(
     """What each worker does. The chief alone writes, validates and reports."""
 
     def prepare_run() -> tuple[()]:
+        check_start(config, folder)
         prepare(config, open_run(folder, config).data, message)
         return ()
 
@@ -79,6 +81,8 @@ def _train(
         state.batches, f"{folder}: the workers stand at different steps; all of them have to share the run folder"
     )
     step = state.batches // settings.accumulate
+    if not step and settings.start_from is not None:
+        start_weights(model, tokenizers, settings.start_from, message)
     if step:
         message(f"going on from step {step}")
     if step >= settings.max_steps or state.stale >= settings.patience:

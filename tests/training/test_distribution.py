@@ -155,6 +155,29 @@ train(load_config(Path(sys.argv[3])), Path(sys.argv[4]), message=print)
     assert_same_training(run, gone_on[1])
 
 
+def test_two_devices_fine_tune_as_one(reference, tmp_path):
+    run, config = reference
+    tuned = with_training(config, start_from=run, max_steps=10, learning_rate=3e-3)
+    mirrored = begin(tmp_path / "mirrored", run, with_training(tuned, strategy="mirrored"))
+    train(tuned, tmp_path / "one", message=quiet)
+    run_script(
+        TWO_DEVICES
+        + """
+import sys
+from pathlib import Path
+from nmt.config import load_config
+from nmt.training.train import train
+train(load_config(Path(sys.argv[1])), Path(sys.argv[2]), message=print)
+""",
+        *mirrored,
+    )
+    assert_same_training(tmp_path / "one", mirrored[1])
+    (tuned_loss, base_loss) = (
+        load_arrays(RunFolder(path).best)[1]["validation_loss"] for path in (tmp_path / "one", run)
+    )
+    assert tuned_loss < base_loss  # which training from random weights would not reach so soon
+
+
 def test_two_workers_train_as_one_device(reference, tmp_path):
     run, config = reference
     files = begin(tmp_path, run, with_training(config, strategy="multi_worker"))
