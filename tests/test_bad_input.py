@@ -186,6 +186,12 @@ def fusion_across_tokenizers(bench):
     main(["translate", str(bench.trained), "--set", f"decoding.language_model={other.path}"])
 
 
+def ensemble_across_tokenizers(bench):
+    other = bench.copy_of_run()
+    (other.data / "source.model").write_bytes(b"another")
+    main(["translate", str(bench.trained), "--set", f"decoding.ensemble=[{other.path}]"])
+
+
 def more_lines_than_there_are(bench):
     models = ("--in-domain", bench.language_model, "--general", bench.language_model)
     output = ("--output", str(bench.folder / "selected"))
@@ -243,6 +249,10 @@ ERRORS = {
     "a language model of another tokenizer, for a translation": (
         fusion_across_tokenizers,
         r"decoding.language_model: .*run: its tokenizer is not the translation's",
+    ),
+    "an ensemble of models with different tokenizers": (
+        ensemble_across_tokenizers,
+        r"decoding.ensemble: .*run: its source tokenizer is not the first model's",
     ),
     "more lines to select than there are": (
         more_lines_than_there_are,
