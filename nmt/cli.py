@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from nmt.augmentation_commands import app as augmentation
 from nmt.commands import (
     CheckpointOption,
     ConfigArgument,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.add_typer(memory)
 app.add_typer(serving)
 app.add_typer(language_models)
+app.add_typer(augmentation)
 
 
 @app.command()

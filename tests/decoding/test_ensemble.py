@@ -1,6 +1,7 @@
 """Ensembles: brute force in double precision on a tiny vocabulary, and through the commands with trained models."""
 
 import itertools
+import json
 import math
 import shutil
 
@@ -98,7 +99,8 @@ def every_sentence(toys, sentence, limit, settings):
     for length in range(settings.min_length, limit):
         for tokens in itertools.product((4, 5), repeat=length):
             walks = [list(toy.walk(sentence, (*tokens, END))) for toy in toys]
-            probabilities, attention = (np.mean(x, 0) for x in zip(*(zip(*walk, strict=True) for walk in walks)))
+            probabilities = np.mean([[probability for probability, _ in walk] for walk in walks], 0)
+            attention = np.mean([[weights for _, weights in walk] for walk in walks], 0)
             score = np.log(probabilities).sum() / ((5 + length + 1) / 6) ** settings.length_penalty
             covered = np.minimum(np.sum(attention, 0), 1.0)
             results[(*tokens, END)] = score + settings.coverage_penalty * np.log(covered).sum()
@@ -158,7 +160,9 @@ def by_hand(models, source, target):
     """log P(target | source) in double precision, and the mean attention."""
     of_models, attentions = [], []
     for model, *tokenizers in models:
-        ids = [tokenizer.encode([text]).to_tensor() for tokenizer, text in zip(tokenizers, (source, target))]
+        ids = [
+            tokenizer.encode([text]).to_tensor() for tokenizer, text in zip(tokenizers, (source, target), strict=True)
+        ]
         vectors, attention = model.attend(dict(zip(("source", "target"), ids, strict=True)), training=False)
         probabilities = softmax(vectors[0].numpy().astype(np.float64) @ model.output_weights().numpy())
         of_models.append(np.take_along_axis(probabilities, ids[1].numpy()[0][:, None], 1))
@@ -167,7 +171,8 @@ def by_hand(models, source, target):
 
 
 def test_log_probabilities_and_attention_are_means(scored, models, trained_run, second_run, ensemble, tmp_path):
-    expected, attention = zip(*(by_hand(models, line, one.text) for line, one in zip(REAL, scored)), strict=True)
+    by_line = [by_hand(models, line, one.text) for line, one in zip(REAL, scored, strict=True)]
+    expected, attention = zip(*by_line, strict=True)
     np.testing.assert_allclose([one.log_probability for one in scored], expected, atol=1e-4)
     for one, weights in zip(scored, attention, strict=True):
         np.testing.assert_allclose(one.attention, weights, atol=1e-5)
@@ -180,16 +185,10 @@ def test_log_probabilities_and_attention_are_means(scored, models, trained_run, 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
 def test_a_model_with_itself_is_the_model_alone(trained_run, beam_size):
+    beam = f"decoding.beam_size={beam_size}"
     alone, twice, thrice = (
-        nmt.load_translator(
-            trained_run,
-            overrides=[
-                f"decoding.beam_size={beam_size}",
-                f"decoding.ensemble=[{', '.join([str(trained_run)] * more)}]",
-            ],
-            n_best=beam_size,
-        )
-        for more in (0, 1, 2)
+        nmt.load_translator(trained_run, overrides=[beam, f"decoding.ensemble={json.dumps(more)}"], n_best=beam_size)
+        for more in ([], [str(trained_run)], [str(trained_run)] * 2)
     )
     for ours, *others in zip(*(translator.translate(LINES) for translator in (alone, twice, thrice)), strict=True):
         for other in others:
