@@ -40,7 +40,7 @@ def main() -> None:
     load_tensorflow()
     import tensorflow as tf
 
-    from nmt.training.run import load_translator
+    from nmt.training.translation import load_translator
 
     read = gzip.open if arguments.sentences.suffix == ".gz" else open
     with read(arguments.sentences, "rt", encoding="utf-8") as file:

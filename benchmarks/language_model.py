@@ -117,7 +117,7 @@ def _translate(
 ) -> tuple[list[str], list[str], float]:
     """Translations and references of a split, and the seconds that the translations took."""
     from nmt.data.readers import read_texts
-    from nmt.training.run import load_translator
+    from nmt.training.translation import load_translator
 
     sources, references = (
         [line.target.decode() for line in read_texts([files.with_name(f"{files.name}.{language}.gz")])][:most]

@@ -45,7 +45,8 @@ def main() -> None:
     load_tensorflow()
     from nmt.serving.lite_export import Weights, export_lite
     from nmt.serving.lite_translator import DECODER_STEP, ENCODER, LiteTranslator
-    from nmt.training.run import load_run_config, load_translator
+    from nmt.training.run import load_run_config
+    from nmt.training.translation import load_translator
 
     _, config = load_run_config(arguments.run)
     sources, references = _sentences(arguments.run, arguments.source, arguments.reference)

@@ -47,8 +47,8 @@ def main() -> None:
 
     load_tensorflow()
     from nmt.data.prepare import load_report
-    from nmt.training.run import translate_split
     from nmt.training.train import train
+    from nmt.training.translation import translate_split
 
     with tempfile.TemporaryDirectory() as temporary:
         run = train(config, arguments.run or Path(temporary), say_metrics, say)

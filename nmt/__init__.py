@@ -41,7 +41,7 @@ _PUBLIC = {
     "evaluate": "nmt.evaluation",
     "load_config": "nmt.config",
     "load_language_model": "nmt.training.language_models",
-    "load_translator": "nmt.training.run",
+    "load_translator": "nmt.training.translation",
     "train": "nmt.training.train",
 }
 __all__ = sorted(_PUBLIC)  # noqa: PLE0605 (all of them strings)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from nmt.augmentation_commands import app as augmentation
 from nmt.commands import (
     CheckpointOption,
     ConfigArgument,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.add_typer(memory)
 app.add_typer(serving)
 app.add_typer(language_models)
+app.add_typer(augmentation)
 
 
 @app.command()
@@ -88,7 +90,8 @@ def translate(
     load_tensorflow()
     from nmt.decoding.alignment import has_spaces
     from nmt.decoding.output import Alignments, write_translations
-    from nmt.training.run import load_run_config, load_translator
+    from nmt.training.run import load_run_config
+    from nmt.training.translation import load_translator
 
     attention = alignments or heat_maps is not None
     translator = load_translator(run, checkpoint, settings or [], n_best, warn_split, attention)
@@ -112,11 +115,13 @@ def score(
         Path | None, typer.Argument(help="A text file of their translations.", show_default=False)
     ] = None,
     checkpoint: CheckpointOption = None,
+    settings: DecodingOption = None,
 ) -> None:
     """Print the log-probability of each given translation or text, its tokens, and their mean, tab-separated."""
     load_tensorflow()
     from nmt.training.language_models import score_lines
-    from nmt.training.run import load_run_config, score_files
+    from nmt.training.run import load_run_config
+    from nmt.training.translation import score_files
 
     if load_run_config(run)[1].task == "language_model":
         if target is not None:
@@ -125,7 +130,7 @@ def score(
     elif target is None:
         raise UserError(f"nmt score: {run} translates: expected SOURCE and TARGET, got {source} alone")
     else:
-        scores = score_files(run, source, target, checkpoint)
+        scores = score_files(run, source, target, checkpoint, settings or [])
     for log_probability, tokens in scores:
         print(f"{log_probability:.6f}\t{tokens}\t{log_probability / tokens:.6f}", flush=True)
 
@@ -157,7 +162,8 @@ def evaluate(
     shown: list[tuple[str, str, str]] = []
     if run is not None:
         load_tensorflow()
-        from nmt.training.run import load_run_config, translate_split
+        from nmt.training.run import load_run_config
+        from nmt.training.translation import translate_split
 
         if load_run_config(run)[1].task == "language_model":
             if any((hypotheses, references, baseline, save, examples)):

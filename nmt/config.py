@@ -182,6 +182,10 @@ class DecodingSettings(Settings):
         None, description="run folder of a language model whose log-probabilities are added (Gulcehre et al. 2015)"
     )
     language_model_weight: float = Field(0.1, ge=0, le=10, description="of these log-probabilities; 0 is off")
+    ensemble: list[Path] = Field(
+        [],
+        description="run folders of models that translate together with this one, their probabilities averaged",
+    )
     batch_size: int | None = Field(
         None,
         ge=1,

@@ -265,7 +265,7 @@ def _metrics(names: Sequence[str], language: str) -> Mapping[str, Any]:
 
     code = language.lower().replace("_", "-").split("-")[0]
     makers = {
-        "BLEU": lambda: BLEU(tokenize=_bleu_tokenizer(code)),
+        "BLEU": lambda: BLEU(tokenize=bleu_tokenizer(code)),
         "chrF": CHRF,
         # Without spaces a sentence would be one word, right or wrong as a whole.
         "TER": lambda: TER(normalized=True, asian_support=True) if code in ("zh", "ja") else TER(),
@@ -275,7 +275,8 @@ def _metrics(names: Sequence[str], language: str) -> Mapping[str, Any]:
     return {name: makers[name]() for name in names}
 
 
-def _bleu_tokenizer(code: str) -> str:
+def bleu_tokenizer(code: str) -> str:
+    """What sacreBLEU calls the way to split a language's text, by its code without a region: `zh` of `zh-Hans`."""
     if code == "zh":
         return "zh"
     if code in _MECAB:  # comes with sacreBLEU's extras only

@@ -52,6 +52,23 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def second_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the same tokens as `trained_run` and of another shape; it names an ensemble that is not there."""
+    from nmt.training.train import train
+
+    folder = tmp_path_factory.mktemp("second")
+    config = reversal_config(
+        folder / "corpus",
+        tokenizer={"model": str(trained_run / "data" / "target.model")},
+        model={"cell": "lstm", "units": 24, "embedding": 12, "decoder_layers": 2, "attention": "additive"},
+        training={"max_steps": 120, "validate_every": 60, "learning_rate": 0.01},
+        decoding={"ensemble": [str(folder / "nowhere")]},
+    )
+    train(config, folder / "run", message=lambda _: None)
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
 def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained run's export, a folder that holds the version `1`."""
     from nmt.serving.export import export_saved_model

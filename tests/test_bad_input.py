@@ -190,10 +190,28 @@ def fusion_across_tokenizers(bench):
     main(["translate", str(bench.trained), "--set", f"decoding.language_model={other.path}"])
 
 
+def ensemble_across_tokenizers(bench):
+    other = bench.copy_of_run()
+    (other.data / "source.model").write_bytes(b"another")
+    main(["translate", str(bench.trained), "--set", f"decoding.ensemble=[{other.path}]"])
+
+
 def more_lines_than_there_are(bench):
     models = ("--in-domain", bench.language_model, "--general", bench.language_model)
     output = ("--output", str(bench.folder / "selected"))
     main(["select", bench.lines(b"1 2\n"), *models, "--keep", "9", *output])
+
+
+def nothing_to_translate_back(bench):
+    main(["augment", str(bench.trained), "--method", "back-translation", "--to", str(bench.run)])
+
+
+def folder_of_another_augmentation(bench):
+    parts = bench.folder / "made" / "parts"
+    parts.mkdir(parents=True)
+    (parts / "arguments.json").write_text("{}")
+    to = ("--method", "self-training", "--to", str(parts.parent))
+    main(["augment", str(bench.trained), bench.lines(b"1 2\n"), *to])
 
 
 ERRORS = {
@@ -251,6 +269,18 @@ ERRORS = {
     "a language model of another tokenizer, for a translation": (
         fusion_across_tokenizers,
         r"decoding.language_model: .*run: its tokenizer is not the translation's",
+    ),
+    "an ensemble of models with different tokenizers": (
+        ensemble_across_tokenizers,
+        r"decoding.ensemble: .*run: its source tokenizer is not the first model's",
+    ),
+    "no text to translate back": (
+        nothing_to_translate_back,
+        r"--method back-translation: expected a file to translate",
+    ),
+    "a folder where other data is being made": (
+        folder_of_another_augmentation,
+        r".*made: was begun with other arguments \(arguments.json\); choose another folder",
     ),
     "more lines to select than there are": (
         more_lines_than_there_are,

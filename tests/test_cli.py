@@ -12,7 +12,8 @@ import yaml
 
 import nmt
 from nmt.cli import main
-from nmt.training.run import RunFolder, load_translator
+from nmt.training.run import RunFolder
+from nmt.training.translation import load_translator
 from tests.conftest import reversal_config
 
 

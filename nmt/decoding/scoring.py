@@ -1,6 +1,6 @@
 """How likely given translations and texts are."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from nmt.data.corpus import in_chunks
 from nmt.data.tokenizer import END, PADDING, Tokenizer
+from nmt.decoding.ensemble import log_mean
 from nmt.models.token_model import TokenModel
 
 _TOKENS = 1024  # whose scores of the whole vocabulary are held at once
@@ -21,13 +22,17 @@ class SentenceScores(NamedTuple):
     tokens: tf.Tensor  # [batch], the end mark included
 
 
-def sentence_scores(model: TokenModel, batch: dict[str, tf.Tensor]) -> SentenceScores:
-    """log P(target | source) of each pair of a batch `{"source", "target"}` of padded ids; of a text, log P(target)."""
+def sentence_scores(models: Sequence[TokenModel], batch: dict[str, tf.Tensor]) -> SentenceScores:
+    """log P(target | source) of each pair of a batch `{"source", "target"}` of padded ids; of a text, log P(target).
+
+    The probability of a token is the mean of what the models give it, see `nmt.decoding.ensemble`.
+    """
     targets = batch["target"]
     real = targets != PADDING
-    vectors, rows = tf.boolean_mask(model(batch, training=False), real), tf.where(real)[:, 0]
-    losses = _losses(model, vectors, tf.boolean_mask(targets, real))
-    sums = (tf.math.unsorted_segment_sum(x, rows, tf.shape(targets)[0]) for x in (-losses, tf.ones_like(losses)))
+    rows, tokens = tf.where(real)[:, 0], tf.boolean_mask(targets, real)
+    vectors = (tf.boolean_mask(model(batch, training=False), real) for model in models)
+    of_tokens = log_mean([-_losses(*of_model, tokens) for of_model in zip(models, vectors, strict=True)])
+    sums = (tf.math.unsorted_segment_sum(x, rows, tf.shape(targets)[0]) for x in (of_tokens, tf.ones_like(of_tokens)))
     return SentenceScores(*sums)
 
 
@@ -44,13 +49,13 @@ def _losses(model: TokenModel, vectors: tf.Tensor, targets: tf.Tensor) -> tf.Ten
     return tf.while_loop(lambda index, _: index < chunks, chunk, (0, losses), parallel_iterations=1)[1].concat()
 
 
-def make_scorer(model: TokenModel) -> Callable[[dict[str, tf.Tensor]], SentenceScores]:
-    """`sentence_scores` of a model as a function in the graph."""
+def make_scorer(*models: TokenModel) -> Callable[[dict[str, tf.Tensor]], SentenceScores]:
+    """`sentence_scores` of a model, or of several together, as a function in the graph."""
     ids = tf.TensorSpec((None, None), tf.int32)
 
     @tf.function(input_signature=[{"source": ids, "target": ids}])
     def scorer(batch: dict[str, tf.Tensor]) -> SentenceScores:
-        return sentence_scores(model, batch)
+        return sentence_scores(models, batch)
 
     return scorer
 

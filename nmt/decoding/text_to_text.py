@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.data.tokenizer import END, PADDING, Tokenizer
+from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step
 from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
 from nmt.decoding.scoring import sentence_scores
-from nmt.decoding.search import IMPOSSIBLE, Hypotheses, beam_search
+from nmt.decoding.search import IMPOSSIBLE, Hypotheses, Memory, Scores, Step, beam_search
 from nmt.decoding.shortlist import Shortlist, candidates
 from nmt.decoding.splitting import find_boundaries, split_long
 from nmt.models.language_model import LanguageModel
@@ -49,6 +50,7 @@ class TextToText(tf.Module):
             into the order in which they are read.
         shortlist: of the target tokens; absent, all are scored.
         language_model: of the same target tokens, for shallow fusion with the weight that `settings` give it; frozen.
+        ensemble: further models of the same tokens that translate together with `model`; frozen.
     """
 
     def __init__(
@@ -61,9 +63,10 @@ class TextToText(tf.Module):
         frozen: bool = False,
         shortlist: Shortlist | None = None,
         language_model: LanguageModel | None = None,
+        ensemble: Sequence[Seq2Seq] = (),
     ) -> None:
-        if language_model is not None and shortlist is not None:
-            raise ValueError("TextToText: expected a shortlist or a language model, got both")
+        if shortlist is not None and (language_model is not None or ensemble):
+            raise ValueError("TextToText: expected no shortlist besides a language model or an ensemble")
         super().__init__(name="text_to_text")
         self.model = model
         self.source_tokenizer = source_tokenizer
@@ -77,6 +80,7 @@ class TextToText(tf.Module):
         self.language_weights = (
             tf.Variable(self.language_model.output_weights(), trainable=False) if self.language_model else None
         )
+        self.ensemble = [Member(one, tf.Variable(one.output_weights(), trainable=False)) for one in ensemble]
         self._boundaries = find_boundaries(source_tokenizer.pieces(range(source_tokenizer.vocabulary_size)))
 
     def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
@@ -125,7 +129,7 @@ class TextToText(tf.Module):
         )
 
     def score(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """log P(target | source) of given translations.
+        """log P(target | source) of given translations, of all models together; a language model is not asked.
 
         Args:
             source: strings `[n]`.
@@ -140,9 +144,11 @@ class TextToText(tf.Module):
             for tokenizer, texts in ((self.source_tokenizer, source), (self.target_tokenizer, target))
         ]
 
+        models = [self.model, *(member.model for member in self.ensemble)]
+
         def score_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             padded = [tf.gather(side, chosen).to_tensor(PADDING) for side in sides]
-            return sentence_scores(self.model, dict(zip(("source", "target"), padded, strict=True)))
+            return sentence_scores(models, dict(zip(("source", "target"), padded, strict=True)))
 
         lengths = tf.maximum(*(side.row_lengths() for side in sides))
         (log_probabilities, tokens), order = _in_batches(
@@ -161,10 +167,11 @@ class TextToText(tf.Module):
         if self.language_model is not None:
             weights = tf.convert_to_tensor(self.language_weights)
             fusion = Fusion(self.language_model, weights, self.settings.language_model_weight)
+        ensemble = [Member(one, tf.convert_to_tensor(weights)) for one, weights in self.ensemble]
 
         def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.gather(source, chosen).to_tensor(PADDING)
-            found = search(self.model, rows, self.settings, wanted, output_weights, self.shortlist, fusion)
+            found = search(self.model, rows, self.settings, wanted, output_weights, self.shortlist, fusion, ensemble)
             scores = found.scores[:, :wanted]
             ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :wanted], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
@@ -193,6 +200,7 @@ def search(
     output_weights: tf.Tensor | None = None,
     shortlist: Shortlist | None = None,
     fusion: Fusion | None = None,
+    ensemble: Sequence[Member] = (),
 ) -> Hypotheses:
     """Searches the translations of a batch.
 
@@ -204,7 +212,9 @@ def search(
         output_weights: `model.output_weights()`, if at hand.
         shortlist: of the target tokens, as tensors; absent, all are scored.
         fusion: a language model whose scores are added; not together with a shortlist.
+        ensemble: further models that translate together with the first; not together with a shortlist.
     """
+    memory: Memory
     memory, states = model.begin(source, training=False)
     if shortlist is None:
         tokens = None
@@ -213,23 +223,20 @@ def search(
         tokens, allowed = candidates(shortlist, source)
         weights = tf.transpose(tf.gather(model.output_embedding.table, tokens))
 
-    def scores(vectors: tf.Tensor, sentence: tf.Tensor) -> tf.Tensor:
+    def own_scores(vectors: tf.Tensor, sentence: tf.Tensor) -> tf.Tensor:
         values = tf.cast(tf.matmul(vectors, tf.cast(weights, vectors.dtype)), weights.dtype)
         return values if shortlist is None else tf.where(tf.gather(allowed, sentence), values, IMPOSSIBLE)
 
-    step, mask = model.decoder.stepper(), source != PADDING
-    if fusion is None:
-        return beam_search(step, scores, memory, states, mask, settings, wanted, tokens)
-    return beam_search(
-        fused_step(fusion, step),
-        fused_scores(fusion, scores),
-        memory,
-        fused_states(fusion, states),
-        mask,
-        settings,
-        wanted,
-        normalized=False,
-    )
+    step: Step = model.decoder.stepper()
+    scores: Scores = own_scores
+    if ensemble:
+        memory, states = begin_together(ensemble, source, memory, states)
+        step, scores = joint_step(ensemble, step), joint_scores(ensemble, scores)
+    if fusion is not None:
+        states = fused_states(fusion, states)
+        step, scores = fused_step(fusion, step), fused_scores(fusion, scores)
+    normalized = fusion is None and not ensemble
+    return beam_search(step, scores, memory, states, source != PADDING, settings, wanted, tokens, normalized)
 
 
 def _in_batches(

@@ -1,7 +1,7 @@
 """The translator: strings in, strings out."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.data.tokenizer import PADDING, Tokenizer
+from nmt.decoding.ensemble import attention_of
 from nmt.decoding.search import IMPOSSIBLE
 from nmt.decoding.text_to_text import Found, TextToText
 from nmt.models.language_model import LanguageModel
@@ -48,6 +49,7 @@ class Translator:
         attention: whether hypotheses tell what the decoder attended to.
         frozen: whether the model's weights no longer change.
         language_model: see `TextToText`. Log-probabilities then are those of `nmt.decoding.fusion`.
+        ensemble: see `TextToText`. Log-probabilities then are those of `nmt.decoding.ensemble`.
     """
 
     def __init__(
@@ -62,11 +64,19 @@ class Translator:
         attention: bool = False,
         frozen: bool = False,
         language_model: LanguageModel | None = None,
+        ensemble: Sequence[Seq2Seq] = (),
     ) -> None:
         if not 1 <= n_best <= settings.beam_size:
             raise ValueError(f"Translator: expected n_best from 1 to the beam's {settings.beam_size}, got {n_best}")
         self.text_to_text = TextToText(
-            model, source_tokenizer, target_tokenizer, settings, max_tokens, frozen, language_model=language_model
+            model,
+            source_tokenizer,
+            target_tokenizer,
+            settings,
+            max_tokens,
+            frozen,
+            language_model=language_model,
+            ensemble=ensemble,
         )
         self.settings = settings
         self.n_best = n_best
@@ -75,7 +85,7 @@ class Translator:
         texts, ids = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None), tf.int32)
         self._translate = tf.function(self._found_and_joined, input_signature=[texts])
         self._attend = tf.function(
-            lambda source, target: model.attend({"source": source, "target": target}, training=False)[1],
+            lambda source, target: attention_of([model, *ensemble], {"source": source, "target": target}),
             input_signature=[ids, ids],
         )
 

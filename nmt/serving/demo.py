@@ -26,7 +26,8 @@ from nmt.serving.heat_map_page import (
     heat_map_table,
     translations_table,
 )
-from nmt.training.run import load_run_config, load_translator
+from nmt.training.run import load_run_config
+from nmt.training.translation import load_translator
 
 N_BEST = 5
 MAX_CHARACTERS = 5000  # of one request, so that nobody waits long for another's

@@ -14,7 +14,8 @@ from nmt.decoding.shortlist import make_shortlist
 from nmt.decoding.text_to_text import TextToText
 from nmt.errors import UserError
 from nmt.serving.warmup import write_warmup
-from nmt.training.run import RunFolder, load_for_search, load_fused
+from nmt.training.run import RunFolder
+from nmt.training.translation import load_ensemble, load_for_search, load_fused
 
 _SHORTLIST_TOKENS = 10_000_000  # of the training data; more would align but rare tokens anew
 
@@ -38,7 +39,7 @@ def export_saved_model(
     * `nbest`: `text` to `translations`, strings `[batch, n_best]`, the best first, `scores` and `log_probabilities`,
       float32 `[batch, n_best]`; where there are fewer, "" and -1e9;
     * `score`: `source` and `target`, strings `[batch]`, to `log_probability`, float32 `[batch]`, and the number of
-      `tokens` scored, int32 `[batch]`, at most 512.
+      `tokens` scored, int32 `[batch]`, at most 512; of an ensemble together, and without a language model.
 
     It computes in float32, whatever precision the run was trained in. Warm-up requests are written besides
     (`assets.extra/tf_serving_warmup_requests`).
@@ -61,8 +62,10 @@ def export_saved_model(
     """
     model, tokenizers, config = load_for_search(run, checkpoint, overrides, n_best or 1)
     language_model, list_of_tokens = load_fused(config, tokenizers[1]), None
-    if shortlist is not None and language_model is not None:
-        raise UserError("nmt export --shortlist: expected no decoding.language_model, which scores all tokens")
+    ensemble, max_tokens = load_ensemble(config, tokenizers)
+    for setting, asked in (("language_model", language_model), ("ensemble", ensemble)):
+        if shortlist is not None and asked:
+            raise UserError(f"nmt export --shortlist: expected no decoding.{setting}, which scores all tokens")
     if shortlist is not None:
         corpus = TokenizedCorpus.open(RunFolder(run).data, "train")
         every = int(corpus.target_lengths.sum() // _SHORTLIST_TOKENS) + 1
@@ -73,10 +76,11 @@ def export_saved_model(
         model,
         *tokenizers,
         config.decoding,
-        config.batches.max_length,
+        max_tokens,
         frozen=True,
         shortlist=list_of_tokens,
         language_model=language_model,
+        ensemble=ensemble,
     )
     try:
         to.mkdir(parents=True, exist_ok=True)

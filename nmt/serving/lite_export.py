@@ -21,7 +21,7 @@ from nmt.layers.embedding import TiedEmbedding
 from nmt.models.decoder import Memory
 from nmt.models.seq2seq import Seq2Seq
 from nmt.serving.lite_translator import DECODER_STEP, ENCODER, FORMAT, SETTINGS, SOURCE_TOKENIZER, TARGET_TOKENIZER
-from nmt.training.run import load_for_search
+from nmt.training.translation import load_for_search
 
 Weights = Literal["float32", "float16", "int8"]
 
@@ -54,8 +54,9 @@ def export_lite(
     """
     with _folder_written_whole(to) as folder:
         model, (source, target), config = load_for_search(run, checkpoint, overrides, 1)
-        if config.decoding.language_model is not None:
-            raise UserError(f"nmt export --format litert: {run}: expected no decoding.language_model")
+        for setting in ("language_model", "ensemble"):
+            if getattr(config.decoding, setting):
+                raise UserError(f"nmt export --format litert: {run}: expected no decoding.{setting}")
         files = dict(zip((ENCODER, DECODER_STEP), convert(model, weights), strict=True))
         files |= {SOURCE_TOKENIZER: source.model, TARGET_TOKENIZER: target.model}
         for name, content in files.items():

@@ -1,27 +1,18 @@
 """A run folder: all that a training leaves, and all that later commands need."""
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import tensorflow as tf
 
-from nmt.config import Config, SideFiles, TextCorpus, differences, load_config, save_config
-from nmt.data.corpus import SIDES, read_lines, read_model
+from nmt.config import Config, differences, load_config, save_config
 from nmt.data.prepare import load_tokenizers
-from nmt.data.readers import Split, read_split
-from nmt.data.tokenizer import PADDING, Tokenizer
-from nmt.decoding.scoring import make_scorer
-from nmt.decoding.translator import Translator
+from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
-from nmt.files import written_whole
-from nmt.models.language_model import LanguageModel, make_language_model
-from nmt.models.seq2seq import Seq2Seq, make_model
+from nmt.models.language_model import make_language_model
+from nmt.models.seq2seq import make_model
 from nmt.models.token_model import TokenModel
-from nmt.progress import tracked
 from nmt.training.checkpoints import load_weights
 
 Task = Literal["translation", "language_model"]
@@ -169,132 +160,3 @@ def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision:
     if config.task == "language_model":
         return make_language_model(config.model, target.vocabulary_size, config.seed)
     return make_model(config.model, source.vocabulary_size, target.vocabulary_size, config.seed)
-
-
-def load_translator(
-    path: Path | str,
-    checkpoint: str | None = None,
-    overrides: Sequence[str] = (),
-    n_best: int = 1,
-    on_split: Callable[[int, int, int], None] = lambda line, tokens, parts: None,
-    attention: bool = False,
-) -> Translator:
-    """A run's translator. It computes in float32, whatever precision the run was trained in.
-
-    Args:
-        path: the run folder.
-        checkpoint: see `load_model`.
-        overrides: of the search's settings, as `decoding.beam_size=1`.
-        n_best: translations of each line.
-        on_split: see `Translator`.
-        attention: see `Translator`.
-
-    Raises:
-        UserError: if the run, the checkpoint or a setting is wrong.
-    """
-    model, tokenizers, config = load_for_search(Path(path), checkpoint, overrides, n_best)
-    return Translator(
-        model,
-        *tokenizers,
-        config.decoding,
-        config.batches.max_length,
-        n_best,
-        on_split,
-        attention=attention,
-        frozen=True,
-        language_model=load_fused(config, tokenizers[1]),
-    )
-
-
-def load_for_search(
-    path: Path, checkpoint: str | None, overrides: Sequence[str], n_best: int
-) -> tuple[Seq2Seq, tuple[Tokenizer, Tokenizer], Config]:
-    """A run's model, tokenizers and configuration; arguments and errors as of `load_translator`."""
-    for override in overrides:
-        if not override.startswith("decoding."):
-            raise UserError(f"--set {override}: only decoding.* can change after training")
-    run, _ = load_run_config(path, "translation")
-    config = load_config(run.config, overrides)
-    if n_best > config.decoding.beam_size:
-        raise UserError(f"--n-best {n_best}: expected at most decoding.beam_size {config.decoding.beam_size}")
-    model, source, target = load_model(run, config, checkpoint)
-    return model, (source, target), config
-
-
-def load_fused(config: Config, target: Tokenizer) -> LanguageModel | None:
-    """The language model that a run's search asks, if any.
-
-    Args:
-        config: the run's, of which `decoding` counts.
-        target: the run's tokenizer of the target language.
-
-    Raises:
-        UserError: if it is no language model's run, or of another tokenizer.
-    """
-    path = config.decoding.language_model
-    if path is None:
-        return None
-    run, of_language = load_run_config(path, "language_model")
-    if read_model(run.data, "target") != target.model:
-        raise UserError(
-            f"decoding.language_model: {path}: its tokenizer is not the translation's; expected a language model "
-            "trained with tokenizer.model, the `data/target.model` of the translation's run"
-        )
-    model, *_ = load_model(run, of_language)
-    return model
-
-
-def translate_split(
-    path: Path, split: Split, checkpoint: str | None, overrides: Sequence[str], save: Path | None = None
-) -> tuple[list[str], list[str], list[str], str]:
-    """Translates a split of a run's corpus.
-
-    Args:
-        path: the run folder.
-        split: `validation` or `test`.
-        checkpoint: see `load_model`.
-        overrides: see `load_translator`.
-        save: where the translations are written too.
-
-    Returns:
-        Sources, translations, references, and the target language.
-    """
-    run, config = load_run_config(path)
-    translator = load_translator(path, checkpoint, overrides)
-    sources, references = (list(read_lines(run.data, split, side)) for side in SIDES)
-    translations = list(tracked(translator.best(sources), "translating", len(sources)))
-    if save is not None:
-        with written_whole(save) as file:
-            file.writelines(line + "\n" for line in translations)
-    return sources, translations, references, config.data.target_language
-
-
-def score_files(path: Path, source: Path, target: Path, checkpoint: str | None) -> Iterator[tuple[float, int]]:
-    """Scores the translations in a file with a run's model, as a stream.
-
-    Args:
-        path: the run folder.
-        source: a text file.
-        target: its translations, line by line.
-        checkpoint: see `load_model`.
-
-    Yields:
-        For each pair, log P(target | source) and the target's tokens, the end mark included.
-
-    Raises:
-        UserError: if the files differ in length or cannot be read.
-    """
-    run, config = load_run_config(path)
-    corpus = TextCorpus(kind="text", train=SideFiles(source=[source], target=[target]))
-    pairs = read_split(config.data.model_copy(update={"corpus": corpus}), "train")
-    model, *tokenizers = load_model(run, config, checkpoint)
-    scorer = make_scorer(model)
-    while chunk := list(itertools.islice(pairs or (), config.decoding.sentences_at_once)):
-        texts = {"source": [pair.source for pair in chunk], "target": [pair.target for pair in chunk]}
-        scores = scorer(
-            {
-                side: tokenizer.encode(tf.constant(texts[side])).to_tensor(PADDING)
-                for side, tokenizer in zip(SIDES, tokenizers, strict=True)
-            }
-        )
-        yield from zip(scores.log_probabilities.numpy().tolist(), map(int, scores.tokens.numpy()), strict=True)

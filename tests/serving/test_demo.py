@@ -27,7 +27,7 @@ import pytest
 from nmt.decoding.translator import Hypothesis
 from nmt.errors import UserError
 from nmt.serving.demo import MAX_CHARACTERS, example_lines, make_app, make_page, serve
-from nmt.training.run import load_translator
+from nmt.training.translation import load_translator
 
 pytest.importorskip("gradio", reason="gradio is not installed")
 import uvicorn

@@ -13,7 +13,7 @@ import nmt
 from nmt.cli import main
 from nmt.errors import UserError
 from nmt.serving.export import export_saved_model
-from nmt.training.run import score_files
+from nmt.training.translation import score_files
 
 ODD = [b"", b"  \t\n ", b"\xff\xfe\x80", b"\x00\x01\x1b", "1 2\u2028 3".encode(), b"7 " * 50_000, "好".encode() * 2_000]
 

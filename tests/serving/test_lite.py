@@ -26,7 +26,8 @@ from nmt.models.seq2seq import make_model
 from nmt.serving.lite_export import convert, export_lite
 from nmt.serving.lite_translator import LiteTranslator, split_long
 from nmt.training.checkpoints import save_arrays, weights_of
-from nmt.training.run import RunFolder, build_model, load_translator
+from nmt.training.run import RunFolder, build_model
+from nmt.training.translation import load_translator
 from tests.conftest import digit_strings
 
 # Of the runs whose weights are random. That which is trained has dot attention, one layer, and everything tied.
