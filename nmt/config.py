@@ -146,8 +146,8 @@ class TrainingSettings(Settings):
     clip_norm: float = Field(1.0, gt=0, description="upper bound of the whole gradient's norm")
     average_decay: Fraction = Field(0.0, description="exponential moving average of the weights, as 0.999; 0 is off")
     accumulate: int = Field(1, ge=1, le=1024, description="batches whose gradients make one update")
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="of products; states and loss stay float32"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "float32", description="of products; states and loss stay float32. auto is bfloat16 where that is faster"
     )
     strategy: Literal["one_device", "mirrored", "multi_worker", "tpu"] = Field(
         "one_device",

@@ -16,6 +16,7 @@ from nmt.models.arithmetic import language_model_operations, training_operations
 from nmt.progress import tracked
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution
+from nmt.training.precision import settle_precision
 from nmt.training.progress import peak_memory
 from nmt.training.run import build_model
 from nmt.training.trainee import make_trainee
@@ -56,6 +57,7 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
     settings = config.training
     if settings.strategy != "one_device":
         raise UserError(f"training.strategy {settings.strategy}: only one_device can be measured")
+    config = settle_precision(config, message=message)
     prepare(config, folder, message)
     tokenizers, shapes = load_tokenizers(folder), load_shapes(folder)
     trainee = make_trainee(build_model(config, *tokenizers), settings)

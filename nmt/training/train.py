@@ -20,6 +20,7 @@ from nmt.files import written_whole
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.fine_tuning import check_start, start_weights
+from nmt.training.precision import settle_precision
 from nmt.training.progress import ProgressReport
 from nmt.training.run import RunFolder, build_model, join_run, open_run
 from nmt.training.state import TrainingState, restore_state, save_state
@@ -66,6 +67,7 @@ def _train(
 
     distribution.by_chief(prepare_run, 0)
     run = RunFolder(folder) if distribution.chief else join_run(folder, config)
+    config = settle_precision(config, run, distribution, message)
     report, tokenizers, shapes = load_report(run.data), load_tokenizers(run.data), load_shapes(run.data)
     settings = config.training
     with distribution.scope():
