@@ -65,6 +65,9 @@ class TokenizerSettings(Settings):
         None,
         description="a new segmentation every epoch: of unigram, more varied if smaller; of bpe, merges left out",
     )
+    placeholders: list[Literal["braces", "printf", "tags"]] = Field(
+        [], description="what texts must keep, hidden from the model: {name} ${name} {{ name }}; %s %(count)d; <b>"
+    )
     model: Path | None = Field(
         None, description="a tokenizer to take instead of training one: another run's `data/target.model`"
     )
@@ -199,6 +202,12 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _agree(self) -> "Config":
+        if self.tokenizer.placeholders and self.task == "language_model":
+            raise ValueError("tokenizer.placeholders: expected none of a language model, whose texts have no source")
+        if self.tokenizer.placeholders and self.decoding.language_model is not None:
+            raise ValueError(
+                "decoding.language_model: expected none with tokenizer.placeholders, whose symbols it has never seen"
+            )
         if self.task == "translation":
             self._agree_on_two_languages()
         elif self.training.monitor == "bleu":

@@ -18,19 +18,20 @@ from typing import Any, get_args
 import numpy as np
 import tensorflow as tf
 
-from nmt.config import Config
+from nmt.config import Config, TokenizerSettings
 from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.corpus import (
     SIDES,
     Side,
     TokenizedCorpus,
     in_chunks,
+    read_hidden_lines,
     read_lines,
     read_model,
     text_path,
-    training_epoch,
     write_store,
 )
+from nmt.data.epochs import training_epoch
 from nmt.data.readers import Split, read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.data.tokenizer import Tokenizer, normalize, train_tokenizer
@@ -86,8 +87,8 @@ def prepare(config: Config, folder: Path, progress: Progress | None = None) -> d
         tell("training the tokenizer")
         _train_tokenizers(config, folder)
     else:
-        _take_tokenizer(config.tokenizer.model, folder)
-    tokenizers = load_tokenizers(folder)
+        _take_tokenizer(config.tokenizer, config.tokenizer.model, folder)
+    tokenizers = load_tokenizers(folder, config.tokenizer.placeholders)
     report["vocabulary"] = {side: tokenizer.vocabulary_size for side, tokenizer in zip(SIDES, tokenizers, strict=True)}
     tell("tokenizing")
     report["tokens"] = {split: write_store(folder, split, tokenizers) for split in SPLITS}
@@ -121,15 +122,19 @@ def load_shapes(folder: Path) -> list[Shape]:
     return [Shape(*shape) for shape in load_report(folder)["shapes"]]
 
 
-def load_tokenizers(folder: Path) -> tuple[Tokenizer, Tokenizer]:
+def load_tokenizers(folder: Path, placeholders: Sequence[str] = ()) -> tuple[Tokenizer, Tokenizer]:
     """Loads a prepared folder's tokenizers of source and target: the same object twice if the vocabulary is joint.
+
+    Args:
+        folder: a prepared folder.
+        placeholders: `tokenizer.placeholders`, by which it was prepared.
 
     Raises:
         UserError: naming the file that is missing or damaged.
     """
     source, target = (read_model(folder, side) for side in SIDES)
-    tokenizer = Tokenizer(source, str(folder / "source.model"))
-    return tokenizer, tokenizer if source == target else Tokenizer(target, str(folder / "target.model"))
+    tokenizer = Tokenizer(source, str(folder / "source.model"), placeholders)
+    return tokenizer, tokenizer if source == target else Tokenizer(target, str(folder / "target.model"), placeholders)
 
 
 def _write_texts(config: Config, folder: Path, tell: Progress) -> dict[str, Any]:
@@ -244,16 +249,17 @@ def _train_tokenizers(config: Config, folder: Path) -> None:
     groups: list[tuple[Side, ...]] = [SIDES] if both else [(side,) for side in SIDES]
     for group in groups:
         sides = group if config.task == "translation" else ("target",)  # the other one is empty
-        sentences = itertools.chain.from_iterable(read_lines(folder, "train", side) for side in sides)
+        kinds = config.tokenizer.placeholders
+        sentences = itertools.chain.from_iterable(read_hidden_lines(folder, "train", side, kinds) for side in sides)
         _write_models(folder, group, train_tokenizer(sentences, config.tokenizer, config.seed))
 
 
-def _take_tokenizer(path: Path, folder: Path) -> None:
+def _take_tokenizer(settings: TokenizerSettings, path: Path, folder: Path) -> None:
     try:
         model = path.read_bytes()
     except OSError as error:
         raise UserError(f"tokenizer.model: {path}: cannot be read: {error.strerror}") from error
-    Tokenizer(model, str(path))  # complains about what is none
+    Tokenizer(model, str(path), settings.placeholders)  # complains about what is none, or none for these settings
     _write_models(folder, SIDES, model)
 
 

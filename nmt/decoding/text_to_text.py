@@ -6,6 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nmt.config import DecodingSettings
+from nmt.data.hiding import encode_pair, hide, restore
 from nmt.data.tokenizer import END, PADDING, Tokenizer
 from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
 from nmt.decoding.scoring import sentence_scores
@@ -31,13 +32,15 @@ class Found(NamedTuple):
     target: tf.RaggedTensor  # int32 [parts * n_best, (time)], closed by the end mark; empty if there are fewer
     scores: tf.Tensor  # [parts, n_best], below -1e8 if there are fewer
     log_probabilities: tf.Tensor  # [parts, n_best]
+    placeholders: tf.Tensor  # strings [texts, symbols], see `nmt.data.hiding.Hidden`
 
 
 class TextToText(tf.Module):
     """A model, its tokenizers and its search: any strings in, strings out.
 
     A text of more tokens than `max_tokens` is split, at the ends of sentences or else of words where that can be, and
-    its parts are translated one by one. An empty text, or one of white space only, has the translation "".
+    its parts are translated one by one. An empty text, or one of white space only, has the translation "". Placeholders
+    of the kinds that the tokenizers leave out are hidden from the model, and come back unchanged.
 
     Args:
         model: the model.
@@ -86,11 +89,12 @@ class TextToText(tf.Module):
             texts: strings `[n]`, any bytes.
             n_best: translations of each, at most the beam's size.
         """
-        encoded = self.source_tokenizer.encode(texts)
+        hidden = hide(self.source_tokenizer.placeholders, texts)
+        encoded = self.source_tokenizer.encode(hidden.source)
         parts, counts = split_long(encoded[:, :-1], self.max_tokens - 1, self._boundaries)
         ends = tf.fill((parts.nrows(), 1), END)
         source = tf.concat([parts, tf.RaggedTensor.from_tensor(ends, row_splits_dtype=parts.row_splits.dtype)], 1)
-        return Found(tf.cast(counts, tf.int32), source, *self._search(source, n_best))
+        return Found(tf.cast(counts, tf.int32), source, *self._search(source, n_best), hidden.placeholders)
 
     def translations(self, texts: tf.Tensor, n_best: int = 1) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Translates texts.
@@ -119,7 +123,7 @@ class TextToText(tf.Module):
         )
         scores /= tf.cast(tf.maximum(found.parts, 1), tf.float32)[:, None]
         return (
-            tf.where(enough, joined, ""),
+            restore(tf.where(enough, joined, ""), found.placeholders),
             tf.where(enough, scores, IMPOSSIBLE),
             tf.where(enough, log_probabilities, IMPOSSIBLE),
         )
@@ -135,10 +139,8 @@ class TextToText(tf.Module):
             Log-probabilities, `[n]`, and the number of tokens scored, int32 `[n]`, the end mark included. Of a text of
             more than 512 tokens only these are read.
         """
-        sides = [
-            tokenizer.encode(texts)[:, :LONGEST_SCORED]
-            for tokenizer, texts in ((self.source_tokenizer, source), (self.target_tokenizer, target))
-        ]
+        tokenizers = self.source_tokenizer, self.target_tokenizer
+        sides = [ids[:, :LONGEST_SCORED] for ids in encode_pair(tokenizers, source, target)]
 
         def score_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             padded = [tf.gather(side, chosen).to_tensor(PADDING) for side in sides]

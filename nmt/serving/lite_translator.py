@@ -20,12 +20,13 @@ import sentencepiece
 from nmt.chatter import silenced
 from nmt.data.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
 from nmt.data.normalization import normalize
+from nmt.data.placeholders import KINDS, hide, restore
 from nmt.errors import UserError
 
 ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
 SOURCE_TOKENIZER, TARGET_TOKENIZER = "source.model", "target.model"
 SETTINGS = "settings.json"
-FORMAT = 1  # of the folder; counts up when what an older runner expects of it changes
+FORMAT = 2  # of the folder; counts up when what an older runner expects of it changes
 # Settings that are numbers: their types and least values.
 _NUMBERS = {
     "max_tokens": ((int,), 2),
@@ -68,11 +69,12 @@ class LiteTranslator:
             Its translation; of an empty line, or one of white space alone, an empty one.
         """
         text = line.encode(errors="replace").decode()  # half a surrogate pair, which no UTF-8 has, becomes a "?"
-        ids = self._source.encode(normalize(text.replace(WORD_START, " ")))
+        hidden, placeholders = hide(text, self.settings["placeholders"])
+        ids = self._source.encode(normalize(hidden.replace(WORD_START, " ")))
         if not ids:
             return ""
         parts = split_long(ids, self.settings["max_tokens"] - 1, self._source.id_to_piece)
-        return " ".join(self._text(self.search([*part, _END])) for part in parts)
+        return restore(" ".join(self._text(self.search([*part, _END])) for part in parts), placeholders)
 
     def search(self, ids: Sequence[int]) -> list[int]:
         """Searches greedily: each token is the likeliest after those before it.
@@ -152,6 +154,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         value: Any = settings.get(name)
         if type(value) not in kinds or not least <= value < math.inf:
             raise UserError(f"{path}: {name}: expected a number of at least {least}, got {value!r}")
+    hidden = settings.get("placeholders")
+    if not isinstance(hidden, list) or not all(isinstance(kind, str) and kind in KINDS for kind in hidden):
+        raise UserError(f"{path}: placeholders: expected some of {', '.join(KINDS)}, got {hidden!r}")
     if not isinstance(settings.get("sha256"), dict):
         raise UserError(f"{path}: sha256: missing")
     return settings

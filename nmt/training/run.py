@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from nmt.config import Config, SideFiles, TextCorpus, differences, load_config, save_config
 from nmt.data.corpus import SIDES, read_lines, read_model
+from nmt.data.hiding import encode_pair
 from nmt.data.prepare import load_tokenizers
 from nmt.data.readers import Split, read_split
 from nmt.data.tokenizer import PADDING, Tokenizer
@@ -151,7 +152,7 @@ def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) ->
     if not run.checkpoint(checkpoint).exists():
         have = sorted(path.stem for path in (run.path / "checkpoints").glob("[!.]*.npz"))
         raise UserError(f"{run.path}: has no checkpoint `{checkpoint}`; it has {', '.join(have) or 'none yet'}")
-    source, target = load_tokenizers(run.data)
+    source, target = load_tokenizers(run.data, config.tokenizer.placeholders)
     model = build_model(config, source, target, "float32")
     load_weights(model, run.checkpoint(checkpoint))
     return model, source, target
@@ -284,11 +285,7 @@ def score_files(path: Path, source: Path, target: Path, checkpoint: str | None) 
     model, *tokenizers = load_model(run, config, checkpoint)
     scorer = make_scorer(model)
     while chunk := list(itertools.islice(pairs or (), config.decoding.sentences_at_once)):
-        texts = {"source": [pair.source for pair in chunk], "target": [pair.target for pair in chunk]}
-        scores = scorer(
-            {
-                side: tokenizer.encode(tf.constant(texts[side])).to_tensor(PADDING)
-                for side, tokenizer in zip(SIDES, tokenizers, strict=True)
-            }
-        )
+        texts = tf.constant([pair.source for pair in chunk]), tf.constant([pair.target for pair in chunk])
+        ids = (side.to_tensor(PADDING) for side in encode_pair(tokenizers, *texts))
+        scores = scorer(dict(zip(SIDES, ids, strict=True)))
         yield from zip(scores.log_probabilities.numpy().tolist(), map(int, scores.tokens.numpy()), strict=True)

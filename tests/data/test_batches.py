@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from nmt.config import BatchSettings, Config, parse_config
 from nmt.data import corpus as store
 from nmt.data.batches import Position, Share, advance, batches_in_epoch, evaluation_batches, training_batches
-from nmt.data.corpus import Array, TokenizedCorpus, training_epoch
+from nmt.data.corpus import Array, TokenizedCorpus
+from nmt.data.epochs import training_epoch
 from nmt.data.prepare import load_shapes, prepare
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.errors import UserError
