@@ -148,7 +148,11 @@ def config_for(folder: Path, pairs: list[tuple[str, str]], **changes: Any) -> Co
 
 
 PAIRS = [
-    (f"the {{{first}}} dog sees {{{second}}} and {{{first}}}", f"der Hund {{{second}}} sieht {{{first}}} und {{other}}")
+    (
+        f"{who} {{{first}}} sees {{{second}}} and {{{first}}}",
+        f"{second} sieht {{{second}}}: {who}, {{{first}}} {{other}}",
+    )
+    for who in ("the dog", "a cat", "my neighbour", "everything", "nothing at all", "breakfast")
     for first in ("name", "entity_id", "file")
     for second in ("name", "value", "n")
 ] + [("nothing {here} at all <b>", "gar nichts <b>"), ("the cat", "die Katze {alone}")]
@@ -157,7 +161,7 @@ PAIRS = [
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 @pytest.mark.parametrize("joint", [True, False])
 def test_the_store_holds_symbols_and_the_files_the_text(tmp_path: Path, algorithm: str, joint: bool) -> None:
-    config = config_for(tmp_path, PAIRS, algorithm=algorithm, joint=joint, sampling=0.1, vocabulary_size=300)
+    config = config_for(tmp_path, PAIRS, algorithm=algorithm, joint=joint, sampling=0.1, vocabulary_size=310)
     folder = tmp_path / "data"
     prepare(config, folder)
     kinds = config.tokenizer.placeholders
