@@ -6,11 +6,13 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nmt.config import DecodingSettings
+from nmt.data.boundaries import WORD_START
 from nmt.data.hiding import encode_pair, hide, restore
 from nmt.data.tokenizer import END, PADDING, Tokenizer
 from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
+from nmt.decoding.keeping import keeping_scores, keeping_states, keeping_step
 from nmt.decoding.scoring import sentence_scores
-from nmt.decoding.search import IMPOSSIBLE, Hypotheses, beam_search
+from nmt.decoding.search import IMPOSSIBLE, Hypotheses, Scores, beam_search, max_lengths
 from nmt.decoding.shortlist import Shortlist, candidates
 from nmt.decoding.splitting import find_boundaries, split_long
 from nmt.models.language_model import LanguageModel
@@ -81,6 +83,10 @@ class TextToText(tf.Module):
             tf.Variable(self.language_model.output_weights(), trainable=False) if self.language_model else None
         )
         self._boundaries = find_boundaries(source_tokenizer.pieces(range(source_tokenizer.vocabulary_size)))
+        pieces = target_tokenizer.pieces(range(target_tokenizer.vocabulary_size))
+        self.space = None
+        if target_tokenizer.placeholders:
+            self.space = pieces.index(WORD_START) if WORD_START in pieces else -1
 
     def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
         """Tokenizes texts and searches their translations, in batches of like length.
@@ -166,7 +172,7 @@ class TextToText(tf.Module):
 
         def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.gather(source, chosen).to_tensor(PADDING)
-            found = search(self.model, rows, self.settings, wanted, output_weights, self.shortlist, fusion)
+            found = search(self.model, rows, self.settings, wanted, output_weights, self.shortlist, fusion, self.space)
             scores = found.scores[:, :wanted]
             ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :wanted], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
@@ -195,6 +201,7 @@ def search(
     output_weights: tf.Tensor | None = None,
     shortlist: Shortlist | None = None,
     fusion: Fusion | None = None,
+    space: int | None = None,
 ) -> Hypotheses:
     """Searches the translations of a batch.
 
@@ -206,6 +213,8 @@ def search(
         output_weights: `model.output_weights()`, if at hand.
         shortlist: of the target tokens, as tensors; absent, all are scored.
         fusion: a language model whose scores are added; not together with a shortlist.
+        space: of a vocabulary with symbols, of which a translation then has each as often as its source, the token of
+            a space, see `keeping_scores`; not together with a shortlist or fusion.
     """
     memory, states = model.begin(source, training=False)
     if shortlist is None:
@@ -215,23 +224,20 @@ def search(
         tokens, allowed = candidates(shortlist, source)
         weights = tf.transpose(tf.gather(model.output_embedding.table, tokens))
 
-    def scores(vectors: tf.Tensor, sentence: tf.Tensor) -> tf.Tensor:
+    def plain(vectors: tf.Tensor, sentence: tf.Tensor) -> tf.Tensor:
         values = tf.cast(tf.matmul(vectors, tf.cast(weights, vectors.dtype)), weights.dtype)
         return values if shortlist is None else tf.where(tf.gather(allowed, sentence), values, IMPOSSIBLE)
 
     step, mask = model.decoder.stepper(), source != PADDING
-    if fusion is None:
-        return beam_search(step, scores, memory, states, mask, settings, wanted, tokens)
-    return beam_search(
-        fused_step(fusion, step),
-        fused_scores(fusion, scores),
-        memory,
-        fused_states(fusion, states),
-        mask,
-        settings,
-        wanted,
-        normalized=False,
-    )
+    scores: Scores = plain
+    if fusion is not None:
+        step, scores, states = fused_step(fusion, step), fused_scores(fusion, scores), fused_states(fusion, states)
+    elif space is not None:
+        limits = max_lengths(tf.math.count_nonzero(mask, 1, dtype=tf.int32), settings)
+        step, scores = keeping_step(step), keeping_scores(scores, space)
+        states = keeping_states(source, limits, states)
+    normalized = fusion is None and space is None
+    return beam_search(step, scores, memory, states, mask, settings, wanted, tokens, normalized)
 
 
 def _in_batches(

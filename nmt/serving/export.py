@@ -63,6 +63,8 @@ def export_saved_model(
     language_model, list_of_tokens = load_fused(config, tokenizers[1]), None
     if shortlist is not None and language_model is not None:
         raise UserError("nmt export --shortlist: expected no decoding.language_model, which scores all tokens")
+    if shortlist is not None and config.tokenizer.placeholders:
+        raise UserError("nmt export --shortlist: expected no tokenizer.placeholders, whose symbols it might lack")
     if shortlist is not None:
         corpus = TokenizedCorpus.open(RunFolder(run).data, "train")
         every = int(corpus.target_lengths.sum() // _SHORTLIST_TOKENS) + 1

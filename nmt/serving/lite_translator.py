@@ -20,7 +20,7 @@ import sentencepiece
 from nmt.chatter import silenced
 from nmt.data.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
 from nmt.data.normalization import normalize
-from nmt.data.placeholders import KINDS, hide, restore
+from nmt.data.placeholders import KINDS, SYMBOLS, hide, restore
 from nmt.errors import UserError
 
 ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
@@ -36,6 +36,7 @@ _NUMBERS = {
 }
 
 _PADDING, _BEGIN, _END = 0, 2, 3  # as in `nmt.data.tokenizer`
+_FIRST_SYMBOL, _EARLY = 4, -1e5  # as in `nmt.decoding.keeping`
 
 
 class LiteTranslator:
@@ -90,15 +91,34 @@ class LiteTranslator:
         states = memory.pop("states")
         from_source = int(np.float32(settings["max_length_factor"]) * np.float32(len(ids)))  # rounded as the search's
         limit = max(from_source + settings["max_length_offset"], settings["min_length"] + 1)
+        missing = [ids.count(_FIRST_SYMBOL + number) for number in range(len(SYMBOLS))]
         found: list[int] = []
         while len(found) < limit - 1 and _END not in found[-1:]:
             last = np.array([found[-1:] or [_BEGIN]], np.int32)
             step = self._step(token=last, states=states, **memory)
             logits, states = step["logits"], step["states"]
+            if settings["placeholders"]:
+                self._keep_symbols(logits, missing, limit - len(found))
             if len(found) < settings["min_length"]:
                 logits[_END] = -np.inf
             found.append(int(logits.argmax()))
+            if 0 <= found[-1] - _FIRST_SYMBOL < len(SYMBOLS):
+                missing[found[-1] - _FIRST_SYMBOL] -= 1
         return found if _END in found[-1:] else [*found, _END]
+
+    def _keep_symbols(self, logits: np.ndarray, missing: list[int], room: int) -> None:
+        """Makes impossible what `nmt.decoding.keeping` does, where there is room for so many tokens."""
+        symbols = slice(_FIRST_SYMBOL, _FIRST_SYMBOL + len(SYMBOLS))
+        space = self._target.piece_to_id(WORD_START)
+        of_symbols = np.where(np.array(missing) > 0, logits[symbols], -np.inf)
+        of_end, of_space = logits[_END], logits[space]
+        if any(missing):
+            no_room = room <= sum(missing) + 1
+            if no_room or of_end == logits.max():
+                logits[:] = -np.inf
+                logits[space] = -np.inf if no_room else of_space
+            logits[_END] = of_end + _EARLY
+        logits[symbols] = of_symbols
 
     def _text(self, ids: list[int]) -> str:
         return str(self._target.decode([index for index in ids[:-1] if index != _PADDING]))
