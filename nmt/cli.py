@@ -141,6 +141,7 @@ def evaluate(
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which part of the run's corpus.")] = "test",
     hypotheses: Annotated[Path | None, typer.Option(help="Translations in a file, instead of a run.")] = None,
     references: Annotated[Path | None, typer.Option(help="Their references.")] = None,
+    sources: Annotated[Path | None, typer.Option(help="Their sources, to tell what they keep of them.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="Translations of another system, to compare with.")] = None,
     language: Annotated[str | None, typer.Option(help="The target language, for files.")] = None,
     samples: Annotated[int, typer.Option(min=0, help="Bootstrap samples; 0 for none.")] = 1000,
@@ -153,20 +154,24 @@ def evaluate(
 ) -> None:
     """Score translations by BLEU, chrF and TER: those of a run, or those in a file; or a language model by perplexity.
 
+    Where sources are known that have placeholders, such as {name}, %s or <b>, or numbers, it tells too how many of them
+    are in the translations, and in the references, and how many are there that the sources have not.
+
     Perplexity is per token; per word, which is what white space separates, and the end of each line; and per byte of
     UTF-8, a line feed for each line included.
     """
     from nmt.evaluation import as_json, compare, print_results, read_lines
     from nmt.evaluation import evaluate as measure
+    from nmt.kept import kept_as_json, measure_kept, print_kept
 
-    shown: list[tuple[str, str, str]] = []
+    texts: list[str] | None
     if run is not None:
         load_tensorflow()
         from nmt.training.run import load_run_config
         from nmt.training.translation import translate_split
 
         if load_run_config(run)[1].task == "language_model":
-            if any((hypotheses, references, baseline, save, examples)):
+            if any((hypotheses, references, sources, baseline, save, examples)):
                 raise UserError(
                     f"nmt evaluate: {run} is a language model, which has no translations to compare or save"
                 )
@@ -174,20 +179,25 @@ def evaluate(
             return
         if text is not None:
             raise UserError(f"nmt evaluate --text: expected a language model, but {run} translates")
-        sources, translations, truth, code = translate_split(run, split, checkpoint, settings or [], save)
-        shown = list(zip(sources, truth, translations, strict=True))
+        texts, translations, truth, code = translate_split(run, split, checkpoint, settings or [], save)
     elif hypotheses is not None and references is not None:
         translations, truth, code = read_lines(hypotheses), read_lines(references), language or ""
+        texts = None if sources is None else read_lines(sources)
     else:
         raise UserError("evaluate: expected a run folder, or --hypotheses and --references")
+    systems = {"translations": translations, "references": truth}
     if baseline is not None:
-        results: Any = compare(translations, read_lines(baseline), truth, code, samples=samples or 1000)
+        systems["baseline"] = read_lines(baseline)
+        results: Any = compare(translations, systems["baseline"], truth, code, samples=samples or 1000)
     else:
         results = measure(translations, truth, code, samples=samples)
+    kept = [] if texts is None else measure_kept(texts, systems)
     if json_output:
-        _print_json(as_json(results))
+        _print_json(as_json(results) | kept_as_json(kept))
     else:
         print_results(results)
+        print_kept(kept)
+    shown = [] if texts is None else list(zip(texts, truth, translations, strict=True))
     for example in _spread(shown, examples):
         print(
             "\n"

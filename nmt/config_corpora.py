@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Paths = Annotated[list[Path], Field(min_length=1)]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Settings(BaseModel):

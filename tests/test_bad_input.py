@@ -150,6 +150,12 @@ def unequal_files_to_evaluate(bench):
     main(["evaluate", "--hypotheses", bench.lines(b"a\n"), "--references", str(references)])
 
 
+def unequal_sources_to_evaluate(bench):
+    sources, lines = bench.folder / "sources.txt", bench.lines(b"a\n")
+    sources.write_text("a\nb\n")
+    main(["evaluate", "--hypotheses", lines, "--references", lines, "--sources", str(sources), "--samples", "0"])
+
+
 def invalid_text_to_evaluate(bench):
     lines = bench.lines(b"fine\n\xff\n")
     main(["evaluate", "--hypotheses", lines, "--references", lines])
@@ -182,6 +188,17 @@ def no_tokenizer(bench):
 
 def start_of_another_shape(bench):
     bench.train("--set", f"training.start_from={bench.trained}", "--set", "model.units=24")
+
+
+def tokenizer_without_symbols(bench):
+    model = bench.trained / "data" / "target.model"
+    bench.train("--set", f"tokenizer.model={model}", "--set", "tokenizer.placeholders=[braces]")
+
+
+def placeholders_of_a_language_model(bench):
+    bench.tree |= {"task": "language_model"}
+    bench.tree["training"]["monitor"] = "loss"
+    bench.train("--set", "tokenizer.placeholders=[braces]")
 
 
 def fusion_across_tokenizers(bench):
@@ -243,6 +260,10 @@ ERRORS = {
     ),
     "pairs to score of unequal number": (unequal_pairs_to_score, r"lines.txt has 2 lines, .*target.txt has 1"),
     "hypotheses and references of unequal number": (unequal_files_to_evaluate, r"1 .*2 "),
+    "sources and hypotheses of unequal number": (
+        unequal_sources_to_evaluate,
+        r"expected one source for each of the 1 translations, got 2",
+    ),
     "text to evaluate that is not UTF-8": (invalid_text_to_evaluate, r"lines.txt:2: "),
     "an input file that is not there": (missing_input, r"none.txt: cannot be read: No such file"),
     "more translations than the beam is wide": (
@@ -265,6 +286,14 @@ ERRORS = {
     "a run to start from whose model is of another shape": (
         start_of_another_shape,
         r"training.start_from: .*run: expected a model of the same shape, got model.units: 16 -> 24",
+    ),
+    "a tokenizer without symbols for placeholders": (
+        tokenizer_without_symbols,
+        r"target.model: has no symbols for tokenizer.placeholders",
+    ),
+    "placeholders to hide from a language model, or from one in a translation's search": (
+        placeholders_of_a_language_model,
+        r"tokenizer.placeholders: expected none of a language model",
     ),
     "a language model of another tokenizer, for a translation": (
         fusion_across_tokenizers,

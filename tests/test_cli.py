@@ -123,11 +123,11 @@ def test_evaluates_a_run_and_its_saved_translations_alike(trained_run, tmp_path,
     saved = tmp_path / "saved.txt"
     run_command("evaluate", trained_run, "--json", "--samples", 0, "--save", saved, "--split", "validation")
     of_run = json.loads(capsys.readouterr().out)
-    references = RunFolder(trained_run).data / "validation.target.txt"
+    references, sources = (RunFolder(trained_run).data / f"validation.{side}.txt" for side in ("target", "source"))
     files = ("evaluate", "--hypotheses", saved, "--references", references, "--language", "reversed")
-    run_command(*files, "--json", "--samples", 0)
+    run_command(*files, "--sources", sources, "--json", "--samples", 0)
     assert json.loads(capsys.readouterr().out) == of_run
-    assert {"BLEU", "chrF2", "TER"} <= of_run.keys()
+    assert {"BLEU", "chrF2", "TER", "numbers"} == of_run.keys()
     run_command(*files, "--baseline", references, "--samples", 20)
     header, bleu = capsys.readouterr().out.splitlines()[:2]
     assert {"Baseline", "Difference", "p-value"} <= set(header.split())

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.config import BatchSettings, Config
-from nmt.data.corpus import Array, TokenizedCorpus, training_epoch
+from nmt.data.corpus import Array, TokenizedCorpus
+from nmt.data.epochs import training_epoch
 from nmt.data.shapes import Plan, Shape, choose_shapes, count_batches, plan_epoch
 
 _EVALUATION_SHAPES = 4

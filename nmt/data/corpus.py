@@ -6,11 +6,7 @@ cleaned text, line N for sentence N.
 """
 
 import itertools
-import os
-import shutil
-import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +14,9 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
-import sentencepiece
 import tensorflow as tf
 
-from nmt.config import Config
+from nmt.data.hiding import encode_pair, hide
 from nmt.data.readers import Split
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
@@ -33,9 +28,6 @@ CHUNK = 1024  # sentences that are worked on at once: constant memory, whatever 
 
 Array = npt.NDArray[Any]
 Item = TypeVar("Item")
-
-# SentencePiece has one random seed for the whole process, and a store must not go between its making and its opening.
-_one_at_a_time = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class TokenizedCorpus:
         Raises:
             UserError: naming the file that is missing or damaged.
         """
-        source, target = (_open_side(folder, split, side) for side in SIDES)
+        source, target = (open_side(folder, split, side) for side in SIDES)
         if len(source[2]) != len(target[2]):
             name = folder / f"{split}.source.offsets.npy"
             raise UserError(f"{name}: has {len(source[2])} sentences, but the target side has {len(target[2])}")
@@ -122,6 +114,26 @@ def read_lines(folder: Path, split: str, side: Side) -> Iterator[str]:
         raise UserError(f"{path}: is damaged: {error}") from None
 
 
+def read_hidden_lines(folder: Path, split: str, side: Side, placeholders: Sequence[str]) -> Iterator[str]:
+    """Reads a split's cleaned text as it is tokenized.
+
+    Args:
+        folder: a prepared folder.
+        split: which of its splits.
+        side: of the pairs.
+        placeholders: the kinds that are hidden.
+
+    Raises:
+        UserError: naming the file that is missing or damaged.
+    """
+    if not placeholders:
+        yield from read_lines(folder, split, side)
+        return
+    for pairs in in_chunks(zip(*(read_lines(folder, split, each) for each in SIDES), strict=True)):
+        hidden = hide(placeholders, *(tf.constant(texts) for texts in zip(*pairs, strict=True)))
+        yield from (text.decode() for text in hidden[SIDES.index(side)].numpy())
+
+
 def write_store(folder: Path, split: Split, tokenizers: tuple[Tokenizer, Tokenizer]) -> dict[Side, int]:
     """Tokenizes a split's text files, which stand in the folder, with the same graph that translates later.
 
@@ -133,51 +145,18 @@ def write_store(folder: Path, split: Split, tokenizers: tuple[Tokenizer, Tokeniz
     Returns:
         The number of tokens of each side.
     """
+    lines = tuple(tf.data.TextLineDataset(str(text_path(folder, split, side))) for side in SIDES)
+    pairs = tf.data.Dataset.zip(lines).batch(CHUNK)
     tokens: dict[Side, int] = {}
-    for side, tokenizer in zip(SIDES, tokenizers, strict=True):
-        lines = tf.data.TextLineDataset(str(text_path(folder, split, side))).batch(CHUNK)
-        rows = lines.map(tokenizer.encode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    for number, (side, tokenizer) in enumerate(zip(SIDES, tokenizers, strict=True)):
+
+        def encode(source: tf.Tensor, target: tf.Tensor, number: int = number) -> tf.RaggedTensor:
+            return encode_pair(tokenizers, source, target)[number]
+
+        rows = pairs.map(encode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
         chunks = ((row.flat_values.numpy(), row.row_lengths().numpy()) for row in rows)
-        tokens[side] = _write_side(folder, split, side, chunks, tokenizer.vocabulary_size)
+        tokens[side] = write_side(folder, split, side, chunks, tokenizer.vocabulary_size)
     return tokens
-
-
-def training_epoch(folder: Path, config: Config, epoch: int) -> TokenizedCorpus:
-    """Opens the training split as an epoch sees it.
-
-    Without `tokenizer.sampling` that is always the same store. With it every epoch has a segmentation of its own, a
-    pure function of `seed` and epoch, so that a killed training goes on exactly: it is drawn on first use and kept in
-    `epoch-0003/` for a while.
-
-    Args:
-        folder: a prepared folder.
-        config: of which `seed`, `tokenizer.sampling` and `batches.max_length` count.
-        epoch: from 0.
-
-    Returns:
-        The epoch's corpus. A sentence whose drawn segmentation is longer than all unsampled ones keeps its best one,
-        so whatever holds the best segmentations also holds these.
-    """
-    if config.tokenizer.sampling is None:
-        return TokenizedCorpus.open(folder, "train")
-    with _one_at_a_time:
-        place = folder / f"epoch-{epoch:04}"
-        if not place.is_dir():
-            beside = folder / f".{place.name}.{socket.gethostname()}.{os.getpid()}.part"
-            shutil.rmtree(beside, ignore_errors=True)
-            _draw_epoch(folder, beside, config, epoch)
-            try:
-                os.replace(beside, place)
-            except OSError:
-                if not place.is_dir():
-                    raise
-                shutil.rmtree(beside)  # another worker of the training was faster, and drew the same
-        corpus = TokenizedCorpus.open(place, "train")
-        # Those close by may be in use: batches are made ahead of the step that is being trained.
-        for other in folder.glob("epoch-*"):
-            if abs(int(other.name.removeprefix("epoch-")) - epoch) > 2:
-                shutil.rmtree(other, ignore_errors=True)
-    return corpus
 
 
 def in_chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -187,17 +166,12 @@ def in_chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _padded(ids: Array, offsets: Array, indices: Array, width: int) -> Array:
-    starts = offsets[indices]
-    lengths = offsets[np.asarray(indices) + 1] - starts
-    if lengths.size and lengths.max() > width:
-        raise ValueError(f"expected a width of at least {lengths.max()}, got {width}")
-    places = np.arange(width)
-    rows = ids.take(starts[:, None] + places, mode="clip").astype(np.int32)
-    return np.where(places < lengths[:, None], rows, np.int32(0))
+def open_side(folder: Path, split: Split, side: Side) -> tuple[Array, Array, Array]:
+    """Maps one side's ids, offsets and lengths, see `TokenizedCorpus`.
 
-
-def _open_side(folder: Path, split: Split, side: Side) -> tuple[Array, Array, Array]:
+    Raises:
+        UserError: naming the file that is missing or damaged.
+    """
     ids_path, offsets_path = folder / f"{split}.{side}.ids.npy", folder / f"{split}.{side}.offsets.npy"
     ids, offsets = _map(ids_path), _map(offsets_path)
     lengths = np.diff(offsets).astype(np.int32)
@@ -208,19 +182,7 @@ def _open_side(folder: Path, split: Split, side: Side) -> tuple[Array, Array, Ar
     return ids, offsets, lengths
 
 
-def _map(path: Path) -> Array:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise ValueError
-    except FileNotFoundError:
-        raise UserError(f"{path}: does not exist; prepare the data first") from None
-    except (OSError, ValueError, EOFError):
-        raise UserError(f"{path}: is damaged; delete the folder and prepare the data again") from None
-    return np.asarray(array)
-
-
-def _write_side(
+def write_side(
     folder: Path, split: Split, side: Side, chunks: Iterable[tuple[Array, Array]], vocabulary_size: int
 ) -> int:
     """Writes chunks of (flat ids, lengths) and returns the number of tokens."""
@@ -236,6 +198,28 @@ def _write_side(
             append_offsets(total + np.cumsum(lengths, dtype=np.int64))
             total += len(ids)
     return total
+
+
+def _padded(ids: Array, offsets: Array, indices: Array, width: int) -> Array:
+    starts = offsets[indices]
+    lengths = offsets[np.asarray(indices) + 1] - starts
+    if lengths.size and lengths.max() > width:
+        raise ValueError(f"expected a width of at least {lengths.max()}, got {width}")
+    places = np.arange(width)
+    rows = ids.take(starts[:, None] + places, mode="clip").astype(np.int32)
+    return np.where(places < lengths[:, None], rows, np.int32(0))
+
+
+def _map(path: Path) -> Array:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise ValueError
+    except FileNotFoundError:
+        raise UserError(f"{path}: does not exist; prepare the data first") from None
+    except (OSError, ValueError, EOFError):
+        raise UserError(f"{path}: is damaged; delete the folder and prepare the data again") from None
+    return np.asarray(array)
 
 
 @contextmanager
@@ -259,37 +243,3 @@ def _growing(path: Path, dtype: npt.DTypeLike) -> Iterator[Callable[[Array], Non
         yield append
         file.seek(0)
         assert write_header() == begin, "the header of an .npy file has grown"
-
-
-def _draw_epoch(folder: Path, place: Path, config: Config, epoch: int) -> None:
-    best = TokenizedCorpus.open(folder, "train")
-    limit = config.batches.max_length
-    used = (best.source_lengths <= limit) & (best.target_lengths <= limit)
-    for number, side in enumerate(SIDES):
-        generator = np.random.default_rng([config.seed, epoch, number])
-        _draw_side(folder, place, side, used=used, config=config, generator=generator)
-
-
-def _draw_side(
-    folder: Path, place: Path, side: Side, *, used: Array, config: Config, generator: np.random.Generator
-) -> None:
-    """Segments a side at random by the SentencePiece library, because TensorFlow Text's sampling takes no seed."""
-    processor = sentencepiece.SentencePieceProcessor(model_proto=read_model(folder, side))
-    ids, offsets, lengths = _open_side(folder, "train", side)
-    longest = max(lengths[used], default=0)
-
-    def chunks() -> Iterator[tuple[Array, Array]]:
-        begin = 0
-        for texts in in_chunks(read_lines(folder, "train", side)):
-            # The library begins anew at its seed in each call; its threads would share the random numbers by chance.
-            sentencepiece.set_random_generator_seed(int(generator.integers(2**31)))
-            rows = processor.encode(
-                texts, add_eos=True, enable_sampling=True, alpha=config.tokenizer.sampling, nbest_size=-1, num_threads=1
-            )
-            for number, row in enumerate(rows):
-                if len(row) > longest:
-                    rows[number] = ids[offsets[begin + number] : offsets[begin + number + 1]]
-            yield np.concatenate(rows), np.array([len(row) for row in rows])
-            begin += len(rows)
-
-    _write_side(place, "train", side, chunks(), processor.get_piece_size())

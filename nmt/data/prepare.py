@@ -27,9 +27,9 @@ from nmt.data.corpus import (
     read_lines,
     read_model,
     text_path,
-    training_epoch,
     write_store,
 )
+from nmt.data.epochs import training_epoch
 from nmt.data.readers import Split, read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.data.tokenizer import Tokenizer, normalize
@@ -86,7 +86,7 @@ def prepare(config: Config, folder: Path, progress: Progress | None = None) -> d
     report: dict[str, Any] = {"settings": settings} | _write_texts(config, folder, tell)
     report["overlap"] = _overlap(folder, _told_apart(config))
     make_tokenizers(config, folder, tell)
-    tokenizers = load_tokenizers(folder)
+    tokenizers = load_tokenizers(folder, config.tokenizer.placeholders)
     report["vocabulary"] = {side: tokenizer.vocabulary_size for side, tokenizer in zip(SIDES, tokenizers, strict=True)}
     tell("tokenizing")
     report["tokens"] = {split: write_store(folder, split, tokenizers) for split in SPLITS}
@@ -120,15 +120,19 @@ def load_shapes(folder: Path) -> list[Shape]:
     return [Shape(*shape) for shape in load_report(folder)["shapes"]]
 
 
-def load_tokenizers(folder: Path) -> tuple[Tokenizer, Tokenizer]:
+def load_tokenizers(folder: Path, placeholders: Sequence[str] = ()) -> tuple[Tokenizer, Tokenizer]:
     """Loads a prepared folder's tokenizers of source and target: the same object twice if the vocabulary is joint.
+
+    Args:
+        folder: a prepared folder.
+        placeholders: `tokenizer.placeholders`, by which it was prepared.
 
     Raises:
         UserError: naming the file that is missing or damaged.
     """
     source, target = (read_model(folder, side) for side in SIDES)
-    tokenizer = Tokenizer(source, str(folder / "source.model"))
-    return tokenizer, tokenizer if source == target else Tokenizer(target, str(folder / "target.model"))
+    tokenizer = Tokenizer(source, str(folder / "source.model"), placeholders)
+    return tokenizer, tokenizer if source == target else Tokenizer(target, str(folder / "target.model"), placeholders)
 
 
 def _write_texts(config: Config, folder: Path, tell: Progress) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import tensorflow_text as tf_text
 
 from nmt.chatter import silenced
 from nmt.config import TokenizerSettings
+from nmt.data.placeholders import SYMBOLS
 from nmt.errors import UserError
 
 PADDING = 0
@@ -72,9 +73,12 @@ class Tokenizer(tf.Module):
     Args:
         model: what `train_tokenizer` returned.
         name: where the model comes from, for errors.
+        placeholders: the kinds that `nmt.data.hiding` takes out of texts before they come here; the model has to have
+            the symbols in their place.
 
     Raises:
-        UserError: if the bytes are not a SentencePiece model with this module's special ids and byte pieces.
+        UserError: if the bytes are not a SentencePiece model with this module's special ids, byte pieces and, where
+            they are needed, symbols.
 
     Example:
 
@@ -85,10 +89,13 @@ class Tokenizer(tf.Module):
     ['the cat', 'Ünknown 😀']
     """
 
-    def __init__(self, model: bytes, name: str = "tokenizer") -> None:
+    def __init__(self, model: bytes, name: str = "tokenizer", placeholders: Sequence[str] = ()) -> None:
         super().__init__(name=re.sub(r"\W", "_", f"_{name}"))
         processor = _load(model, name)
+        if placeholders and processor.unk_id() in map(processor.piece_to_id, SYMBOLS):
+            raise UserError(f"{name}: has no symbols for tokenizer.placeholders, which it was trained without")
         self.model = model
+        self.placeholders = tuple(placeholders)
         self.vocabulary_size: int = processor.get_piece_size()
         self._pieces = [processor.id_to_piece(index) for index in range(self.vocabulary_size)]
         self._operation = self._load_operation()
@@ -150,7 +157,7 @@ def train_tokenizer(sentences: Iterable[str], settings: TokenizerSettings, seed:
     Of a big corpus it takes a random sample, so the memory is bounded. Equal arguments give equal bytes.
 
     Args:
-        sentences: already normalised; of both languages for a joint vocabulary.
+        sentences: already normalised, with placeholders hidden; of both languages for a joint vocabulary.
         settings: the algorithm and its numbers.
         seed: of the sample.
 
@@ -186,6 +193,7 @@ def _train(sentences: list[str], settings: TokenizerSettings, *, exactly: bool) 
         unk_id=UNKNOWN,
         bos_id=BEGIN,
         eos_id=END,
+        user_defined_symbols=list(SYMBOLS) if settings.placeholders else [],
         max_sentence_length=_LONGEST_TRAINING_SENTENCE,
         num_threads=16,  # fixed, because the order of sums, and so the last bits of scores, depends on it
         minloglevel=3,

@@ -7,7 +7,7 @@ from pathlib import Path
 import sentencepiece
 
 from nmt.config import Config
-from nmt.data.corpus import SIDES, Side, read_lines
+from nmt.data.corpus import SIDES, Side, read_hidden_lines
 from nmt.data.tokenizer import Tokenizer, train_tokenizer
 from nmt.errors import UserError
 from nmt.files import written_whole
@@ -24,13 +24,13 @@ def make_tokenizers(config: Config, folder: Path, tell: Callable[[str], None]) -
     Raises:
         UserError: if there is no tokenizer to take, or the text does not do for the settings.
     """
-    start = config.training.tokenizers_of
+    start, kinds = config.training.tokenizers_of, config.tokenizer.placeholders
     if start is not None:
         tell(f"taking the tokenizers of {start}")
         for side in SIDES:
-            _write(folder, [side], _read("training.start_from", start / "data" / f"{side}.model"))
+            _write(folder, [side], _read("training.start_from", start / "data" / f"{side}.model", kinds))
     elif config.tokenizer.model is not None:
-        _write(folder, SIDES, _read("tokenizer.model", config.tokenizer.model))
+        _write(folder, SIDES, _read("tokenizer.model", config.tokenizer.model, kinds))
     else:
         tell("training the tokenizer")
         _train(config, folder)
@@ -68,16 +68,17 @@ def _train(config: Config, folder: Path) -> None:
     groups: list[tuple[Side, ...]] = [SIDES] if both else [(side,) for side in SIDES]
     for group in groups:
         sides = group if config.task == "translation" else ("target",)  # the other one is empty
-        sentences = itertools.chain.from_iterable(read_lines(folder, "train", side) for side in sides)
+        kinds = config.tokenizer.placeholders
+        sentences = itertools.chain.from_iterable(read_hidden_lines(folder, "train", side, kinds) for side in sides)
         _write(folder, group, train_tokenizer(sentences, config.tokenizer, config.seed))
 
 
-def _read(setting: str, path: Path) -> bytes:
+def _read(setting: str, path: Path, placeholders: Sequence[str]) -> bytes:
     try:
         model = path.read_bytes()
     except OSError as error:
         raise UserError(f"{setting}: {path}: cannot be read: {error.strerror}") from error
-    Tokenizer(model, str(path))  # complains about what is none
+    Tokenizer(model, str(path), placeholders)  # complains about what is none, or none for these settings
     return model
 
 

@@ -6,11 +6,14 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nmt.config import DecodingSettings
+from nmt.data.boundaries import WORD_START
+from nmt.data.hiding import encode_pair, hide, restore
 from nmt.data.tokenizer import END, PADDING, Tokenizer
 from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step
 from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
+from nmt.decoding.keeping import keeping_scores, keeping_states, keeping_step
 from nmt.decoding.scoring import sentence_scores
-from nmt.decoding.search import IMPOSSIBLE, Hypotheses, Memory, Scores, Step, beam_search
+from nmt.decoding.search import IMPOSSIBLE, Hypotheses, Memory, Scores, Step, beam_search, max_lengths
 from nmt.decoding.shortlist import Shortlist, candidates
 from nmt.decoding.splitting import find_boundaries, split_long
 from nmt.models.language_model import LanguageModel
@@ -32,13 +35,15 @@ class Found(NamedTuple):
     target: tf.RaggedTensor  # int32 [parts * n_best, (time)], closed by the end mark; empty if there are fewer
     scores: tf.Tensor  # [parts, n_best], below -1e8 if there are fewer
     log_probabilities: tf.Tensor  # [parts, n_best]
+    placeholders: tf.Tensor  # strings [texts, symbols], see `nmt.data.hiding.Hidden`
 
 
 class TextToText(tf.Module):
     """A model, its tokenizers and its search: any strings in, strings out.
 
     A text of more tokens than `max_tokens` is split, at the ends of sentences or else of words where that can be, and
-    its parts are translated one by one. An empty text, or one of white space only, has the translation "".
+    its parts are translated one by one. An empty text, or one of white space only, has the translation "". Placeholders
+    of the kinds that the tokenizers leave out are hidden from the model, and come back unchanged.
 
     Args:
         model: the model.
@@ -82,6 +87,10 @@ class TextToText(tf.Module):
         )
         self.ensemble = [Member(one, tf.Variable(one.output_weights(), trainable=False)) for one in ensemble]
         self._boundaries = find_boundaries(source_tokenizer.pieces(range(source_tokenizer.vocabulary_size)))
+        pieces = target_tokenizer.pieces(range(target_tokenizer.vocabulary_size))
+        self.space = None
+        if target_tokenizer.placeholders:
+            self.space = pieces.index(WORD_START) if WORD_START in pieces else -1
 
     def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
         """Tokenizes texts and searches their translations, in batches of like length.
@@ -90,11 +99,12 @@ class TextToText(tf.Module):
             texts: strings `[n]`, any bytes.
             n_best: translations of each, at most the beam's size.
         """
-        encoded = self.source_tokenizer.encode(texts)
+        hidden = hide(self.source_tokenizer.placeholders, texts)
+        encoded = self.source_tokenizer.encode(hidden.source)
         parts, counts = split_long(encoded[:, :-1], self.max_tokens - 1, self._boundaries)
         ends = tf.fill((parts.nrows(), 1), END)
         source = tf.concat([parts, tf.RaggedTensor.from_tensor(ends, row_splits_dtype=parts.row_splits.dtype)], 1)
-        return Found(tf.cast(counts, tf.int32), source, *self._search(source, n_best))
+        return Found(tf.cast(counts, tf.int32), source, *self._search(source, n_best), hidden.placeholders)
 
     def translations(self, texts: tf.Tensor, n_best: int = 1) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Translates texts.
@@ -123,7 +133,7 @@ class TextToText(tf.Module):
         )
         scores /= tf.cast(tf.maximum(found.parts, 1), tf.float32)[:, None]
         return (
-            tf.where(enough, joined, ""),
+            restore(tf.where(enough, joined, ""), found.placeholders),
             tf.where(enough, scores, IMPOSSIBLE),
             tf.where(enough, log_probabilities, IMPOSSIBLE),
         )
@@ -139,10 +149,8 @@ class TextToText(tf.Module):
             Log-probabilities, `[n]`, and the number of tokens scored, int32 `[n]`, the end mark included. Of a text of
             more than 512 tokens only these are read.
         """
-        sides = [
-            tokenizer.encode(texts)[:, :LONGEST_SCORED]
-            for tokenizer, texts in ((self.source_tokenizer, source), (self.target_tokenizer, target))
-        ]
+        tokenizers = self.source_tokenizer, self.target_tokenizer
+        sides = [ids[:, :LONGEST_SCORED] for ids in encode_pair(tokenizers, source, target)]
 
         models = [self.model, *(member.model for member in self.ensemble)]
 
@@ -171,7 +179,17 @@ class TextToText(tf.Module):
 
         def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.gather(source, chosen).to_tensor(PADDING)
-            found = search(self.model, rows, self.settings, wanted, output_weights, self.shortlist, fusion, ensemble)
+            found = search(
+                self.model,
+                rows,
+                self.settings,
+                wanted,
+                output_weights,
+                self.shortlist,
+                fusion,
+                ensemble,
+                self.space,
+            )
             scores = found.scores[:, :wanted]
             ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :wanted], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
@@ -201,6 +219,7 @@ def search(
     shortlist: Shortlist | None = None,
     fusion: Fusion | None = None,
     ensemble: Sequence[Member] = (),
+    space: int | None = None,
 ) -> Hypotheses:
     """Searches the translations of a batch.
 
@@ -213,6 +232,8 @@ def search(
         shortlist: of the target tokens, as tensors; absent, all are scored.
         fusion: a language model whose scores are added; not together with a shortlist.
         ensemble: further models that translate together with the first; not together with a shortlist.
+        space: of a vocabulary with symbols, of which a translation then has each as often as its source, the token of
+            a space, see `keeping_scores`; not together with a shortlist or fusion.
     """
     memory: Memory
     memory, states = model.begin(source, training=False)
@@ -227,6 +248,7 @@ def search(
         values = tf.cast(tf.matmul(vectors, tf.cast(weights, vectors.dtype)), weights.dtype)
         return values if shortlist is None else tf.where(tf.gather(allowed, sentence), values, IMPOSSIBLE)
 
+    mask = source != PADDING
     step: Step = model.decoder.stepper()
     scores: Scores = own_scores
     if ensemble:
@@ -235,8 +257,12 @@ def search(
     if fusion is not None:
         states = fused_states(fusion, states)
         step, scores = fused_step(fusion, step), fused_scores(fusion, scores)
-    normalized = fusion is None and not ensemble
-    return beam_search(step, scores, memory, states, source != PADDING, settings, wanted, tokens, normalized)
+    elif space is not None:
+        limits = max_lengths(tf.math.count_nonzero(mask, 1, dtype=tf.int32), settings)
+        step, scores = keeping_step(step), keeping_scores(scores, space)
+        states = keeping_states(source, limits, states)
+    normalized = fusion is None and space is None and not ensemble
+    return beam_search(step, scores, memory, states, mask, settings, wanted, tokens, normalized)
 
 
 def _in_batches(

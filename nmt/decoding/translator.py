@@ -8,7 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.config import DecodingSettings
+from nmt.data.boundaries import WORD_START
+from nmt.data.placeholders import SYMBOLS
 from nmt.data.tokenizer import PADDING, Tokenizer
+from nmt.decoding.alignment import CONTROL_PIECES
 from nmt.decoding.ensemble import attention_of
 from nmt.decoding.search import IMPOSSIBLE
 from nmt.decoding.text_to_text import Found, TextToText
@@ -120,7 +123,9 @@ class Translator:
         source, target = found.source.to_list(), found.target.to_list()
         attention = self._attention(found) if self.attention else None
         first = 0
-        for line, (parts, *of_line) in enumerate(zip(found.parts.numpy(), *(x.numpy() for x in joined), strict=True)):
+        by_line = (x.numpy() for x in (found.placeholders, found.parts, *joined))
+        for line, (placeholders, parts, *of_line) in enumerate(zip(*by_line, strict=True)):
+            names = _names(placeholders)
             of_parts = source[first : first + parts]
             if parts > 1:
                 self.on_split(index + line, sum(len(ids) - 1 for ids in of_parts) + 1, int(parts))
@@ -135,8 +140,8 @@ class Translator:
                         text.decode(),
                         float(score),
                         float(log_probability),
-                        [piece for ids in of_parts for piece in graph.source_tokenizer.pieces(ids)],
-                        [piece for ids in translated for piece in graph.target_tokenizer.pieces(ids)],
+                        [names.get(piece, piece) for ids in of_parts for piece in graph.source_tokenizer.pieces(ids)],
+                        [names.get(piece, piece) for ids in translated for piece in graph.target_tokenizer.pieces(ids)],
                         None
                         if weights is None
                         else _side_by_side(
@@ -158,6 +163,15 @@ class Translator:
             source = found.source[start : start + size].to_tensor(PADDING)
             target = found.target[start * n_best : (start + size) * n_best].to_tensor(PADDING)
             yield from self._attend(tf.repeat(source, n_best, axis=0), target).numpy()
+
+
+def _names(placeholders: np.ndarray) -> dict[str, str]:
+    """What people see in place of symbols, but for tags that would be taken for control pieces.
+
+    A symbol without a placeholder, which leaves nothing in the text, becomes a space, which begins no word by itself.
+    """
+    texts = (placeholder.decode() or WORD_START for placeholder in placeholders)
+    return {symbol: text for symbol, text in zip(SYMBOLS, texts, strict=False) if text not in CONTROL_PIECES}
 
 
 def _side_by_side(matrices: list[np.ndarray], shapes: list[tuple[int, int]]) -> np.ndarray:

@@ -66,6 +66,8 @@ def export_saved_model(
     for setting, asked in (("language_model", language_model), ("ensemble", ensemble)):
         if shortlist is not None and asked:
             raise UserError(f"nmt export --shortlist: expected no decoding.{setting}, which scores all tokens")
+    if shortlist is not None and config.tokenizer.placeholders:
+        raise UserError("nmt export --shortlist: expected no tokenizer.placeholders, whose symbols it might lack")
     if shortlist is not None:
         corpus = TokenizedCorpus.open(RunFolder(run).data, "train")
         every = int(corpus.target_lengths.sum() // _SHORTLIST_TOKENS) + 1

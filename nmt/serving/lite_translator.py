@@ -20,12 +20,13 @@ import sentencepiece
 from nmt.chatter import silenced
 from nmt.data.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
 from nmt.data.normalization import normalize
+from nmt.data.placeholders import KINDS, SYMBOLS, hide, restore
 from nmt.errors import UserError
 
 ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
 SOURCE_TOKENIZER, TARGET_TOKENIZER = "source.model", "target.model"
 SETTINGS = "settings.json"
-FORMAT = 1  # of the folder; counts up when what an older runner expects of it changes
+FORMAT = 2  # of the folder; counts up when what an older runner expects of it changes
 # Settings that are numbers: their types and least values.
 _NUMBERS = {
     "max_tokens": ((int,), 2),
@@ -35,6 +36,7 @@ _NUMBERS = {
 }
 
 _PADDING, _BEGIN, _END = 0, 2, 3  # as in `nmt.data.tokenizer`
+_FIRST_SYMBOL, _EARLY = 4, -1e5  # as in `nmt.decoding.keeping`
 
 
 class LiteTranslator:
@@ -68,11 +70,12 @@ class LiteTranslator:
             Its translation; of an empty line, or one of white space alone, an empty one.
         """
         text = line.encode(errors="replace").decode()  # half a surrogate pair, which no UTF-8 has, becomes a "?"
-        ids = self._source.encode(normalize(text.replace(WORD_START, " ")))
+        hidden, placeholders = hide(text, self.settings["placeholders"])
+        ids = self._source.encode(normalize(hidden.replace(WORD_START, " ")))
         if not ids:
             return ""
         parts = split_long(ids, self.settings["max_tokens"] - 1, self._source.id_to_piece)
-        return " ".join(self._text(self.search([*part, _END])) for part in parts)
+        return restore(" ".join(self._text(self.search([*part, _END])) for part in parts), placeholders)
 
     def search(self, ids: Sequence[int]) -> list[int]:
         """Searches greedily: each token is the likeliest after those before it.
@@ -88,15 +91,34 @@ class LiteTranslator:
         states = memory.pop("states")
         from_source = int(np.float32(settings["max_length_factor"]) * np.float32(len(ids)))  # rounded as the search's
         limit = max(from_source + settings["max_length_offset"], settings["min_length"] + 1)
+        missing = [ids.count(_FIRST_SYMBOL + number) for number in range(len(SYMBOLS))]
         found: list[int] = []
         while len(found) < limit - 1 and _END not in found[-1:]:
             last = np.array([found[-1:] or [_BEGIN]], np.int32)
             step = self._step(token=last, states=states, **memory)
             logits, states = step["logits"], step["states"]
+            if settings["placeholders"]:
+                self._keep_symbols(logits, missing, limit - len(found))
             if len(found) < settings["min_length"]:
                 logits[_END] = -np.inf
             found.append(int(logits.argmax()))
+            if 0 <= found[-1] - _FIRST_SYMBOL < len(SYMBOLS):
+                missing[found[-1] - _FIRST_SYMBOL] -= 1
         return found if _END in found[-1:] else [*found, _END]
+
+    def _keep_symbols(self, logits: np.ndarray, missing: list[int], room: int) -> None:
+        """Makes impossible what `nmt.decoding.keeping` does, where there is room for so many tokens."""
+        symbols = slice(_FIRST_SYMBOL, _FIRST_SYMBOL + len(SYMBOLS))
+        space = self._target.piece_to_id(WORD_START)
+        of_symbols = np.where(np.array(missing) > 0, logits[symbols], -np.inf)
+        of_end, of_space = logits[_END], logits[space]
+        if any(missing):
+            no_room = room <= sum(missing) + 1
+            if no_room or of_end == logits.max():
+                logits[:] = -np.inf
+                logits[space] = -np.inf if no_room else of_space
+            logits[_END] = of_end + _EARLY
+        logits[symbols] = of_symbols
 
     def _text(self, ids: list[int]) -> str:
         return str(self._target.decode([index for index in ids[:-1] if index != _PADDING]))
@@ -152,6 +174,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         value: Any = settings.get(name)
         if type(value) not in kinds or not least <= value < math.inf:
             raise UserError(f"{path}: {name}: expected a number of at least {least}, got {value!r}")
+    hidden = settings.get("placeholders")
+    if not isinstance(hidden, list) or not all(isinstance(kind, str) and kind in KINDS for kind in hidden):
+        raise UserError(f"{path}: placeholders: expected some of {', '.join(KINDS)}, got {hidden!r}")
     if not isinstance(settings.get("sha256"), dict):
         raise UserError(f"{path}: sha256: missing")
     return settings

@@ -59,7 +59,7 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
         raise UserError(f"training.strategy {settings.strategy}: only one_device can be measured")
     config = settle_precision(config, message=message)
     prepare(config, folder, message)
-    tokenizers, shapes = load_tokenizers(folder), load_shapes(folder)
+    tokenizers, shapes = load_tokenizers(folder, config.tokenizer.placeholders), load_shapes(folder)
     trainee = make_trainee(build_model(config, *tokenizers), settings)
     if settings.xla == "auto":
         trainee.compile_extent(choose_extent(trainee, Distribution(), shapes, settings.max_steps, message))

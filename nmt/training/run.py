@@ -138,7 +138,7 @@ def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) ->
         UserError: if there is no such checkpoint or it cannot be read.
     """
     path = find_checkpoint(run, checkpoint)
-    source, target = load_tokenizers(run.data)
+    source, target = load_tokenizers(run.data, config.tokenizer.placeholders)
     model = build_model(config, source, target, "float32")
     load_weights(model, path)
     return model, source, target

@@ -68,7 +68,11 @@ def _train(
     distribution.by_chief(prepare_run, 0)
     run = RunFolder(folder) if distribution.chief else join_run(folder, config)
     config = settle_precision(config, run, distribution, message)
-    report, tokenizers, shapes = load_report(run.data), load_tokenizers(run.data), load_shapes(run.data)
+    report, tokenizers, shapes = (
+        load_report(run.data),
+        load_tokenizers(run.data, config.tokenizer.placeholders),
+        load_shapes(run.data),
+    )
     settings = config.training
     with distribution.scope():
         model = build_model(config, *tokenizers)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from nmt.config import Config, SideFiles, TextCorpus, load_config
 from nmt.data.corpus import SIDES, read_lines, read_model
+from nmt.data.hiding import encode_pair
 from nmt.data.readers import Split, read_split
 from nmt.data.tokenizer import PADDING, Tokenizer
 from nmt.decoding.scoring import make_scorer
@@ -171,11 +172,7 @@ def score_files(
     model, tokenizers, config = load_for_search(path, checkpoint, overrides)
     scorer = make_scorer(model, *load_ensemble(config, tokenizers)[0])
     while chunk := list(itertools.islice(pairs or (), config.decoding.sentences_at_once)):
-        texts = {"source": [pair.source for pair in chunk], "target": [pair.target for pair in chunk]}
-        scores = scorer(
-            {
-                side: tokenizer.encode(tf.constant(texts[side])).to_tensor(PADDING)
-                for side, tokenizer in zip(SIDES, tokenizers, strict=True)
-            }
-        )
+        texts = tf.constant([pair.source for pair in chunk]), tf.constant([pair.target for pair in chunk])
+        ids = (side.to_tensor(PADDING) for side in encode_pair(tokenizers, *texts))
+        scores = scorer(dict(zip(SIDES, ids, strict=True)))
         yield from zip(scores.log_probabilities.numpy().tolist(), map(int, scores.tokens.numpy()), strict=True)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.config import BatchSettings, Config, parse_config
-from nmt.data import corpus as store
+from nmt.data import epochs as module
 from nmt.data.batches import (
     Position,
     Share,
@@ -21,7 +21,8 @@ from nmt.data.batches import (
     evaluation_batches,
     training_batches,
 )
-from nmt.data.corpus import Array, TokenizedCorpus, training_epoch
+from nmt.data.corpus import Array, TokenizedCorpus
+from nmt.data.epochs import training_epoch
 from nmt.data.prepare import load_shapes, prepare
 from nmt.data.shapes import Shape, choose_shapes, count_batches, padding_share, plan_epoch
 from nmt.errors import UserError
@@ -267,13 +268,13 @@ def test_two_workers_may_draw_an_epoch_at_once(tmp_path: Path, monkeypatch: pyte
     config = config_for(tmp_path, tokenizer={"vocabulary_size": 320, "sampling": 0.3})
     folder = tmp_path / "data"
     prepare(config, folder)
-    draw = store._draw_epoch
+    draw = module._draw_epoch
 
     def draw_after_another(folder: Path, place: Path, *arguments: Any) -> None:
         draw(folder, folder / "epoch-0005", *arguments)
         draw(folder, place, *arguments)
 
-    monkeypatch.setattr(store, "_draw_epoch", draw_after_another)
+    monkeypatch.setattr(module, "_draw_epoch", draw_after_another)
     assert len(training_epoch(folder, config, 5)) > 0
     assert not list(folder.glob(".epoch-*"))
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from nmt.config import CleaningSettings, Config, parse_config
 from nmt.data import corpus as module
-from nmt.data.corpus import SIDES, TokenizedCorpus, read_lines, read_model, training_epoch
+from nmt.data.corpus import SIDES, TokenizedCorpus, read_lines, read_model
+from nmt.data.epochs import training_epoch
 from nmt.data.prepare import load_tokenizers, prepare
 from nmt.data.tokenizer import END
 from nmt.errors import UserError
@@ -87,7 +88,7 @@ def test_gather_equals_the_sentences(
     for side in SIDES:
         parts = (sentences[begin : begin + chunk] for begin in range(0, len(sentences), chunk))
         arrays = ((np.concatenate(part), np.array([len(row) for row in part])) for part in parts)
-        assert module._write_side(folder, "train", side, arrays, 70_001) == sum(map(len, sentences))
+        assert module.write_side(folder, "train", side, arrays, 70_001) == sum(map(len, sentences))
     corpus = TokenizedCorpus.open(folder, "train")
     chosen = data.draw(st.lists(st.integers(0, len(sentences) - 1), max_size=20))
     longest = max((len(sentences[index]) for index in chosen), default=0)

@@ -7,7 +7,8 @@ import pytest
 
 from nmt.config import CleaningSettings
 from nmt.data.cleaning import CleaningReport, clean
-from nmt.data.corpus import TokenizedCorpus, read_lines, training_epoch
+from nmt.data.corpus import TokenizedCorpus, read_lines
+from nmt.data.epochs import training_epoch
 from nmt.data.prepare import load_tokenizers, prepare
 from nmt.data.readers import RawPair
 from nmt.data.tokenizer import END

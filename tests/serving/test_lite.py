@@ -188,8 +188,8 @@ def damage(path: Path) -> None:
         ("target.model", lambda path: path.write_bytes(b""), "target.model: is damaged"),
         ("settings.json", Path.unlink, "settings.json: cannot be read: .*expected the folder of a LiteRT export"),
         ("settings.json", lambda path: path.write_bytes(b'{"form'), "settings.json: is damaged"),
-        ("settings.json", lambda path: path.write_bytes(b'{"format": 2}'), "LiteRT export of format 1, got others"),
-        ("settings.json", lambda path: path.write_bytes(b"[]"), "LiteRT export of format 1, got others"),
+        ("settings.json", lambda path: path.write_bytes(b'{"format": 1}'), "LiteRT export of format 2, got others"),
+        ("settings.json", lambda path: path.write_bytes(b"[]"), "LiteRT export of format 2, got others"),
         (
             "settings.json",
             lambda path: path.write_text(path.read_text().replace('"max_tokens": 12', '"max_tokens": "all"')),
