@@ -2,7 +2,7 @@
 
     python benchmarks/each_cell.py benchmarks/results/each-cell.json
 
-configs/quickstart.yaml with `model.cell` and as many steps as asked for: what is shown is that all parts work together,
+configs/base.yaml with `model.cell` and as many steps as asked for: what is shown is that all parts work together,
 not how well so short a training translates. agreement.py compares the export on the test sentences and on 200 strings
 from all of Unicode.
 """
@@ -52,7 +52,8 @@ def quickstart(cell: str, steps: int, folder: Path) -> dict[str, Any]:
     """What became of a cell."""
     run, exported, agreed = folder / "run", folder / "exported", folder / "agreement.json"
     changes = [f"model.cell={cell}", f"training.max_steps={steps}", f"training.validate_every={steps}"]
-    nmt("train", CHECKOUT / "configs" / "quickstart.yaml", "--run", run, *(x for c in changes for x in ("--set", c)))
+    changes += [f"training.warmup_steps={steps // 3}"]
+    nmt("train", CHECKOUT / "configs" / "base.yaml", "--run", run, *(x for c in changes for x in ("--set", c)))
     scores = json.loads(nmt("evaluate", run, "--json", "--samples", 0))
     nmt("export", run, "--to", exported)
     sentences = run / "data" / "test.source.txt"
