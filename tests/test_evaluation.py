@@ -63,7 +63,7 @@ def test_bleu_splits_words_by_language(language: str, tokenizer: str) -> None:
 @pytest.mark.parametrize(("there", "tokenizer"), [(None, "char"), (object(), "ja-mecab")])
 def test_japanese_needs_an_extra(monkeypatch: pytest.MonkeyPatch, there: object, tokenizer: str) -> None:
     monkeypatch.setattr(evaluation.importlib.util, "find_spec", lambda name: there)
-    assert evaluation._bleu_tokenizer("ja") == tokenizer
+    assert evaluation.bleu_tokenizer("ja") == tokenizer
 
 
 def test_edits_of_chinese_are_counted_in_characters() -> None:
