@@ -83,7 +83,7 @@ def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> 
     subprocess.run([*nmt, "train", str(arguments.config), "--run", str(folder), *settings], check=True)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [line for line in lines if "step" in line]
-    scores = {}
+    scores, kept = {}, {}  # of the metrics some are scores; others count what of the sources has been kept
     for split in ("validation", "test") if arguments.test else ("validation",):
         translations = folder / f"translations.{split}.txt"
         told = subprocess.run(
@@ -92,7 +92,9 @@ def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> 
             stdout=subprocess.PIPE,
             text=True,
         ).stdout
-        scores[split] = [{"name": name, **score} for name, score in json.loads(told).items()]
+        metrics = json.loads(told)
+        scores[split] = [{"name": name, **metric} for name, metric in metrics.items() if "value" in metric]
+        kept[split] = {name: metric for name, metric in metrics.items() if "value" not in metric}
         if arguments.corpus.startswith("multi30k="):
             scores[split].append(as_papers_do(translations, folder / "data" / f"{split}.target.txt"))
     return {
@@ -101,6 +103,7 @@ def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> 
         "minutes": curve[-1]["seconds"] / 60,
         "curve": curve,
         "scores": scores,
+        "kept": kept,
     }
 
 
