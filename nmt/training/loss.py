@@ -59,7 +59,7 @@ def summed_losses(
     Example:
 
     >>> losses = summed_losses(tf.zeros((2, 4)), tf.zeros((8, 4)), tf.constant([3, 0]), tf.constant([1.0, 0.0]), 0.1)
-    >>> round(float(losses.plain), 4), round(float(losses.smoothed), 4)  # log 8
+    >>> round(float(losses.plain), 4), round(float(losses.objective), 4)  # log 8
     (2.0794, 2.0794)
     """
     precision = tf.float64 if outputs.dtype == tf.float64 else tf.float32

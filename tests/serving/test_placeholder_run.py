@@ -20,7 +20,7 @@ from nmt.kept import Kept, measure_kept
 from nmt.serving.export import export_saved_model
 from nmt.serving.lite_export import export_lite
 from nmt.serving.lite_translator import SETTINGS, LiteTranslator
-from nmt.training.run import load_translator, score_files
+from nmt.training.translation import load_translator, score_files
 from nmt.training.train import train
 
 LETTERS = "abcdefghij"  # what the digits are translated to

@@ -15,7 +15,8 @@ from nmt.data.vocabulary import find_in
 from nmt.errors import UserError
 from nmt.training.checkpoints import average_checkpoints, load_arrays, load_weights, save_arrays, weights_of
 from nmt.training.fine_tuning import check_start, start_weights
-from nmt.training.run import RunFolder, build_model, load_translator
+from nmt.training.run import RunFolder, build_model
+from nmt.training.translation import load_translator
 from nmt.training.train import Saving, train
 from tests.conftest import digit_strings, language_model_config, reversal_config
 
