@@ -14,9 +14,6 @@ DEVELOPMENT := .venv/.installed-dev
 INSTALLING := .venv/.installing
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
 
-# A quarter of what configs/base.yaml is made for: about 8 minutes on 2 cores.
-QUICK_STEPS := 1600
-
 # Twice quiet: errors only.
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt
 
@@ -32,7 +29,7 @@ help:
 	@echo 'Each installs what it needs into .venv first. PYTHON=/path/to/python3.12 chooses another Python.'
 
 quickstart: $(RUNTIME)
-	$(BIN)/nmt train configs/base.yaml --run runs/quickstart --set training.max_steps=$(QUICK_STEPS) \
+	$(BIN)/nmt train configs/base.yaml --run runs/quickstart --set training.max_steps=1600 \
 		--set training.max_minutes=10 --set training.validate_every=400 --set training.warmup_steps=300
 	$(BIN)/nmt evaluate runs/quickstart --examples 10
 	@echo

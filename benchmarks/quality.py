@@ -29,6 +29,7 @@ from typing import Any
 import yaml
 from machine import describe_machine
 
+from nmt.config import load_config
 from nmt.files import written_whole
 
 PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "sacremoses", "numpy")
@@ -60,7 +61,9 @@ def main() -> None:
         for seed in arguments.seeds:
             for row in arguments.only or rows:
                 changes = [*arguments.settings, *rows[row]]
-                if any((run["row"], run["seed"], run["changes"]) == (row, seed, changes) for run in result["runs"]):
+                before = [run for run in result["runs"] if (run["row"], run["seed"]) == (row, seed)]
+                if before:
+                    check_settings(before[0], arguments, [*changes, f"seed={seed}"])
                     continue
                 folder = (arguments.runs or Path(temporary)) / f"{row.replace(' ', '-')}-{seed}"
                 run = measure(arguments, folder, [*changes, f"seed={seed}"])
@@ -74,6 +77,16 @@ def main() -> None:
                     json.dump(result, file, indent=1)
                 print(row, seed, {split: scores[0]["value"] for split, scores in run["scores"].items()}, flush=True)
     print(table(result))
+
+
+def check_settings(run: dict[str, Any], arguments: argparse.Namespace, changes: list[str]) -> None:
+    """Stops where a run that is there was made with other settings than it would be now."""
+    config = load_config(arguments.config, [*corpus_settings(arguments.corpus), *changes])
+    settings = config.model_dump(mode="json", exclude={"data"})
+    if settings["training"]["precision"] == "auto":
+        settings["training"]["precision"] = run["settings"]["training"]["precision"]
+    if settings != run["settings"]:
+        raise SystemExit(f"{arguments.output}: {run['row']}, seed {run['seed']}, was made with other settings")
 
 
 def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> dict[str, Any]:

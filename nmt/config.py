@@ -110,7 +110,9 @@ class ModelSettings(Settings):
     variational_dropout: bool = Field(
         False, description="draws it once for all steps of a sentence (Gal and Ghahramani 2016)"
     )
-    word_dropout: Fraction = Field(0.0, description="share of the tokens whose whole embedding is dropped (as above)")
+    word_dropout: Fraction = Field(
+        0.0, description="share of the tokens whose whole embedding is dropped (Sennrich 2016)"
+    )
     recurrent_dropout: Fraction = Field(0.0, description="one mask for all time steps (Gal and Ghahramani 2016)")
     layer_normalization: bool = Field(False, description="on each gate's pre-activation (Ba et al. 2016)")
 

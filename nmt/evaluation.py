@@ -263,20 +263,25 @@ def _metrics(names: Sequence[str], language: str) -> Mapping[str, Any]:
     """Makes sacreBLEU's metrics, by name, with the settings that suit the target language."""
     from sacrebleu.metrics import BLEU, CHRF, TER
 
-    code = language.lower().replace("_", "-").split("-")[0]
     makers = {
-        "BLEU": lambda: BLEU(tokenize=bleu_tokenizer(code)),
+        "BLEU": lambda: BLEU(tokenize=bleu_tokenizer(language)),
         "chrF": CHRF,
         # Without spaces a sentence would be one word, right or wrong as a whole.
-        "TER": lambda: TER(normalized=True, asian_support=True) if code in ("zh", "ja") else TER(),
+        "TER": lambda: TER(normalized=True, asian_support=True) if _code(language) in ("zh", "ja") else TER(),
     }
     if unknown := set(names) - set(makers):
         raise UserError(f"expected metrics among {', '.join(makers)}, got {', '.join(sorted(unknown))}")
     return {name: makers[name]() for name in names}
 
 
-def bleu_tokenizer(code: str) -> str:
-    """What sacreBLEU calls the way to split a language's text, by its code without a region: `zh` of `zh-Hans`."""
+def _code(language: str) -> str:
+    """A language without script and region: `zh` of `zh-Hans`."""
+    return language.lower().replace("_", "-").split("-")[0]
+
+
+def bleu_tokenizer(language: str) -> str:
+    """What sacreBLEU calls the way to split a language's text."""
+    code = _code(language)
     if code == "zh":
         return "zh"
     if code in _MECAB:  # comes with sacreBLEU's extras only

@@ -86,8 +86,8 @@ class TextToText(tf.Module):
             tf.Variable(self.language_model.output_weights(), trainable=False) if self.language_model else None
         )
         self.ensemble = [Member(one, tf.Variable(one.output_weights(), trainable=False)) for one in ensemble]
-        self._boundaries = find_boundaries(source_tokenizer.pieces(range(source_tokenizer.vocabulary_size)))
-        pieces = target_tokenizer.pieces(range(target_tokenizer.vocabulary_size))
+        self._boundaries = find_boundaries(source_tokenizer.pieces())
+        pieces = target_tokenizer.pieces()
         self.space = None
         if target_tokenizer.placeholders:
             self.space = pieces.index(WORD_START) if WORD_START in pieces else -1
@@ -151,7 +151,6 @@ class TextToText(tf.Module):
         """
         tokenizers = self.source_tokenizer, self.target_tokenizer
         sides = [ids[:, :LONGEST_SCORED] for ids in encode_pair(tokenizers, source, target)]
-
         models = [self.model, *(member.model for member in self.ensemble)]
 
         def score_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -13,7 +13,7 @@ class EmbeddingDropout(keras.layers.Layer):
     """Drops whole tokens, as a reader who skips a word, then features of those left.
 
     Gal and Ghahramani 2016, section 4.2, drop all tokens of a type at once; here each is dropped by itself, as in
-    Sennrich et al. 2016, "Edinburgh Neural Machine Translation Systems for WMT 16", section 2.4.
+    Sennrich et al. 2016, "Edinburgh Neural Machine Translation Systems for WMT 16".
 
     Args:
         settings: the model's, of which those of dropout count.

@@ -136,6 +136,6 @@ def _versions(folder: Path) -> list[str]:
 
 def _some_texts(tokenizer: Tokenizer) -> list[str]:
     """Texts of several lengths out of the vocabulary's words: what the run was trained on may be private."""
-    pieces = tokenizer.pieces(range(tokenizer.vocabulary_size))
+    pieces = tokenizer.pieces()
     words = [piece[1:] for piece in pieces if piece.startswith(WORD_START) and len(piece) > 1] or ["a"]
     return [" ".join((words * 25)[:count]) for count in (1, 6, 12, 25)]

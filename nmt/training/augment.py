@@ -22,6 +22,7 @@ import tensorflow as tf
 from nmt.config import CleaningSettings, load_config
 from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.corpus import SIDES, Side, read_lines, text_path
+from nmt.data.hiding import hide
 from nmt.data.prepare import SPLITS
 from nmt.data.readers import RawPair, read_texts
 from nmt.decoding.translator import Hypothesis, Translator
@@ -175,8 +176,9 @@ def _translate_parts(parts: Path, lines: Iterator[Pair], translator: Translator,
 
 
 def _translated(lines: Sequence[Pair], translator: Translator, choose: Choice) -> Iterator[_Translated]:
-    tokens = translator.text_to_text.source_tokenizer.encode(tf.constant([text for text, _ in lines])).row_lengths()
-    fit = (tokens <= translator.text_to_text.max_tokens).numpy()
+    tokenizer = translator.text_to_text.source_tokenizer
+    hidden = hide(tokenizer.placeholders, tf.constant([text for text, _ in lines]))
+    fit = (tokenizer.encode(hidden.source).row_lengths() <= translator.text_to_text.max_tokens).numpy()
     translations = translator.translate(line.source for line, fits in zip(lines, fit, strict=True) if fits)
     for (text, reference), fits in zip(lines, fit, strict=True):
         hypotheses = next(translations) if fits else []
@@ -192,7 +194,7 @@ def _closest(language: str) -> Choice:
     """Chooses by sentence BLEU; of several alike, the one with the best score."""
     from sacrebleu.metrics import BLEU
 
-    metric = BLEU(effective_order=True, tokenize=bleu_tokenizer(language.lower().replace("_", "-").split("-")[0]))
+    metric = BLEU(effective_order=True, tokenize=bleu_tokenizer(language))
     return lambda hypotheses, reference: max(
         hypotheses, key=lambda hypothesis: metric.sentence_score(hypothesis.text, [reference]).score
     )

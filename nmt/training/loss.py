@@ -34,7 +34,7 @@ def summed_losses(
         objective = sum_i w_i (log sum_v exp(l_iv) - (1 - s) l_i,target - s mean_v(l_iv)),    l = outputs table^T
 
     With a `consistency` c, rows 2i and 2i + 1 are of one token, passed through the model twice with other dropout, and
-    each pair of their distributions p and q adds to the objective (R-Drop, Liang et al. 2021, section 2.2):
+    each pair of their distributions p and q adds to the objective (R-Drop, Liang et al. 2021):
 
         w_i c / 2 (KL(p || q) + KL(q || p))
 

@@ -29,16 +29,15 @@ def settle_precision(
     Args:
         config: the settings.
         run: a training that has begun keeps its precision.
-        distribution: of the training. The chief's choice is everyone's.
+        distribution: of the training. What the chief measures decides for all.
         message: is told what was measured.
     """
     if config.training.precision != "auto":
         return config
     precision = _begun(run) if run is not None else None
     if precision is None:
-        gain = measured_gain()
-        faster = (distribution or Distribution()).by_chief(lambda: [float(gain >= _WORTHWHILE)], 1)[0]
-        precision = "bfloat16" if faster else "float32"
+        (gain,) = (distribution or Distribution()).by_chief(lambda: [measured_gain()], 1)
+        precision = "bfloat16" if gain >= _WORTHWHILE else "float32"
         message(f"precision of products: {precision} (bfloat16 is {gain:.1f} times as fast as float32)")
     return config.model_copy(update={"training": config.training.model_copy(update={"precision": precision})})
 

@@ -20,8 +20,8 @@ from nmt.kept import Kept, measure_kept
 from nmt.serving.export import export_saved_model
 from nmt.serving.lite_export import export_lite
 from nmt.serving.lite_translator import SETTINGS, LiteTranslator
-from nmt.training.translation import load_translator, score_files
 from nmt.training.train import train
+from nmt.training.translation import load_translator, score_files
 
 LETTERS = "abcdefghij"  # what the digits are translated to
 

@@ -16,8 +16,8 @@ from nmt.errors import UserError
 from nmt.training.checkpoints import average_checkpoints, load_arrays, load_weights, save_arrays, weights_of
 from nmt.training.fine_tuning import check_start, start_weights
 from nmt.training.run import RunFolder, build_model
-from nmt.training.translation import load_translator
 from nmt.training.train import Saving, train
+from nmt.training.translation import load_translator
 from tests.conftest import digit_strings, language_model_config, reversal_config
 
 LINES = digit_strings(100, range(3, 8), seed=9)
@@ -233,6 +233,7 @@ MODEL = {"units": 16, "embedding": 16}
         ({"tied_embeddings": "none"}, "model.tied_embeddings: all -> none"),
         ({"attention": "multi_head", "attention_heads": 2}, "model.attention: dot -> multi_head"),
         ({"dropout": 0.5, "recurrent_dropout": 0.5, "attention_heads": 8}, None),
+        ({"word_dropout": 0.5, "variational_dropout": True}, None),
     ],
 )
 def test_the_shape_must_be_the_same(model, message, trained_run, tmp_path):

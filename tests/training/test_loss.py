@@ -11,55 +11,67 @@ from nmt.training.loss import summed_losses
 from nmt.training.trainee import averaged_weights, make_trainee
 
 
+def random_rows(tokens):
+    """Output vectors, a table, and targets."""
+    generator = np.random.default_rng(0)
+    outputs, table = (tf.constant(generator.normal(size=(rows, 5))) for rows in (tokens, 11))
+    return outputs, table, tf.constant(generator.integers(0, 11, tokens), tf.int32)
+
+
+def check_against(definition, outputs, table, compute):
+    """What `compute` gives, and the gradients of its first value, tripled, against those of the definition."""
+    results = []
+    for function in (definition, compute):
+        with tf.GradientTape() as tape:
+            tape.watch([outputs, table])
+            values = function()
+            loss = 3 * values[0]
+        results.append([*values, *tape.gradient(loss, [outputs, table])])
+    for theirs, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("chunk", [3, 7, 512])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 def test_loss_and_gradient_equal_the_definition(smoothing, chunk, jit_compile):
-    generator = np.random.default_rng(0)
-    outputs, table = tf.constant(generator.normal(size=(7, 5))), tf.constant(generator.normal(size=(11, 5)))
-    targets, weights = tf.constant(generator.integers(0, 11, 7), tf.int32), tf.constant([1.0, 1, 0, 1, 0.5, 1, 0])
-    results = []
-    for reference in (False, True):
-        with tf.GradientTape() as tape:
-            tape.watch([outputs, table])
-            if reference:
-                log_probabilities = tf.nn.log_softmax(outputs @ tf.transpose(table))
-                distribution = (1 - smoothing) * tf.one_hot(targets, 11, dtype=tf.float64) + smoothing / 11
-                wide = tf.cast(weights, tf.float64)
-                smoothed = -tf.reduce_sum(tf.reduce_sum(distribution * log_probabilities, -1) * wide)
-                plain = -tf.reduce_sum(tf.gather(log_probabilities, targets, batch_dims=1) * wide)
-            else:
-                smoothed, plain = summed_losses(outputs, table, targets, weights, smoothing, 0.0, chunk, jit_compile)
-            loss = 3 * smoothed
-        results.append([smoothed, plain, *tape.gradient(loss, [outputs, table])])
-    for ours, theirs in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+    outputs, table, targets = random_rows(7)
+    weights = tf.constant([1.0, 1, 0, 1, 0.5, 1, 0], tf.float64)
+
+    def definition():
+        log_probabilities = tf.nn.log_softmax(outputs @ tf.transpose(table))
+        distribution = (1 - smoothing) * tf.one_hot(targets, 11, dtype=tf.float64) + smoothing / 11
+        smoothed = -tf.reduce_sum(tf.reduce_sum(distribution * log_probabilities, -1) * weights)
+        return smoothed, -tf.reduce_sum(tf.gather(log_probabilities, targets, batch_dims=1) * weights)
+
+    check_against(
+        definition,
+        outputs,
+        table,
+        lambda: summed_losses(outputs, table, targets, weights, smoothing, 0.0, chunk, jit_compile),
+    )
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("chunk", [2, 6, 512])
 def test_consistency_and_its_gradient_equal_the_definition(chunk, jit_compile):
-    """R-Drop (Liang et al. 2021), equations 1 to 3, halved as the mean of both passes."""
-    generator = np.random.default_rng(0)
-    outputs, table = tf.constant(generator.normal(size=(10, 5))), tf.constant(generator.normal(size=(11, 5)))
-    targets = tf.repeat(tf.constant(generator.integers(0, 11, 5), tf.int32), 2)
-    weights = tf.repeat(tf.constant([1.0, 0, 1, 0.5, 1], tf.float64), 2)
-    results = []
-    for reference in (False, True):
-        with tf.GradientTape() as tape:
-            tape.watch([outputs, table])
-            if reference:
-                logs = tf.nn.log_softmax(outputs @ tf.transpose(table))
-                likelihood = tf.gather(logs, targets, batch_dims=1)
-                p, q = logs[::2], logs[1::2]
-                divergence = tf.reduce_sum(tf.exp(p) * (p - q), -1) + tf.reduce_sum(tf.exp(q) * (q - p), -1)
-                loss = tf.reduce_sum(-likelihood * weights) + 3.0 / 2 * tf.reduce_sum(divergence * weights[::2])
-            else:
-                loss = summed_losses(outputs, table, targets, weights, 0.0, 3.0, chunk, jit_compile).objective
-            loss *= 2
-        results.append([loss, *tape.gradient(loss, [outputs, table])])
-    for ours, theirs in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+    """The sum over both passes of R-Drop (Liang et al. 2021)."""
+    outputs, table, targets = random_rows(10)
+    targets, weights = tf.repeat(targets[::2], 2), tf.repeat(tf.constant([1.0, 0, 1, 0.5, 1], tf.float64), 2)
+
+    def definition():
+        logs = tf.nn.log_softmax(outputs @ tf.transpose(table))
+        plain = -tf.reduce_sum(tf.gather(logs, targets, batch_dims=1) * weights)
+        p, q = logs[::2], logs[1::2]
+        divergence = tf.reduce_sum(tf.exp(p) * (p - q), -1) + tf.reduce_sum(tf.exp(q) * (q - p), -1)
+        return plain + 4.0 / 2 * tf.reduce_sum(divergence * weights[::2]), plain
+
+    check_against(
+        definition,
+        outputs,
+        table,
+        lambda: summed_losses(outputs, table, targets, weights, 0.0, 4.0, chunk, jit_compile),
+    )
 
 
 def test_the_number_of_tokens_need_not_be_known_beforehand():
