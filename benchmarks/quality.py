@@ -29,7 +29,7 @@ from typing import Any
 import yaml
 from machine import describe_machine
 
-from nmt.config import load_config
+from nmt.config import differences, load_config, parse_config
 from nmt.files import written_whole
 
 PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "sacremoses", "numpy")
@@ -82,10 +82,11 @@ def main() -> None:
 def check_settings(run: dict[str, Any], arguments: argparse.Namespace, changes: list[str]) -> None:
     """Stops where a run that is there was made with other settings than it would be now."""
     config = load_config(arguments.config, [*corpus_settings(arguments.corpus), *changes])
-    settings = config.model_dump(mode="json", exclude={"data"})
-    if settings["training"]["precision"] == "auto":
-        settings["training"]["precision"] = run["settings"]["training"]["precision"]
-    if settings != run["settings"]:
+    # Settings that came later are at their defaults.
+    made = parse_config(run["settings"] | {"data": config.data}, str(arguments.output))
+    if config.training.precision == "auto":
+        made = made.model_copy(update={"training": made.training.model_copy(update={"precision": "auto"})})
+    if differences(made, config):
         raise SystemExit(f"{arguments.output}: {run['row']}, seed {run['seed']}, was made with other settings")
 
 

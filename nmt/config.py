@@ -116,6 +116,12 @@ class ModelSettings(Settings):
     recurrent_dropout: Fraction = Field(0.0, description="one mask for all time steps (Gal and Ghahramani 2016)")
     layer_normalization: bool = Field(False, description="on each gate's pre-activation (Ba et al. 2016)")
 
+    longest_memory: int | None = Field(
+        None,
+        ge=2,
+        description="steps; gates begin so that states are kept for 2 to so many (chrono, Tallec and Ollivier 2018)",
+    )
+
     @model_validator(mode="after")
     def _agree(self) -> "ModelSettings":
         if self.cell in {"min_gru", "ssru"} and self.recurrent_dropout:
@@ -123,6 +129,8 @@ class ModelSettings(Settings):
                 f"expected no recurrent_dropout with cell {self.cell}, of which no product reads the state, "
                 f"got {self.recurrent_dropout}"
             )
+        if self.cell == "rnn" and self.longest_memory is not None:
+            raise ValueError(f"expected no longest_memory with cell rnn, which has no gates, got {self.longest_memory}")
         if self.attention == "multi_head" and self.units % self.attention_heads:
             raise ValueError(f"expected attention_heads to divide units, got {self.attention_heads} and {self.units}")
         return self

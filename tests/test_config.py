@@ -186,6 +186,7 @@ def test_keys_that_are_no_names(key: object) -> None:
         ("model.dropout", 1.0, "less than 1"),
         ("model.dropout", -0.1, "greater than or equal to 0"),
         ("model.layer_normalization", "perhaps", "valid boolean"),
+        ("model.longest_memory", 1, "greater than or equal to 2, got 1"),
         ("model", 3, "got 3"),
         ("training.learning_rate", 0, "greater than 0"),
         ("training.learning_rate", float("nan"), "greater than 0"),

@@ -46,3 +46,8 @@ def test_a_cell_that_does_not_read_its_state_takes_no_recurrent_dropout(tmp_path
         nmt.UserError, match="expected no recurrent_dropout with cell min_gru, of which no product reads"
     ):
         reversal_config(tmp_path, model={"cell": "min_gru", "recurrent_dropout": 0.1})
+
+
+def test_a_cell_without_gates_takes_no_longest_memory(tmp_path):
+    with pytest.raises(nmt.UserError, match="expected no longest_memory with cell rnn, which has no gates, got 20"):
+        reversal_config(tmp_path, model={"cell": "rnn", "longest_memory": 20})

@@ -20,14 +20,22 @@ class GatedCell(RecurrentCell):
         kernel_initializer: of the weights of the inputs.
         recurrent_initializer: of the weights of the state.
         bias_initializer: of the bias.
+        longest_memory: if given, the gates' biases begin so that each unit keeps its state for a time of its own, of 2
+            to so many steps: before training, and where inputs and state say nothing, it forgets a share 1 / (1 + u)
+            at each step, u ~ uniform(1, longest_memory - 1). `bias_initializer` is then for the other biases alone.
+
+    Reference:
+        [Tallec and Ollivier 2018](https://arxiv.org/abs/1804.11188), section 2.
     """
 
     # Arguments besides `units`, which the layer over time hands on.
     options: ClassVar[tuple[str, ...]] = (
-        "layer_normalization", "kernel_initializer", "recurrent_initializer", "bias_initializer",
+        "layer_normalization", "kernel_initializer", "recurrent_initializer", "bias_initializer", "longest_memory",
     )  # fmt: skip
     gates: ClassVar[int]  # sums of `units` each, made of the inputs
     reads_state: ClassVar[bool] = True  # whether the sums are made of the state too
+    # Of each sum: whether it opens a gate that keeps the state (1), one that writes to it (-1), or neither (0).
+    keeps: ClassVar[tuple[int, ...]]
 
     def __init__(
         self,
@@ -36,13 +44,18 @@ class GatedCell(RecurrentCell):
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
+        longest_memory: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if longest_memory is not None and (longest_memory < 2 or not any(self.keeps)):
+            expected = "to be at least 2" if any(self.keeps) else "of a cell with gates alone"
+            raise ValueError(f"{type(self).__name__}: expected `longest_memory` {expected}, got {longest_memory!r}")
         super().__init__(units, **kwargs)
         self.layer_normalization = layer_normalization
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.longest_memory = longest_memory
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the weights; the gates lie side by side."""
@@ -56,7 +69,13 @@ class GatedCell(RecurrentCell):
 
     def initial_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """The bias of all gates before training."""
-        return self.bias_initializer(shape, dtype=dtype)
+        biases = self.bias_initializer(shape, dtype=dtype)
+        if self.longest_memory is None:
+            return biases
+        draw = keras.initializers.RandomUniform(1.0, self.longest_memory - 1.0)
+        kept = tf.math.log(draw((self.units,), dtype=dtype))
+        by_gate = zip(self.keeps, tf.split(biases, self.gates), strict=True)
+        return tf.concat([keeps * kept if keeps else bias for keeps, bias in by_gate], 0)
 
     def add_float(self, name: str, shape: tuple[int | None, ...], initializer: Any) -> Any:
         """Adds a weight that stays in its precision.
@@ -93,6 +112,7 @@ class GatedCell(RecurrentCell):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "recurrent_initializer": keras.initializers.serialize(self.recurrent_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "longest_memory": self.longest_memory,
         }
 
 

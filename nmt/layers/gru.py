@@ -33,6 +33,7 @@ class GRUCell(GatedCell):
         kernel_initializer: of the weights of the inputs.
         recurrent_initializer: of the weights of the state.
         bias_initializer: of the bias.
+        longest_memory: steps that the state is kept at most before training; see `GatedCell`.
 
     Call arguments:
         inputs: `[batch, features]`.
@@ -56,6 +57,7 @@ class GRUCell(GatedCell):
 
     options: ClassVar[tuple[str, ...]] = (*GatedCell.options, "reset_after")
     gates: ClassVar[int] = 3
+    keeps: ClassVar[tuple[int, ...]] = (-1, 0, 0)
 
     def __init__(self, units: int, layer_normalization: bool = False, reset_after: bool = False, **kwargs: Any) -> None:
         if layer_normalization and reset_after:
@@ -99,8 +101,9 @@ class GRU(GatedRecurrent):
     Args:
         units: width of the state.
         reset_after: see `GRUCell`.
-        **kwargs: those of `GRUCell`: `layer_normalization` and the initializers; and those of `Recurrent`:
-            `return_sequences`, `return_state`, `go_backwards`, `dropout`, `recurrent_dropout`, `compile_loops`, `seed`.
+        **kwargs: those of `GRUCell`: `layer_normalization`, the initializers and `longest_memory`; and those of
+            `Recurrent`: `return_sequences`, `return_state`, `go_backwards`, `dropout`, `recurrent_dropout`,
+            `variational_dropout`, `compile_loops`, `seed`.
 
     Example:
 

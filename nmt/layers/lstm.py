@@ -20,7 +20,7 @@ class LSTMCell(GatedCell):
         c' = f * c + i * g                      h' = o * tanh(c')
 
     It is `keras.layers.LSTMCell`. The forget gate's bias begins at 1 (Jozefowicz et al. 2015), the others as
-    `bias_initializer` says.
+    `bias_initializer` says, unless there is a `longest_memory`.
 
     Args:
         units: width of each of the two states, h and c.
@@ -29,6 +29,7 @@ class LSTMCell(GatedCell):
         kernel_initializer: of the weights of the inputs.
         recurrent_initializer: of the weights of the state.
         bias_initializer: of the bias.
+        longest_memory: steps that the state is kept at most before training; see `GatedCell`.
 
     Call arguments:
         inputs: `[batch, features]`.
@@ -49,12 +50,16 @@ class LSTMCell(GatedCell):
     """
 
     gates: ClassVar[int] = 4
+    keeps: ClassVar[tuple[int, ...]] = (-1, 1, 0, 0)
     states: ClassVar[int] = 2
 
     def initial_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """That of i, f, g and o, side by side."""
-        others = [self.bias_initializer((count * self.units,), dtype=dtype) for count in (1, 2)]
-        return tf.concat([others[0], tf.ones((self.units,), dtype), others[1]], 0)
+        biases = super().initial_bias(shape, dtype)
+        if self.longest_memory is not None:
+            return biases
+        of_input, _, others = tf.split(biases, [self.units, self.units, 2 * self.units])
+        return tf.concat([of_input, tf.ones((self.units,), dtype), others], 0)
 
     @property
     def equations(self) -> "MemoryStep":
@@ -68,8 +73,9 @@ class LSTM(GatedRecurrent):
 
     Args:
         units: width of each of the two states.
-        **kwargs: those of `LSTMCell`: `layer_normalization` and the initializers; and those of `Recurrent`:
-            `return_sequences`, `return_state`, `go_backwards`, `dropout`, `recurrent_dropout`, `compile_loops`, `seed`.
+        **kwargs: those of `LSTMCell`: `layer_normalization`, the initializers and `longest_memory`; and those of
+            `Recurrent`: `return_sequences`, `return_state`, `go_backwards`, `dropout`, `recurrent_dropout`,
+            `variational_dropout`, `compile_loops`, `seed`.
 
     Example:
 

@@ -27,6 +27,7 @@ class MinGRUCell(AffineCell):
             by a learnt scale before the bias is added (Ba et al. 2016).
         kernel_initializer: of the weights of the inputs.
         bias_initializer: of the bias.
+        longest_memory: steps that the state is kept at most before training; see `GatedCell`.
 
     Call arguments:
         inputs: `[batch, features]`.
@@ -46,6 +47,7 @@ class MinGRUCell(AffineCell):
     """
 
     gates: ClassVar[int] = 2
+    keeps: ClassVar[tuple[int, ...]] = (-1, 0)
 
     @property
     def equations(self) -> "MinGRUStep":
@@ -59,8 +61,9 @@ class MinGRU(AffineRecurrent):
 
     Args:
         units: width of the state.
-        **kwargs: those of `MinGRUCell`: `layer_normalization` and the initializers; and those of `Recurrent`:
-            `return_sequences`, `return_state`, `go_backwards`, `dropout`, `compile_loops`, `seed`.
+        **kwargs: those of `MinGRUCell`: `layer_normalization`, the initializers and `longest_memory`; and those of
+            `Recurrent`: `return_sequences`, `return_state`, `go_backwards`, `dropout`, `variational_dropout`,
+            `compile_loops`, `seed`.
 
     Example:
 

@@ -46,6 +46,7 @@ class SimpleRNNCell(GatedCell):
     """
 
     gates: ClassVar[int] = 1
+    keeps: ClassVar[tuple[int, ...]] = (0,)
 
     @property
     def equations(self) -> "TanhStep":

@@ -72,6 +72,7 @@ class Decoder(keras.layers.Layer):
                 variational_dropout=settings.variational_dropout,
                 recurrent_dropout=settings.recurrent_dropout,
                 layer_normalization=settings.layer_normalization,
+                longest_memory=settings.longest_memory,
                 name=f"layer_{index}",
             )
             for index in range(settings.decoder_layers)

@@ -47,6 +47,7 @@ class Encoder(keras.layers.Layer):
                     variational_dropout=settings.variational_dropout,
                     recurrent_dropout=settings.recurrent_dropout,
                     layer_normalization=settings.layer_normalization,
+                    longest_memory=settings.longest_memory,
                     name=settings.cell,
                 ),
                 name=f"layer_{index}",

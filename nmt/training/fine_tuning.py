@@ -15,7 +15,10 @@ from nmt.models.token_model import TokenModel
 from nmt.training.checkpoints import assign, load_arrays
 from nmt.training.run import RunFolder, find_checkpoint, load_run_config
 
-_DROPOUTS = ("model.dropout:", "model.variational_dropout:", "model.word_dropout:", "model.recurrent_dropout:")
+_NOT_OF_SHAPE = (
+    "model.dropout:", "model.variational_dropout:", "model.word_dropout:", "model.recurrent_dropout:",
+    "model.longest_memory:",
+)  # fmt: skip
 _OF_SOURCE = ("model.encoder_layers:", "model.attention:", "model.attention_heads:")
 
 
@@ -34,7 +37,7 @@ def check_start(config: Config, folder: Path) -> None:
         return
     base, old = load_run_config(start, config.task)
     find_checkpoint(base)
-    free: tuple[str, ...] = _DROPOUTS
+    free: tuple[str, ...] = _NOT_OF_SHAPE
     if config.task == "language_model":
         free += _OF_SOURCE
     elif config.model.attention != "multi_head":

@@ -311,3 +311,32 @@ def test_cell_steps_inside_keras_rnn(name):
 def test_a_cell_that_does_not_read_its_state_takes_no_recurrent_dropout(layer_class):
     with pytest.raises(ValueError, match=r"expected no `recurrent_dropout`, as no product reads the state, got 0\.1"):
         layer_class(3, recurrent_dropout=0.1)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("name", sorted(set(CELLS) - {"rnn"}))
+def test_units_begin_with_memories_of_2_to_the_longest_steps(name, normalized):
+    units, longest = 500, 20
+    cell = CELLS[name](units, longest_memory=longest, layer_normalization=normalized).cell
+    cell.build((None, 3))
+    nothing = tf.zeros((1, 3))
+    for weight in cell.trainable_weights:
+        if "kernel" in weight.name:
+            weight.assign(tf.zeros_like(weight))  # inputs and state say nothing
+    states = [tf.ones((1, units)) * (index + 1) for index in range(cell.states)]
+    _, new = cell(nothing, states)
+    # The last state is the one that is kept; a candidate of 0 adds nothing to it.
+    candidate = 0.5 if name == "min_gru" else 0.0
+    kept = (new[-1][0] - candidate) / (states[-1][0] - candidate)
+    steps = 1 / (1 - kept.numpy())
+    assert 2 - 1e-3 < steps.min() < 2.5
+    assert longest - 1 < steps.max() < longest + 1e-3
+    assert abs(steps.mean() - (2 + longest) / 2) < 1
+    first, second = (CELLS[name](units, longest_memory=longest).cell.initial_bias((cell.gates * units,)) for _ in "ab")
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(("name", "longest", "message"), [("gru", 1, "at least 2, got 1"), ("rnn", 9, "with gates")])
+def test_a_memory_that_cannot_be_is_told(name, longest, message):
+    with pytest.raises(ValueError, match=message):
+        CELLS[name](4, longest_memory=longest)

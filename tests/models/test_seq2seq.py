@@ -124,3 +124,17 @@ def first_logits(model: Seq2Seq) -> tf.Tensor:
 def test_tied_embeddings_need_one_vocabulary():
     with pytest.raises(ValueError, match="expected one vocabulary for tied embeddings, got 40 and 41"):
         Seq2Seq(ModelSettings(), 40, 41)
+
+
+def test_all_layers_begin_with_the_memory_that_is_set():
+    first, again, without = (
+        make(decoder_layers=2, **more) for more in ({"longest_memory": 9}, {"longest_memory": 9}, {})
+    )
+    batch = {"source": sentences(2, range(2, 4)), "target": sentences(2, range(2, 4), seed=1)}
+    for model in (first, again, without):
+        model(batch)
+    for layer, same, other in zip(*(model.recurrent_layers() for model in (first, again, without)), strict=True):
+        of_gate = layer.cell.bias[:8].numpy()
+        assert -np.log(8) <= of_gate.min() < of_gate.max() <= 0
+        np.testing.assert_array_equal(layer.cell.bias, same.cell.bias)
+        np.testing.assert_array_equal(other.cell.bias, 0)

@@ -178,15 +178,7 @@ train(load_config(Path(sys.argv[1])), Path(sys.argv[2]), message=print)
     assert tuned_loss < base_loss  # which training from random weights would not reach so soon
 
 
-def test_two_workers_train_as_one_device(reference, tmp_path):
-    run, config = reference
-    files = begin(tmp_path, run, with_training(config, strategy="multi_worker"))
-    with Cluster(*files) as cluster:
-        assert [status for status, _ in cluster.finish()] == [0, 0]
-    assert_same_training(run, files[1])
-
-
-def test_a_killed_worker_is_told_and_training_goes_on(reference, tmp_path):
+def test_two_workers_train_as_one_device_and_a_killed_one_is_told(reference, tmp_path):
     run, config = reference
     files = begin(tmp_path, run, with_training(config, strategy="multi_worker"))
     with Cluster(*files) as cluster:

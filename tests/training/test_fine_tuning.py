@@ -233,7 +233,7 @@ MODEL = {"units": 16, "embedding": 16}
         ({"tied_embeddings": "none"}, "model.tied_embeddings: all -> none"),
         ({"attention": "multi_head", "attention_heads": 2}, "model.attention: dot -> multi_head"),
         ({"dropout": 0.5, "recurrent_dropout": 0.5, "attention_heads": 8}, None),
-        ({"word_dropout": 0.5, "variational_dropout": True}, None),
+        ({"word_dropout": 0.5, "variational_dropout": True, "longest_memory": 9}, None),
     ],
 )
 def test_the_shape_must_be_the_same(model, message, trained_run, tmp_path):
