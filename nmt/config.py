@@ -159,6 +159,10 @@ class DecodingSettings(Settings):
         description="sentences translated together; by default as many as make 640 hypotheses, and at most 320",
     )
 
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the matrix products; the search's sums and states stay in float32"
+    )
+
     @property
     def sentences_at_once(self) -> int:
         """Sentences translated together: enough rows for the products to be fast."""

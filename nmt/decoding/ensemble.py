@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from nmt.decoding.search import Memory, Scores, States, Step
 from nmt.models.seq2seq import Seq2Seq
+from nmt.models.token_model import score_tokens
 
 
 class Member(NamedTuple):
@@ -51,7 +52,7 @@ def joint_scores(members: Sequence[Member], scores: Scores) -> Scores:
     def mean(vectors: tf.Tensor, sentence: tf.Tensor) -> tf.Tensor:
         first, *others = tf.split(vectors, [vectors.shape[-1] - sum(widths), *widths], -1)
         pairs = zip(others, members, strict=True)
-        logits = [scores(first, sentence), *(tf.matmul(own, member.output_weights) for own, member in pairs)]
+        logits = [scores(first, sentence), *(score_tokens(own, member.output_weights) for own, member in pairs)]
         return log_mean([tf.nn.log_softmax(of_model) for of_model in logits])
 
     return mean

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from nmt.decoding.search import Memory, Scores, States, Step
 from nmt.models.language_model import LanguageModel
+from nmt.models.token_model import score_tokens
 
 
 class Fusion(NamedTuple):
@@ -43,7 +44,7 @@ def fused_scores(fusion: Fusion, scores: Scores) -> Scores:
 
     def both(vectors: tf.Tensor, sentence: tf.Tensor) -> tf.Tensor:
         own, of_language = vectors[:, :-width], vectors[:, -width:]
-        language_logits = tf.matmul(of_language, fusion.output_weights)
+        language_logits = score_tokens(of_language, fusion.output_weights)
         return tf.nn.log_softmax(scores(own, sentence)) + fusion.weight * tf.nn.log_softmax(language_logits)
 
     return both

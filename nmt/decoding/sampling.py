@@ -7,6 +7,7 @@ import tensorflow as tf
 from nmt.data.tokenizer import BEGIN, END, PADDING
 from nmt.decoding.search import IMPOSSIBLE
 from nmt.models.language_model import LanguageModel
+from nmt.models.token_model import score_tokens
 
 # Begin of the text, int32 [time]; number of rows; seed, int32 [2]; to drawn tokens, int32 [rows, time], each row closed
 # by the end mark, unless it has reached the greatest length, then zeros.
@@ -48,7 +49,7 @@ def make_sampler(
         def draw(
             t: tf.Tensor, going_on: tf.Tensor, vectors: tf.Tensor, states: tuple[tf.Tensor, ...], ids: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tf.TensorArray]:
-            logits = likeliest(tf.matmul(vectors[:, 0], weights) / temperature, top_k, top_p)
+            logits = likeliest(score_tokens(vectors[:, 0], weights) / temperature, top_k, top_p)
             of_step = tf.random.experimental.stateless_fold_in(seed, t)
             drawn = tf.random.stateless_categorical(logits, 1, of_step, tf.int32)
             drawn = tf.where(going_on[:, None], drawn, PADDING)

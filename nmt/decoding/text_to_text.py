@@ -18,6 +18,7 @@ from nmt.decoding.shortlist import Shortlist, candidates
 from nmt.decoding.splitting import find_boundaries, split_long
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
+from nmt.models.token_model import score_tokens
 
 # Batches that are searched at the same time: while one does the many small things of a step, which take one core, the
 # other multiplies.
@@ -241,10 +242,11 @@ def search(
         weights = model.output_weights() if output_weights is None else output_weights
     else:
         tokens, allowed = candidates(shortlist, source)
-        weights = tf.transpose(tf.gather(model.output_embedding.table, tokens))
+        table = tf.gather(model.output_embedding.table, tokens)
+        weights = tf.cast(tf.transpose(table), model.compute_dtype)
 
     def own_scores(vectors: tf.Tensor, sentence: tf.Tensor) -> tf.Tensor:
-        values = tf.cast(tf.matmul(vectors, tf.cast(weights, vectors.dtype)), weights.dtype)
+        values = score_tokens(vectors, weights)
         return values if shortlist is None else tf.where(tf.gather(allowed, sentence), values, IMPOSSIBLE)
 
     mask = source != PADDING

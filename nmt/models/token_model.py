@@ -45,8 +45,11 @@ class TokenModel(keras.Model):
         return self.output_embedding.logits(outputs)
 
     def output_weights(self) -> tf.Tensor:
-        """What `logits` multiplies by, `[embedding, vocabulary]`: read in this order, a search is faster."""
-        return tf.transpose(self.output_embedding.table)
+        """What `logits` multiplies by, `[embedding, vocabulary]`, in the precision of the products.
+
+        Read in this order, a search is faster.
+        """
+        return tf.cast(tf.transpose(self.output_embedding.table), self.compute_dtype)
 
 
 Model = TypeVar("Model", bound=TokenModel)
@@ -63,6 +66,12 @@ def made_from_seed(make: Callable[[], Model], seed: int) -> Model:
     finally:
         random.setstate(before)
     return model
+
+
+def score_tokens(vectors: tf.Tensor, output_weights: tf.Tensor) -> tf.Tensor:
+    """`TokenModel.logits` of output vectors, `[n, embedding]`, by its `output_weights`: in float32 at least."""
+    values = tf.matmul(vectors, output_weights)
+    return tf.cast(values, tf.float32) if values.dtype.size < tf.float32.size else values
 
 
 def shift_right(target: tf.Tensor) -> tf.Tensor:

@@ -41,7 +41,7 @@ def export_saved_model(
     * `score`: `source` and `target`, strings `[batch]`, to `log_probability`, float32 `[batch]`, and the number of
       `tokens` scored, int32 `[batch]`, at most 512; of an ensemble together, and without a language model.
 
-    It computes in float32, whatever precision the run was trained in. Warm-up requests are written besides
+    It computes in `decoding.precision`, whatever precision the run was trained in. Warm-up requests are written besides
     (`assets.extra/tf_serving_warmup_requests`).
 
     Args:

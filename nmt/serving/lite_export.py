@@ -57,6 +57,8 @@ def export_lite(
         for setting in ("language_model", "ensemble"):
             if getattr(config.decoding, setting):
                 raise UserError(f"nmt export --format litert: {run}: expected no decoding.{setting}")
+        if config.decoding.precision != "float32":
+            raise UserError(f"nmt export --format litert: {run}: expected decoding.precision float32")
         files = dict(zip((ENCODER, DECODER_STEP), convert(model, weights), strict=True))
         files |= {SOURCE_TOKENIZER: source.model, TARGET_TOKENIZER: target.model}
         for name, content in files.items():

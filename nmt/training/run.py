@@ -125,7 +125,9 @@ def load_run_config(path: Path, task: Task | None = None) -> tuple[RunFolder, Co
     return run, config
 
 
-def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) -> tuple[Any, Tokenizer, Tokenizer]:
+def load_model(
+    run: RunFolder, config: Config, checkpoint: str | None = None, precision: str = "float32"
+) -> tuple[Any, Tokenizer, Tokenizer]:
     """A run's model, `Seq2Seq` or `LanguageModel`, with the weights of a checkpoint, and its tokenizers.
 
     Args:
@@ -133,13 +135,14 @@ def load_model(run: RunFolder, config: Config, checkpoint: str | None = None) ->
         config: its configuration.
         checkpoint: `best`, `last`, `averaged` or another name; by default the averaged one if there is one, else the
             best.
+        precision: of its matrix products; its weights are float32.
 
     Raises:
         UserError: if there is no such checkpoint or it cannot be read.
     """
     path = find_checkpoint(run, checkpoint)
     source, target = load_tokenizers(run.data, config.tokenizer.placeholders)
-    model = build_model(config, source, target, "float32")
+    model = build_model(config, source, target, precision)
     load_weights(model, path)
     return model, source, target
 

@@ -69,7 +69,7 @@ def load_for_search(
     config = load_config(run.config, overrides)
     if n_best > config.decoding.beam_size:
         raise UserError(f"--n-best {n_best}: expected at most decoding.beam_size {config.decoding.beam_size}")
-    model, source, target = load_model(run, config, checkpoint)
+    model, source, target = load_model(run, config, checkpoint, config.decoding.precision)
     return model, (source, target), config
 
 
@@ -92,7 +92,7 @@ def load_fused(config: Config, target: Tokenizer) -> LanguageModel | None:
             f"decoding.language_model: {path}: its tokenizer is not the translation's; expected a language model "
             "trained with tokenizer.model, the `data/target.model` of the translation's run"
         )
-    model, *_ = load_model(run, of_language)
+    model, *_ = load_model(run, of_language, precision=config.decoding.precision)
     return model
 
 
@@ -118,7 +118,7 @@ def load_ensemble(config: Config, tokenizers: tuple[Tokenizer, Tokenizer]) -> tu
                     f"decoding.ensemble: {path}: its {side} tokenizer is not the first model's; expected a run of the "
                     "same corpus and tokenizer settings, or of tokenizer.model, the first run's `data/target.model`"
                 )
-        models.append(load_model(run, of_member)[0])
+        models.append(load_model(run, of_member, precision=config.decoding.precision)[0])
         max_tokens = min(max_tokens, of_member.batches.max_length)
     return models, max_tokens
 
