@@ -27,13 +27,17 @@ class Attention(keras.layers.Layer):
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # keys may come in full precision
         self.units = units
         self.key_projection = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy, name="key")
 
     def remember(self, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Keys and values of `memory`, `[batch, source time, width]`."""
         return self.key_projection(memory), memory
+
+    def exact_keys(self, memory: tf.Tensor) -> tf.Tensor:
+        """Keys in full precision, for `products`."""
+        return tf.cast(self.key_projection(memory), self.variable_dtype)
 
     @abstractmethod
     def score(self, queries: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
@@ -44,8 +48,7 @@ class Attention(keras.layers.Layer):
 
         In training on Multi30k that alone raised the validation loss by 3% (benchmarks/README.md).
         """
-        queries, keys = (tf.cast(x, self.variable_dtype) for x in (queries, keys))
-        return tf.matmul(queries, keys, transpose_b=True)
+        return tf.matmul(tf.cast(queries, keys.dtype), keys, transpose_b=True)
 
     def call(
         self, queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor
@@ -100,6 +103,10 @@ class DotAttention(Attention):
         units: width of the queries.
     """
 
+    def remember(self, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Keys, in full precision, and values of `memory`, `[batch, source time, width]`."""
+        return self.exact_keys(memory), memory
+
     def score(self, queries: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         """See the class."""
         return self.products(queries, keys)
@@ -126,8 +133,8 @@ class MultiHeadAttention(Attention):
         self.output_projection = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy, name="output")
 
     def remember(self, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Keys and values of all heads, side by side, `[batch, source time, units]`."""
-        return self.key_projection(memory), self.value_projection(memory)
+        """Keys, in full precision, and values of all heads, side by side, `[batch, source time, units]`."""
+        return self.exact_keys(memory), self.value_projection(memory)
 
     def call(
         self, queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor

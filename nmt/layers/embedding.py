@@ -55,6 +55,7 @@ class TiedEmbedding(keras.layers.Layer):
             shape=(vocabulary_size, units),
             initializer=keras.initializers.RandomNormal(stddev=units**-0.5),
             name="embeddings",
+            autocast=False,  # in half precision, rows are rounded, not the whole table for each lookup
         )
         self.built = True  # also where it only scores the output and is never called
 

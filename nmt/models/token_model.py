@@ -71,7 +71,10 @@ def made_from_seed(make: Callable[[], Model], seed: int) -> Model:
 def score_tokens(vectors: tf.Tensor, output_weights: tf.Tensor) -> tf.Tensor:
     """`TokenModel.logits` of output vectors, `[n, embedding]`, by its `output_weights`: in float32 at least."""
     values = tf.matmul(vectors, output_weights)
-    return tf.cast(values, tf.float32) if values.dtype.size < tf.float32.size else values
+    if values.dtype.size >= tf.float32.size:
+        return values
+    # Otherwise TensorFlow would reshape the values before it casts them, and cast them twice, if both shapes are used.
+    return tf.ensure_shape(tf.cast(values, tf.float32), values.shape)
 
 
 def shift_right(target: tf.Tensor) -> tf.Tensor:
