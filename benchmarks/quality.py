@@ -7,8 +7,8 @@
 
 FOLDER holds train, val and test_2016_flickr as .en.gz and .de.gz (Elliott et al. 2016, task 1, raw). The rows of a
 table are named lists of settings in a YAML file; without one the only row is the configuration itself. Every row is
-trained from every seed, seed by seed. A run that OUTPUT has already is not made again: the same command goes on after
-a break. Everything is chosen on the validation split; the test split is translated with --test alone.
+trained from every seed, seed by seed. With --together the models of all seeds translate as an ensemble too, for which
+the run folders have to stay. A run that OUTPUT has already is not made again: the same command goes on after a break. Everything is chosen on the validation split; the test split is translated with --test alone.
 
 Scores are sacreBLEU's, cased and detokenised, and of Multi30k beside them what papers report: BLEU of both sides with
 punctuation normalised, lower-cased and tokenised by Moses' rules.
@@ -49,33 +49,49 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
     parser.add_argument("--runs", type=Path, help="where the run folders stay; else they are temporary")
     parser.add_argument("--test", action="store_true", help="translate the test split too")
+    parser.add_argument("--together", action="store_true", help="score the ensemble of all seeds too")
     arguments = parser.parse_args()
     if arguments.corpus == "table":
         print(table(json.loads(arguments.output.read_text(encoding="utf-8"))))
         return
+    if arguments.together and not arguments.runs:
+        parser.error("--together needs --runs")
     rows = yaml.safe_load(arguments.rows.read_text(encoding="utf-8")) if arguments.rows else {"all": []}
     result: dict[str, Any] = {"runs": []}
     if arguments.output.exists():
         result = json.loads(arguments.output.read_text(encoding="utf-8"))
+
+    def known(row: str, seed: int | list[int]) -> dict[str, Any] | None:
+        return next((run for run in result["runs"] if (run["row"], run["seed"]) == (row, seed)), None)
+
+    def keep(run: dict[str, Any]) -> None:
+        result["runs"].append(run)
+        result.update(
+            command=_command(arguments),
+            config=str(Path("configs") / arguments.config.name),
+            versions={name: version(name) for name in PACKAGES},
+        )
+        with written_whole(arguments.output) as file:
+            json.dump(result, file, indent=1)
+        print(run["row"], run["seed"], {split: one[0]["value"] for split, one in run["scores"].items()}, flush=True)
+
     with tempfile.TemporaryDirectory() as temporary:
+        folders = arguments.runs or Path(temporary)
         for seed in arguments.seeds:
             for row in arguments.only or rows:
                 changes = [*arguments.settings, *rows[row]]
-                before = [run for run in result["runs"] if (run["row"], run["seed"]) == (row, seed)]
-                if before:
-                    check_settings(before[0], arguments, [*changes, f"seed={seed}"])
+                if before := known(row, seed):
+                    check_settings(before, arguments, [*changes, f"seed={seed}"])
                     continue
-                folder = (arguments.runs or Path(temporary)) / f"{row.replace(' ', '-')}-{seed}"
-                run = measure(arguments, folder, [*changes, f"seed={seed}"])
-                result["runs"].append({"row": row, "seed": seed, "changes": changes, **run})
-                result |= {
-                    "command": _command(arguments),
-                    "config": str(Path("configs") / arguments.config.name),
-                    "versions": {name: version(name) for name in PACKAGES},
-                }
-                with written_whole(arguments.output) as file:
-                    json.dump(result, file, indent=1)
-                print(row, seed, {split: scores[0]["value"] for split, scores in run["scores"].items()}, flush=True)
+                run = measure(arguments, _folder(folders, row, seed), [*changes, f"seed={seed}"])
+                keep({"row": row, "seed": seed, "changes": changes, **run})
+        for row in arguments.only or rows if arguments.together else ():
+            name = f"{row}, ensemble of {len(arguments.seeds)}"
+            if not known(name, arguments.seeds):
+                first, *others = (_folder(folders, row, seed).resolve() for seed in arguments.seeds)
+                minutes = sum(run["minutes"] for run in result["runs"] if run["row"] == row)
+                scored = score(arguments, first, [f"decoding.ensemble=[{','.join(map(str, others))}]"])
+                keep({"row": name, "seed": arguments.seeds, "minutes": minutes, **scored})
     print(table(result))
 
 
@@ -93,15 +109,29 @@ def check_settings(run: dict[str, Any], arguments: argparse.Namespace, changes: 
 def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> dict[str, Any]:
     """Trains as a user would, and scores."""
     settings = [part for setting in [*corpus_settings(arguments.corpus), *changes] for part in ("--set", setting)]
-    nmt = [sys.executable, "-m", "nmt.cli"]
-    subprocess.run([*nmt, "train", str(arguments.config), "--run", str(folder), *settings], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "nmt.cli", "train", str(arguments.config), "--run", str(folder), *settings], check=True
+    )
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [line for line in lines if "step" in line]
+    return {
+        "machine": describe_machine() | {"cores_used": len(os.sched_getaffinity(0))},
+        "settings": {key: value for key, value in lines[0]["config"].items() if key != "data"},
+        "minutes": curve[-1]["seconds"] / 60,
+        "curve": curve,
+        **score(arguments, folder, []),
+    }
+
+
+def score(arguments: argparse.Namespace, folder: Path, decoding: list[str]) -> dict[str, Any]:
+    """Translates the splits with a run, and scores them."""
+    options = [part for setting in decoding for part in ("--set", setting)]
     scores, kept = {}, {}  # of the metrics some are scores; others count what of the sources has been kept
     for split in ("validation", "test") if arguments.test else ("validation",):
-        translations = folder / f"translations.{split}.txt"
+        translations = folder / f"{'together' if decoding else 'translations'}.{split}.txt"
+        evaluate = [sys.executable, "-m", "nmt.cli", "evaluate", str(folder), "--split", split, *options]
         told = subprocess.run(
-            [*nmt, "evaluate", str(folder), "--split", split, "--save", str(translations), "--samples", "0", "--json"],
+            [*evaluate, "--save", str(translations), "--samples", "0", "--json"],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
@@ -111,14 +141,7 @@ def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> 
         kept[split] = {name: metric for name, metric in metrics.items() if "value" not in metric}
         if arguments.corpus.startswith("multi30k="):
             scores[split].append(as_papers_do(translations, folder / "data" / f"{split}.target.txt"))
-    return {
-        "machine": describe_machine() | {"cores_used": len(os.sched_getaffinity(0))},
-        "settings": {key: value for key, value in lines[0]["config"].items() if key != "data"},
-        "minutes": curve[-1]["seconds"] / 60,
-        "curve": curve,
-        "scores": scores,
-        "kept": kept,
-    }
+    return {"scores": scores, "kept": kept}
 
 
 def corpus_settings(corpus: str) -> list[str]:
@@ -176,8 +199,13 @@ def table(result: dict[str, Any]) -> str:
             for split, name in names
         ]
         minutes = statistics.mean(run["minutes"] for run in runs)
-        lines.append([row, str(len(runs)), f"{minutes:.0f}", *map(_spread, columns)])
+        seeds = runs[0]["seed"] if isinstance(runs[0]["seed"], list) else runs
+        lines.append([row, str(len(seeds)), f"{minutes:.0f}", *map(_spread, columns)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _folder(folders: Path, row: str, seed: int) -> Path:
+    return folders / f"{row.replace(' ', '-')}-{seed}"
 
 
 def _spread(values: list[float]) -> str:
@@ -194,7 +222,7 @@ def _command(arguments: argparse.Namespace) -> str:
     if arguments.rows:
         options += ["--rows", str(Path("benchmarks") / arguments.rows.name)]
     options += ["--config", str(Path("configs") / arguments.config.name)]
-    options += ["--test"] * arguments.test
+    options += ["--test"] * arguments.test + ["--together", "--runs", "RUNS"] * arguments.together
     return shlex.join(["python", "benchmarks/quality.py", corpus, "OUTPUT", *options])
 
 
