@@ -8,7 +8,8 @@
 FOLDER holds train, val and test_2016_flickr as .en.gz and .de.gz (Elliott et al. 2016, task 1, raw). The rows of a
 table are named lists of settings in a YAML file; without one the only row is the configuration itself. Every row is
 trained from every seed, seed by seed. With --together the models of all seeds translate as an ensemble too, for which
-the run folders have to stay. A run that OUTPUT has already is not made again: the same command goes on after a break. Everything is chosen on the validation split; the test split is translated with --test alone.
+the run folders have to stay. A run that OUTPUT has already is not made again: the same command goes on after a break.
+Everything is chosen on the validation split; the test split is translated with --test alone.
 
 Scores are sacreBLEU's, cased and detokenised, and of Multi30k beside them what papers report: BLEU of both sides with
 punctuation normalised, lower-cased and tokenised by Moses' rules.
