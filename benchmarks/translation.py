@@ -19,7 +19,8 @@ SentencePiece, sorts it by length, makes batches, searches and joins the pieces 
 Every system is loaded in a process of its own that stays, and has translated a hundred sentences before it is measured;
 then they take turns, the others waiting idle, in the reverse order in every other round. Only ratios within a round
 count. --tune finds the batch size with which each peer is fastest, keeps it in FOLDER, and ends; what was tried is
-copied into the result. The length penalty is 1 everywhere, and all compute in float32.
+copied into the result. The length penalty is 1 everywhere, and all compute in float32, but for our own if both exports
+and `--set` have decoding.precision=bfloat16.
 
 Then one sentence at a time, each when the one before is done, through the SavedModels of this project and OpenNMT-tf,
 both from a string to a string: the time of the call in Python. Those of 13 words (split at spaces) are translated in
