@@ -40,17 +40,16 @@ def test_scores_are_nearly_those_of_full_precision(trained_run, second_run, lang
         f"decoding.language_model={language_model_run}",
         "decoding.language_model_weight=0.3",
     ]
-    for overrides in ([], together):
-        exact, half = (
-            [one[0].score for one in nmt.load_translator(trained_run, overrides=more).translate(LINES) if one]
-            for more in (overrides, [*overrides, *HALF])
-        )
-        assert 0 < np.abs(np.subtract(exact, half)).max() < 0.03
-        exact, half = (
-            [one for one, _ in score_files(trained_run, tmp_path / "source", tmp_path / "target", None, more)]
-            for more in (overrides, [*overrides, *HALF])
-        )
-        assert 0 < np.abs(np.subtract(exact, half)).max() < 0.3
+    exact, half = (
+        [one[0].score for one in nmt.load_translator(trained_run, overrides=more).translate(LINES) if one]
+        for more in (together, [*together, *HALF])
+    )
+    assert 0 < np.abs(np.subtract(exact, half)).max() < 0.03
+    exact, half = (
+        [one for one, _ in score_files(trained_run, tmp_path / "source", tmp_path / "target", None, more)]
+        for more in (together, [*together, *HALF])
+    )
+    assert 0 < np.abs(np.subtract(exact, half)).max() < 0.3
 
 
 def test_litert_refuses(trained_run, tmp_path):
