@@ -38,7 +38,7 @@ quickstart: $(RUNTIME)
 	@echo '    echo "Restart the device." | $(BIN)/nmt translate runs/quickstart'
 
 test: lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile --cov=nmt --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=nmt --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff format --check .
