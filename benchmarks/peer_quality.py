@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 from machine import describe_machine
-from peer_systems import ENVIRONMENT, SETTINGS, System, peer_systems
+from peer_systems import ENVIRONMENT, SETTINGS, System, peer_systems, start
 from quality import as_papers_do
 
 from nmt.files import written_whole
@@ -77,15 +77,7 @@ def train(system: System, work: Path, seed: int, minutes: float) -> dict[str, An
         command[-1:-1] = ["--config", *configs, f"--seed={seed}"]  # the last one counts
     rates, updates, started = [], 0, 0.0
     with open(work / "training.log", "w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=system.place,
-            env=ENVIRONMENT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        process = start(system, command)
         try:
             for line in process.stdout or ():
                 log.write(line)

@@ -130,6 +130,19 @@ def peer_systems(folder: Path) -> list[System]:
     ]
 
 
+def start(system: System, command: list[str]) -> subprocess.Popen[str]:
+    """Starts what a system's `command` made; all that it prints comes through `stdout`."""
+    return subprocess.Popen(
+        command,
+        cwd=system.place,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+
+
 def output_of(command: list[Any]) -> str:
     """What a command prints."""
     return subprocess.run(command, cwd=CHECKOUT, env=ENVIRONMENT, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
-from peer_systems import ENVIRONMENT, System, our_system, output_of, peer_systems
+from peer_systems import System, our_system, output_of, peer_systems, start
 
 from nmt.files import written_whole
 
@@ -135,15 +135,7 @@ def measure(system: System, runs: Path, seed: int, seconds: float) -> dict[str, 
     others: list[float] = []
     started = time.perf_counter()
     with open(log, "w", encoding="utf-8") as file:
-        process = subprocess.Popen(
-            system.command(seed, work),
-            cwd=system.place,
-            env=ENVIRONMENT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        process = start(system, system.command(seed, work))
         try:
             for line in process.stdout or ():
                 now = time.perf_counter()
