@@ -35,7 +35,6 @@ import re
 import shlex
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 from itertools import pairwise
