@@ -73,7 +73,7 @@ def main() -> None:
             system["bleu_difference"] = system["BLEU"]["value"] - systems["checkpoint"]["BLEU"]["value"]
     files = ["--source", arguments.source, "--reference", arguments.reference] if arguments.source else []
     result = {
-        "command": shlex.join(["python", "benchmarks/lite.py", "RUN", str(arguments.output), *map(_name, files)]),
+        "command": shlex.join(["python", "benchmarks/lite.py", "RUN", "OUTPUT", *map(_name, files)]),
         "machine": describe_machine(),
         "versions": {name: version(name) for name in PACKAGES},
         "model": config.model.model_dump(mode="json"),

@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--only", choices=["OpenNMT-tf", "JoeyNMT"], action="append")
     parser.add_argument("--test", action="store_true", help="translate the test split too")
     arguments = parser.parse_args()
+    # JoeyNMT saves its weights on SIGINT, which it inherits as ignored from a program that a shell started in the
+    # background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.folder.resolve()
     result: dict[str, Any] = {"systems": {}}
     if arguments.output.exists():

@@ -267,7 +267,8 @@ def main() -> None:
     parser.add_argument("--rest-port", type=int, default=0, help="for REST; any that is free if 0")
     parser.add_argument("--batching", type=Path, default=BATCHING, help="a file as TensorFlow Serving reads it")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    # Not the handler of SIGINT, which a program that a shell started in the background ignores.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with serving(options.folder, options.name, options.batching, options.port, options.rest_port) as addresses:
         print(json.dumps(addresses._asdict()), flush=True)
         with suppress(KeyboardInterrupt):

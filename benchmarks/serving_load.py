@@ -81,7 +81,8 @@ def main() -> None:
     with running_service(options.folder) as (address, process):
         measured = load(address, process, sentences, expected, options.clients, options.seconds)
     result = {
-        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        "command": "python benchmarks/serving_load.py MODEL_FOLDER SENTENCES OUTPUT "
+        f"--clients {options.clients} --seconds {options.seconds:g}",
         "machine": describe_machine(),
         "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "tensorflow-text", "grpcio")},
         "clients": options.clients,
