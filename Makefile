@@ -37,6 +37,7 @@ quickstart: $(RUNTIME)
 	@echo
 	@echo '    echo "Restart the device." | $(BIN)/nmt translate runs/quickstart'
 
+# Counting lines makes a test take up to half as long again: long ones whose lines others reach are marked no_cover.
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=nmt --cov-report=term-missing:skip-covered --cov-fail-under=90
 

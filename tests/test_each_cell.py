@@ -17,6 +17,7 @@ from tests.conftest import digit_strings, reversal_config
 LINES = [*digit_strings(20, range(1, 9), seed=5), "", "日本 \U0001f600"]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("cell", sorted(set(CELLS) - {"gru"}))  # which every other test trains
 def test_trains_translates_and_leaves(cell, tmp_path):
     training = {"max_steps": 12, "validate_every": 6, "learning_rate": 0.01}

@@ -112,6 +112,7 @@ def fused(language_model_run):
     return [f"decoding.language_model={language_model_run}", "decoding.language_model_weight=0.7"]
 
 
+@pytest.mark.no_cover
 def test_log_probabilities_are_the_sum_of_both_models(trained_run, language_model_run, fused, tmp_path):
     found = [hypotheses[0] for hypotheses in nmt.load_translator(trained_run, overrides=fused).translate(LINES[::2])]
     (tmp_path / "source.txt").write_text("".join(line + "\n" for line in LINES[::2]))
@@ -126,6 +127,7 @@ def test_log_probabilities_are_the_sum_of_both_models(trained_run, language_mode
         assert [(one.text, one.score) for one in ours] == [(one.text, one.score) for one in theirs]
 
 
+@pytest.mark.no_cover
 def test_export_and_command_translate_alike(trained_run, fused, tmp_path):
     version = export_saved_model(trained_run, tmp_path / "exported", overrides=fused)
     answer = tf.saved_model.load(str(version)).signatures["serving_default"](text=tf.constant(LINES))

@@ -14,6 +14,7 @@ LINES = ["3 1 4", "", "2 7 1 8 2 8", "9 9 9", "0 5", "6 6"]
 HALF = ["decoding.precision=bfloat16"]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("beam_size", [1, 5])
 def test_export_and_translator_agree_and_lines_do_not_depend_on_each_other(trained_run, beam_size, tmp_path):
     overrides = [*HALF, f"decoding.beam_size={beam_size}"]
@@ -32,6 +33,7 @@ def test_export_and_translator_agree_and_lines_do_not_depend_on_each_other(train
     assert any(variable.dtype == tf.bfloat16 for variable in kept)
 
 
+@pytest.mark.no_cover
 def test_scores_are_nearly_those_of_full_precision(trained_run, second_run, language_model_run, tmp_path):
     for side in ("source", "target"):
         (tmp_path / side).write_text("".join(line + "\n" for line in LINES if line))

@@ -43,6 +43,7 @@ def test_sentences_are_allowed_their_own_tokens_alone():
     assert found.allowed[:, 4:].numpy().tolist() == [[True, False], [True, True]]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("beam_size", [1, 4])
 def test_a_shortlist_of_everything_changes_nothing_and_batches_neither(beam_size):
     model = make_model(ModelSettings(units=8, embedding=8), VOCABULARY, VOCABULARY, seed=1)

@@ -62,6 +62,7 @@ def test_the_least_time_in_all_decides(trainee, monkeypatch, steps, expected):
     assert choose_extent(trainee, Distribution(), SHAPES, steps, lambda _: None) == expected
 
 
+@pytest.mark.no_cover
 def test_a_choice_once_made_stays(tmp_path, monkeypatch):
     def configured(steps):
         return reversal_config(

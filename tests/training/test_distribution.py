@@ -155,6 +155,7 @@ train(load_config(Path(sys.argv[3])), Path(sys.argv[4]), message=print)
     assert_same_training(run, gone_on[1])
 
 
+@pytest.mark.no_cover
 def test_two_devices_fine_tune_as_one(reference, tmp_path):
     run, config = reference
     tuned = with_training(config, start_from=run, max_steps=10, learning_rate=3e-3)

@@ -44,12 +44,14 @@ def share_reversed(folder) -> float:
     return float(np.mean([ours == theirs for ours, theirs in zip(translations, references, strict=True)]))
 
 
+@pytest.mark.no_cover
 def test_learns_to_reverse_digit_strings(tmp_path):
     start = time.perf_counter()
     assert share_reversed(tmp_path) > 0.99
     assert time.perf_counter() - start < 60
 
 
+@pytest.mark.no_cover
 def test_does_not_without_attention(tmp_path, monkeypatch):
     attend = DotAttention.call
 
@@ -136,6 +138,7 @@ def test_a_run_folder_records_what_made_it(trained_run):
     assert list(run.tensorboard.rglob("events*"))
 
 
+@pytest.mark.no_cover
 def test_goes_on_when_asked_for_more_steps_and_refuses_other_settings(tmp_path):
     config = reversal_config(tmp_path / "corpus", training={"max_steps": 6, "validate_every": 4, "xla": "step"})
     lines: list[str] = []
