@@ -33,7 +33,8 @@ def make_sampler(
     """
 
     @tf.function(
-        input_signature=[tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32), tf.TensorSpec((2,), tf.int32)]
+        input_signature=[tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32), tf.TensorSpec((2,), tf.int32)],
+        autograph=False,
     )
     def sampler(prompt: tf.Tensor, rows: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         step, weights = model.decoder.stepper(), model.output_weights()

@@ -53,7 +53,7 @@ def make_scorer(*models: TokenModel) -> Callable[[dict[str, tf.Tensor]], Sentenc
     """`sentence_scores` of a model, or of several together, as a function in the graph."""
     ids = tf.TensorSpec((None, None), tf.int32)
 
-    @tf.function(input_signature=[{"source": ids, "target": ids}])
+    @tf.function(input_signature=[{"source": ids, "target": ids}], autograph=False)
     def scorer(batch: dict[str, tf.Tensor]) -> SentenceScores:
         return sentence_scores(models, batch)
 

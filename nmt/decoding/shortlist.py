@@ -45,7 +45,7 @@ def make_shortlist(
     """
     ids = tf.TensorSpec((None, None), tf.int32)
 
-    @tf.function(input_signature=[{"source": ids, "target": ids}])
+    @tf.function(input_signature=[{"source": ids, "target": ids}], autograph=False)
     def attend(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         return model.attend(batch, training=False)[1]
 

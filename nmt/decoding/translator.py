@@ -86,10 +86,11 @@ class Translator:
         self.on_split = on_split
         self.attention = attention
         texts, ids = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None), tf.int32)
-        self._translate = tf.function(self._found_and_joined, input_signature=[texts])
+        self._translate = tf.function(self._found_and_joined, input_signature=[texts], autograph=False)
         self._attend = tf.function(
             lambda source, target: attention_of([model, *ensemble], {"source": source, "target": target}),
             input_signature=[ids, ids],
+            autograph=False,
         )
 
     def translate(self, lines: Iterable[str], window: int | None = None) -> Iterator[list[Hypothesis]]:

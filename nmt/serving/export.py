@@ -117,7 +117,7 @@ def save(graph: TextToText, to: Path, n_best: int) -> None:
     # No more of this package goes along than three functions and what they read.
     exported = tf.Module()
     signatures = {
-        function.__name__: tf.function(function).get_concrete_function(
+        function.__name__: tf.function(function, autograph=False).get_concrete_function(
             *(tf.TensorSpec((None,), tf.string, name=name) for name in names)
         )
         for function, names in ((serving_default, ["text"]), (nbest, ["text"]), (score, ["source", "target"]))

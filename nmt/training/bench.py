@@ -68,6 +68,7 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
         trainee.train_step,
         jit_compile=trainee.extent == "step",
         input_signature=[{"source": ids, "target": ids}],
+        autograph=False,
     )
     start = time.perf_counter()
     for batch in tracked(random_batches(shapes, trainee.model.vocabulary), "compiling", len(shapes)):

@@ -40,7 +40,7 @@ class Distribution:
             own = strategy.cluster_resolver.task_type, strategy.cluster_resolver.task_id
             self.workers = sum(map(len, cluster.values()))
             self.chief = own == ("chief" if "chief" in cluster else "worker", 0)
-            self._summed = tf.function(self._sum_over_replicas)
+            self._summed = tf.function(self._sum_over_replicas, autograph=False)
 
     def scope(self) -> AbstractContextManager[Any]:
         """Within, variables are made on all devices."""

@@ -137,17 +137,19 @@ class DistributedTrainee(Trainee):
             return self.get_metrics_result()
 
         if self.static_shapes:  # which a batch has outside a function only
-            traced = tf.function(step)
+            traced = tf.function(step, autograph=False)
             self.train_function = lambda iterator: traced(next(iterator))
         else:
-            self.train_function = tf.function(lambda iterator: step(next(iterator)), reduce_retracing=True)
+            self.train_function = tf.function(
+                lambda iterator: step(next(iterator)), reduce_retracing=True, autograph=False
+            )
 
     def _make_step(self) -> None:
         """XLA never compiles what passes between replicas, but on TPUs, where `run` has everything compiled."""
         self.differentiate = self._differentiate
         if not self.static_shapes:
             self.differentiate = tf.function(
-                self._differentiate, reduce_retracing=True, jit_compile=self.extent == "step"
+                self._differentiate, reduce_retracing=True, jit_compile=self.extent == "step", autograph=False
             )
         self.make_train_function(force=True)
 
