@@ -7,15 +7,18 @@
 
 FOLDER holds train, val and test_2016_flickr as .en.gz and .de.gz (Elliott et al. 2016, task 1, raw). The rows of a
 table are named lists of settings in a YAML file; without one the only row is the configuration itself. Every row is
-trained from every seed, seed by seed. With --together the models of all seeds translate as an ensemble too, for which
-the run folders have to stay. A run that OUTPUT has already is not made again: the same command goes on after a break.
-Everything is chosen on the validation split; the test split is translated with --test alone.
+trained from every seed, seed by seed. With --averaged the mean of each run's last checkpoints translates too, and with
+--together the models of all seeds as an ensemble, for which the run folders have to stay. A run that OUTPUT has already
+is not made again: the same command goes on after a break. Several may write to one OUTPUT, each on a core of its own
+(`taskset -c 0`), if they are given different rows or seeds. Everything is chosen on the validation split; the test
+split is translated with --test alone.
 
 Scores are sacreBLEU's, cased and detokenised, and of Multi30k beside them what papers report: BLEU of both sides with
 punctuation normalised, lower-cased and tokenised by Moses' rules.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import shlex
@@ -23,6 +26,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +37,7 @@ from machine import describe_machine
 
 from nmt.config import differences, load_config, parse_config
 from nmt.files import written_whole
+from nmt.training.run import RunFolder
 
 PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "sacremoses", "numpy")
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
@@ -40,52 +46,47 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 def main() -> None:
     """Runs the benchmark, or prints the table of its results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", help="multi30k=FOLDER, ui_strings=SOURCE-TARGET, or table")
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--config", type=Path, default=CONFIGS / "base.yaml")
-    parser.add_argument("--rows", type=Path, help="a YAML file of names and lists of settings")
-    parser.add_argument("--only", action="append", help="a row; may be repeated")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
-    parser.add_argument("--runs", type=Path, help="where the run folders stay; else they are temporary")
-    parser.add_argument("--test", action="store_true", help="translate the test split too")
-    parser.add_argument("--together", action="store_true", help="score the ensemble of all seeds too")
-    arguments = parser.parse_args()
+    arguments = _arguments()
     if arguments.corpus == "table":
         print(table(json.loads(arguments.output.read_text(encoding="utf-8"))))
         return
-    if arguments.together and not arguments.runs:
-        parser.error("--together needs --runs")
     rows = yaml.safe_load(arguments.rows.read_text(encoding="utf-8")) if arguments.rows else {"all": []}
     result: dict[str, Any] = {"runs": []}
-    if arguments.output.exists():
-        result = json.loads(arguments.output.read_text(encoding="utf-8"))
+
+    def read() -> None:
+        if arguments.output.exists():
+            result.update(json.loads(arguments.output.read_text(encoding="utf-8")))
 
     def known(row: str, seed: int | list[int]) -> dict[str, Any] | None:
         return next((run for run in result["runs"] if (run["row"], run["seed"]) == (row, seed)), None)
 
     def keep(run: dict[str, Any]) -> None:
-        result["runs"].append(run)
-        result.update(
-            command=_command(arguments),
-            config=str(Path("configs") / arguments.config.name),
-            versions={name: version(name) for name in PACKAGES},
-        )
-        with written_whole(arguments.output) as file:
-            json.dump(result, file, indent=1)
+        with alone(arguments.output):
+            read()  # what another one has written
+            result["runs"].append(run)
+            result.update(
+                command=_command(arguments),
+                config=str(Path("configs") / arguments.config.name),
+                versions={name: version(name) for name in PACKAGES},
+            )
+            with written_whole(arguments.output) as file:
+                json.dump(result, file, indent=1)
         print(run["row"], run["seed"], {split: one[0]["value"] for split, one in run["scores"].items()}, flush=True)
 
+    read()
     with tempfile.TemporaryDirectory() as temporary:
         folders = arguments.runs or Path(temporary)
         for seed in arguments.seeds:
             for row in arguments.only or rows:
-                changes = [*arguments.settings, *rows[row]]
-                if before := known(row, seed):
-                    check_settings(before, arguments, [*changes, f"seed={seed}"])
-                    continue
-                run = measure(arguments, _folder(folders, row, seed), [*changes, f"seed={seed}"])
-                keep({"row": row, "seed": seed, "changes": changes, **run})
+                changes, folder = [*arguments.settings, *rows[row]], _folder(folders, row, seed)
+                if run := known(row, seed):
+                    check_settings(run, arguments, [*changes, f"seed={seed}"])
+                else:
+                    run = {"row": row, "seed": seed, "changes": changes}
+                    run |= measure(arguments, folder, [*changes, f"seed={seed}"])
+                    keep(run)
+                if arguments.averaged and not known(name := f"{row}, mean of checkpoints", seed):
+                    keep({"row": name, "seed": seed, "minutes": run["minutes"], **score_averaged(arguments, folder)})
         for row in arguments.only or rows if arguments.together else ():
             name = f"{row}, ensemble of {len(arguments.seeds)}"
             if not known(name, arguments.seeds):
@@ -122,6 +123,15 @@ def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> 
         "curve": curve,
         **score(arguments, folder, []),
     }
+
+
+def score_averaged(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Scores the mean of the checkpoints that a run has kept."""
+    run = RunFolder(folder)
+    subprocess.run([sys.executable, "-m", "nmt.cli", "average", str(folder)], check=True)
+    scored = score(arguments, folder, [])
+    run.checkpoint("averaged").unlink()  # or an ensemble would take it
+    return {"checkpoints": [path.stem for path in run.kept()], **scored}
 
 
 def score(arguments: argparse.Namespace, folder: Path, decoding: list[str]) -> dict[str, Any]:
@@ -205,6 +215,36 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+@contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """Keeps others that write to OUTPUT waiting."""
+    folder = os.open(output.absolute().parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", help="multi30k=FOLDER, ui_strings=SOURCE-TARGET, or table")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--config", type=Path, default=CONFIGS / "base.yaml")
+    parser.add_argument("--rows", type=Path, help="a YAML file of names and lists of settings")
+    parser.add_argument("--only", action="append", help="a row; may be repeated")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    parser.add_argument("--runs", type=Path, help="where the run folders stay; else they are temporary")
+    parser.add_argument("--test", action="store_true", help="translate the test split too")
+    parser.add_argument("--averaged", action="store_true", help="score the mean of a run's last checkpoints too")
+    parser.add_argument("--together", action="store_true", help="score the ensemble of all seeds too")
+    arguments = parser.parse_args()
+    if (arguments.averaged or arguments.together) and not arguments.runs:
+        parser.error("--averaged and --together need --runs")
+    return arguments
+
+
 def _folder(folders: Path, row: str, seed: int) -> Path:
     return folders / f"{row.replace(' ', '-')}-{seed}"
 
@@ -223,6 +263,7 @@ def _command(arguments: argparse.Namespace) -> str:
     if arguments.rows:
         options += ["--rows", str(Path("benchmarks") / arguments.rows.name)]
     options += ["--config", str(Path("configs") / arguments.config.name)]
+    options += ["--averaged"] * arguments.averaged
     options += ["--test"] * arguments.test + ["--together", "--runs", "RUNS"] * arguments.together
     return shlex.join(["python", "benchmarks/quality.py", corpus, "OUTPUT", *options])
 
