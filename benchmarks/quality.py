@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py multi30k=FOLDER benchmarks/results/base-multi30k.json --test
     python benchmarks/quality.py multi30k=FOLDER benchmarks/results/ablations.json --rows benchmarks/ablations.yaml
+    python benchmarks/quality.py multi30k=FOLDER benchmarks/results/distilled.json --add DISTILLED
     python benchmarks/quality.py ui_strings=en-es benchmarks/results/base-en-es.json
     python benchmarks/quality.py table benchmarks/results/ablations.json
 
@@ -26,7 +27,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -37,7 +38,6 @@ from machine import describe_machine
 
 from nmt.config import differences, load_config, parse_config
 from nmt.files import written_whole
-from nmt.training.run import RunFolder
 
 PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "sacremoses", "numpy")
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
@@ -99,7 +99,7 @@ def main() -> None:
 
 def check_settings(run: dict[str, Any], arguments: argparse.Namespace, changes: list[str]) -> None:
     """Stops where a run that is there was made with other settings than it would be now."""
-    config = load_config(arguments.config, [*corpus_settings(arguments.corpus), *changes])
+    config = load_config(arguments.config, [*corpus_settings(arguments.corpus, arguments.add), *changes])
     # Settings that came later are at their defaults.
     made = parse_config(run["settings"] | {"data": config.data}, str(arguments.output))
     if config.training.precision == "auto":
@@ -110,7 +110,9 @@ def check_settings(run: dict[str, Any], arguments: argparse.Namespace, changes: 
 
 def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> dict[str, Any]:
     """Trains as a user would, and scores."""
-    settings = [part for setting in [*corpus_settings(arguments.corpus), *changes] for part in ("--set", setting)]
+    settings = [
+        part for setting in [*corpus_settings(arguments.corpus, arguments.add), *changes] for part in ("--set", setting)
+    ]
     subprocess.run(
         [sys.executable, "-m", "nmt.cli", "train", str(arguments.config), "--run", str(folder), *settings], check=True
     )
@@ -127,6 +129,8 @@ def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> 
 
 def score_averaged(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Scores the mean of the checkpoints that a run has kept."""
+    from nmt.training.run import RunFolder
+
     run = RunFolder(folder)
     subprocess.run([sys.executable, "-m", "nmt.cli", "average", str(folder)], check=True)
     scored = score(arguments, folder, [])
@@ -155,8 +159,8 @@ def score(arguments: argparse.Namespace, folder: Path, decoding: list[str]) -> d
     return {"scores": scores, "kept": kept}
 
 
-def corpus_settings(corpus: str) -> list[str]:
-    """The settings that name a corpus."""
+def corpus_settings(corpus: str, added: Sequence[Path] = ()) -> list[str]:
+    """The settings that name a corpus, and folders of `nmt augment` whose pairs are trained on too."""
     name, _, of = corpus.partition("=")
     if name == "ui_strings":
         source, target = of.split("-", 1)
@@ -169,8 +173,13 @@ def corpus_settings(corpus: str) -> list[str]:
     if name != "multi30k":
         raise SystemExit(f"expected multi30k=FOLDER or ui_strings=SOURCE-TARGET, got {corpus}")
     folder = Path(of).resolve()
-    files = {split: folder / name for split, name in SPLITS.items()}
-    splits = ", ".join(f"{split}: {{source: [{file}.en.gz], target: [{file}.de.gz]}}" for split, file in files.items())
+    files = {split: [(f"{folder / name}.en.gz", f"{folder / name}.de.gz")] for split, name in SPLITS.items()}
+    files["train"] += [(f"{folder.resolve()}/source.txt", f"{folder.resolve()}/target.txt") for folder in added]
+    splits = ", ".join(
+        f"{split}: {{source: [{', '.join(sources)}], target: [{', '.join(targets)}]}}"
+        for split, pairs in files.items()
+        for sources, targets in [zip(*pairs, strict=True)]
+    )
     return ["data.source_language=en", "data.target_language=de", f"data.corpus={{kind: text, {splits}}}"]
 
 
@@ -232,6 +241,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("output", type=Path)
     parser.add_argument("--config", type=Path, default=CONFIGS / "base.yaml")
     parser.add_argument("--rows", type=Path, help="a YAML file of names and lists of settings")
+    parser.add_argument("--add", type=Path, action="append", default=[], help="train on pairs of `nmt augment` too")
     parser.add_argument("--only", action="append", help="a row; may be repeated")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
@@ -260,6 +270,8 @@ def _command(arguments: argparse.Namespace) -> str:
     name, _, _ = arguments.corpus.partition("=")
     corpus = "multi30k=FOLDER" if name == "multi30k" else arguments.corpus
     options = [part for setting in arguments.settings for part in ("--set", setting)]
+    for folder in arguments.add:
+        options += ["--add", folder.name]
     if arguments.rows:
         options += ["--rows", str(Path("benchmarks") / arguments.rows.name)]
     options += ["--config", str(Path("configs") / arguments.config.name)]
