@@ -1,11 +1,12 @@
-"""The page of results says what its data say."""
+"""The page of results says what its data say, and a benchmark's runs are those that were asked for."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
-from quality import table
+import yaml
+from quality import corpus_settings, table
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 # A comment that names a file of results, and the table below it.
@@ -37,3 +38,15 @@ def test_a_table_has_means_and_extremes_of_each_row():
         "| all | 2 | 10 | 30.50 (30.00 to 31.00) |",
         "| less | 1 | 8 | 29.00 |",
     ]
+
+
+def test_pairs_are_added_to_what_is_trained_on_alone(tmp_path):
+    corpora = []
+    for added in ([], [tmp_path / "one", tmp_path / "two"]):
+        corpus = corpus_settings(f"multi30k={tmp_path}", added)[-1].removeprefix("data.corpus=")
+        corpora.append(yaml.safe_load(corpus))
+    without, with_more = (corpus.pop("train") for corpus in corpora)
+    assert corpora[0] == corpora[1]
+    assert without == {"source": [f"{tmp_path}/train.en.gz"], "target": [f"{tmp_path}/train.de.gz"]}
+    for side in ("source", "target"):
+        assert with_more[side] == without[side] + [f"{tmp_path}/{name}/{side}.txt" for name in ("one", "two")]
