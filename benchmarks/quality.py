@@ -210,12 +210,20 @@ def table(result: dict[str, Any]) -> str:
     rows: dict[str, list[dict[str, Any]]] = {}
     for run in result["runs"]:
         rows.setdefault(run["row"], []).append(run)
-    names = [(split, score["name"]) for split, scores in result["runs"][0]["scores"].items() for score in scores]
+    # Not every run need have been scored on the same splits.
+    names = list(
+        dict.fromkeys(
+            (split, score["name"])
+            for run in result["runs"]
+            for split, scores in run["scores"].items()
+            for score in scores
+        )
+    )
     lines = [["row", "seeds", "minutes", *(f"{split}, {name}" for split, name in names)]]
     lines.append(["---"] * len(lines[0]))
     for row, runs in rows.items():
         columns = [
-            [score["value"] for run in runs for score in run["scores"][split] if score["name"] == name]
+            [score["value"] for run in runs for score in run["scores"].get(split, []) if score["name"] == name]
             for split, name in names
         ]
         minutes = statistics.mean(run["minutes"] for run in runs)

@@ -40,6 +40,16 @@ def test_a_table_has_means_and_extremes_of_each_row():
     ]
 
 
+def test_a_table_leaves_empty_what_a_row_was_not_scored_on():
+    scores = {"validation": [{"name": "BLEU", "value": 30.0}], "test": [{"name": "BLEU", "value": 29.0}]}
+    runs = [{"row": row, "seed": 1, "minutes": 1, "scores": dict(scores)} for row in ("without", "with")]
+    del runs[0]["scores"]["test"]
+    assert table({"runs": runs}).splitlines()[2:] == [
+        "| without | 1 | 1 | 30.00 |  |",
+        "| with | 1 | 1 | 30.00 | 29.00 |",
+    ]
+
+
 def test_pairs_are_added_to_what_is_trained_on_alone(tmp_path):
     corpora = []
     for added in ([], [tmp_path / "one", tmp_path / "two"]):
