@@ -6,7 +6,8 @@
 Both train the reference shape as in peers.py, without a validation on the way. They are stopped --minutes after the
 first line of their log that tells an update: OpenNMT-tf then has its last checkpoint, made every 50 updates, JoeyNMT
 saves its weights where it stands. They translate with beam 5 and a length penalty of 1, from text to text. Scores and
-rules are those of quality.py. A system that OUTPUT has already is not trained again.
+rules are those of quality.py. A system that OUTPUT has already is not trained again, nor is one whose training is whole
+under FOLDER/quality.
 """
 
 import argparse
@@ -51,7 +52,11 @@ def main() -> None:
         if system.name not in (arguments.only or ["OpenNMT-tf", "JoeyNMT"]) or system.name in result["systems"]:
             continue
         work = folder / "quality" / system.name
-        figures = train(system, work, arguments.seed, arguments.minutes)
+        trained = work / "trained.json"  # so that a translation that failed does not cost its training
+        if not trained.exists():
+            figures = train(system, work, arguments.seed, arguments.minutes)
+            trained.write_text(json.dumps(figures), encoding="utf-8")
+        figures = json.loads(trained.read_text(encoding="utf-8"))
         scores = {}
         for split in ("validation", "test") if arguments.test else ("validation",):
             translations = work / f"translations.{split}.txt"
@@ -120,10 +125,10 @@ def translate(system: System, work: Path, split: str, output: Path) -> None:
         subprocess.run(command, cwd=system.place, env=ENVIRONMENT, check=True)
         return
     config = yaml.safe_load((work / "config.yaml").read_text(encoding="utf-8"))
-    config["testing"] |= {"beam_alpha": 1.0}
-    (work / "translate.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     weights = max((work / "model").glob("[0-9]*.ckpt"), key=lambda path: int(path.stem))
-    command = [str(system.python), "-m", "joeynmt", "translate", str(work / "translate.yaml"), "--ckpt", str(weights)]
+    config["testing"] |= {"beam_alpha": 1.0, "load_model": str(weights)}
+    (work / "translate.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    command = [str(system.python), "-m", "joeynmt", "translate", str(work / "translate.yaml")]
     with open(source, encoding="utf-8") as lines, open(output, "w", encoding="utf-8") as file:
         subprocess.run(command, cwd=system.place, env=ENVIRONMENT, check=True, stdin=lines, stdout=file)
 

@@ -5,6 +5,7 @@
     python benchmarks/quality.py multi30k=FOLDER benchmarks/results/distilled.json --add DISTILLED
     python benchmarks/quality.py ui_strings=en-es benchmarks/results/base-en-es.json
     python benchmarks/quality.py table benchmarks/results/ablations.json
+    python benchmarks/quality.py table benchmarks/results/base-en-es.json benchmarks/results/ref-256-en-es.json
 
 FOLDER holds train, val and test_2016_flickr as .en.gz and .de.gz (Elliott et al. 2016, task 1, raw). The rows of a
 table are named lists of settings in a YAML file; without one the only row is the configuration itself. Every row is
@@ -48,7 +49,7 @@ def main() -> None:
     """Runs the benchmark, or prints the table of its results."""
     arguments = _arguments()
     if arguments.corpus == "table":
-        print(table(json.loads(arguments.output.read_text(encoding="utf-8"))))
+        print(table_of([arguments.output, *arguments.others]))
         return
     rows = yaml.safe_load(arguments.rows.read_text(encoding="utf-8")) if arguments.rows else {"all": []}
     result: dict[str, Any] = {"runs": []}
@@ -205,6 +206,19 @@ def as_papers_do(translations: Path, references: Path, language: str = "de") -> 
     }
 
 
+def table_of(outputs: Sequence[Path]) -> str:
+    """The table of one OUTPUT, or of several, whose rows then begin with their names."""
+    results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in outputs}
+    if len(results) == 1:
+        return table(*results.values())
+    runs = [
+        run | {"row": name if run["row"] == "all" else f"{name}, {run['row'].removeprefix('all, ')}"}
+        for name, result in results.items()
+        for run in result["runs"]
+    ]
+    return table({"runs": runs})
+
+
 def table(result: dict[str, Any]) -> str:
     """Of each row the means over its seeds, with the least and the largest, as Markdown."""
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -247,6 +261,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", help="multi30k=FOLDER, ui_strings=SOURCE-TARGET, or table")
     parser.add_argument("output", type=Path)
+    parser.add_argument("others", type=Path, nargs="*", help="for table, more of the kind")
     parser.add_argument("--config", type=Path, default=CONFIGS / "base.yaml")
     parser.add_argument("--rows", type=Path, help="a YAML file of names and lists of settings")
     parser.add_argument("--add", type=Path, action="append", default=[], help="train on pairs of `nmt augment` too")
@@ -260,6 +275,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if (arguments.averaged or arguments.together) and not arguments.runs:
         parser.error("--averaged and --together need --runs")
+    if arguments.others and arguments.corpus != "table":
+        parser.error(f"one OUTPUT is written, got {len(arguments.others) + 1}")
     return arguments
 
 

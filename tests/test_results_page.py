@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from quality import corpus_settings, table
+from quality import corpus_settings, table, table_of
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-# A comment that names a file of results, and the table below it.
-TABLES = re.findall(r"<!-- (\S+\.json) -->\n\n((?:\|.*\|\n)+)", (BENCHMARKS / "quality.md").read_text(encoding="utf-8"))
+# A comment that names files of results, and the table below it.
+TABLES = re.findall(
+    r"<!-- (\S+\.json(?: \S+\.json)*) -->\n\n((?:\|.*\|\n)+)", (BENCHMARKS / "quality.md").read_text(encoding="utf-8")
+)
 
 
-@pytest.mark.parametrize(("name", "shown"), TABLES, ids=[name for name, _ in TABLES])
-def test_a_table_is_that_of_its_data(name, shown):
-    assert shown == table(json.loads((BENCHMARKS / "results" / name).read_text(encoding="utf-8"))) + "\n"
+@pytest.mark.parametrize(("names", "shown"), TABLES, ids=[names for names, _ in TABLES])
+def test_a_table_is_that_of_its_data(names, shown):
+    assert shown == table_of([BENCHMARKS / "results" / name for name in names.split()]) + "\n"
 
 
 def test_there_are_tables():
@@ -47,6 +49,21 @@ def test_a_table_leaves_empty_what_a_row_was_not_scored_on():
     assert table({"runs": runs}).splitlines()[2:] == [
         "| without | 1 | 1 | 30.00 |  |",
         "| with | 1 | 1 | 30.00 | 29.00 |",
+    ]
+
+
+def test_a_table_of_several_results_names_them(tmp_path):
+    for name, value in (("base", 30.0), ("best", 31.0)):
+        runs = [
+            {"row": row, "seed": seed, "minutes": 9, "scores": {"validation": [{"name": "BLEU", "value": value}]}}
+            for row, seed in (("all", 1), ("all, ensemble of 1", [1]))
+        ]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"runs": runs}), encoding="utf-8")
+    assert table_of([tmp_path / "base.json", tmp_path / "best.json"]).splitlines()[2:] == [
+        "| base | 1 | 9 | 30.00 |",
+        "| base, ensemble of 1 | 1 | 9 | 30.00 |",
+        "| best | 1 | 9 | 31.00 |",
+        "| best, ensemble of 1 | 1 | 9 | 31.00 |",
     ]
 
 
