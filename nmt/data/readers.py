@@ -258,7 +258,8 @@ def _prepare(builder: Any, name: str) -> None:
     except UserError:
         raise
     except Exception as error:  # a builder may fail in any way: network, disk, a library that it needs
-        raise UserError(f"{name}: cannot be prepared: {_one_line(error)}") from error
+        if not builder.data_path.exists():  # else another process has prepared it meanwhile
+            raise UserError(f"{name}: cannot be prepared: {_one_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.config import DataSettings
+from nmt.data import readers
 from nmt.data.readers import RawPair, read_split
 from nmt.errors import UserError
 
@@ -205,3 +206,31 @@ def test_a_download_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", fail)
     message = complaint(tfds_corpus("ted_hrlr_translate/pt_to_en", "pt", "en", folder=tmp_path))
     assert message == "ted_hrlr_translate/pt_to_en: cannot be prepared: the network is away"
+
+
+def test_two_that_prepare_the_same_dataset_at_once_both_have_it(tmp_path):
+    import tensorflow_datasets as tfds
+
+    class Greetings(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        meanwhile = False
+
+        def _info(self):
+            features = tfds.features.Translation(languages=("de", "en"))
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            yield 0, {"en": "hello", "de": "hallo"}
+            if not Greetings.meanwhile:
+                Greetings.meanwhile = True
+                readers._prepare(Greetings(data_dir=tmp_path), "greetings")
+
+    late = Greetings(data_dir=tmp_path)
+    readers._prepare(late, "greetings")
+    assert Greetings.meanwhile
+    for builder in (late, Greetings(data_dir=tmp_path)):
+        [record] = builder.as_dataset(split="train").as_numpy_iterator()
+        assert record == {"en": b"hello", "de": b"hallo"}
