@@ -72,8 +72,9 @@ class TokenizerSettings(Settings):
         None,
         description="a new segmentation every epoch: of unigram, more varied if smaller; of bpe, merges left out",
     )
-    placeholders: list[Literal["braces", "printf", "tags"]] = Field(
-        [], description="what texts must keep, hidden from the model: {name} ${name} {{ name }}; %s %(count)d; <b>"
+    placeholders: list[Literal["braces", "printf", "tags", "numbers"]] = Field(
+        [],
+        description="what texts must keep, hidden from the model: {name} ${name} {{ name }}; %s %(count)d; <b>; digits",
     )
     model: Path | None = Field(
         None, description="a tokenizer to take instead of training one: another run's `data/target.model`"

@@ -1,8 +1,9 @@
 """Whether translations keep what no translator may change: the placeholders and the numbers of their sources.
 
 Both are counted sentence by sentence: a source that has {name} twice needs it twice, and a third one is invented.
-Placeholders are those of all of `nmt.data.placeholders.KINDS`. Numbers are groups of digits outside of placeholders;
-what separates their digits does not count, as languages differ in it: 1,000.5, 1.000,5 and 1 000,5 are the same.
+Placeholders are those of all of `nmt.data.placeholders.KINDS` but numbers. Numbers are groups of digits outside of
+placeholders; what separates their digits does not count, as languages differ in it: 1,000.5, 1.000,5 and 1 000,5 are
+the same.
 """
 
 import re
@@ -18,7 +19,7 @@ from rich.table import Table
 from nmt.data.placeholders import KINDS, pattern
 from nmt.errors import UserError
 
-_PLACEHOLDER = re.compile(pattern(list(KINDS)))
+_PLACEHOLDER = re.compile(pattern([kind for kind in KINDS if kind != "numbers"]))
 # Spaces separate three digits each; points, commas and apostrophes any number of them.
 _NUMBER = re.compile(r"(?<!\d)\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'\u2019]\d+)*")
 

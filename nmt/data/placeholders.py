@@ -1,4 +1,4 @@
-"""Placeholders of software strings, which a translation has to repeat as they are, by the standard library alone.
+"""Placeholders of software strings and numbers, which a translation has to repeat, by the standard library alone.
 
 In their place the model sees symbols: U+FDD0 for the first of a source, U+FDD1 for the next different one, and so on.
 Unicode sets these characters aside for a program's own use, so no text should have them.
@@ -16,6 +16,8 @@ KINDS = {
     r"[@diouxXeEfFgGaAcsp]|%%",
     # <b>, </b>, <br/>, <a href="...">
     "tags": r"</?[A-Za-z][^<>]*>",
+    # 1 and 000 of 1,000: what separates them is for the translation to change
+    "numbers": r"[0-9]+",
 }
 SYMBOLS = tuple(chr(0xFDD0 + number) for number in range(10))
 CUT = "\ufddf"  # another such character, by which the graph tells where placeholders and symbols begin and end

@@ -120,7 +120,7 @@ def test_what_is_hidden_comes_back(text: str) -> None:
 
 def test_texts_without_placeholders_stay_bit_by_bit() -> None:
     texts = ["", " two  spaces\t", "Grüße 😀 \u2581 e\u0301", "100% of { this and that }", "1 < 2\x00\x1b", "日" * 5000]
-    hidden = hide(EVERY, tf.constant(texts), tf.constant(texts))
+    hidden = hide(["braces", "printf", "tags"], tf.constant(texts), tf.constant(texts))
     assert (
         [text.decode() for text in hidden.source.numpy()] == [text.decode() for text in hidden.target.numpy()] == texts
     )
