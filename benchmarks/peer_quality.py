@@ -6,8 +6,8 @@
 Both train the reference shape as in peers.py, without a validation on the way. They are stopped --minutes after the
 first line of their log that tells an update: OpenNMT-tf then has its last checkpoint, made every 50 updates, JoeyNMT
 saves its weights where it stands. They translate with beam 5 and a length penalty of 1, from text to text. Scores and
-rules are those of quality.py. A system that OUTPUT has already is not trained again, nor is one whose training is whole
-under FOLDER/quality.
+rules are those of quality.py. A system that OUTPUT has already is not trained again, nor is one whose training from
+--seed for --minutes is whole under FOLDER/quality.
 """
 
 import argparse
@@ -52,7 +52,8 @@ def main() -> None:
         if system.name not in (arguments.only or ["OpenNMT-tf", "JoeyNMT"]) or system.name in result["systems"]:
             continue
         work = folder / "quality" / system.name
-        trained = work / "trained.json"  # so that a translation that failed does not cost its training
+        # A translation that failed does not cost its training.
+        trained = work / f"seed-{arguments.seed}-minutes-{arguments.minutes:g}.json"
         if not trained.exists():
             figures = train(system, work, arguments.seed, arguments.minutes)
             trained.write_text(json.dumps(figures), encoding="utf-8")
