@@ -301,7 +301,8 @@ def _command(arguments: argparse.Namespace) -> str:
         options += ["--rows", str(Path("benchmarks") / arguments.rows.name)]
     options += ["--config", str(Path("configs") / arguments.config.name)]
     options += ["--averaged"] * arguments.averaged
-    options += ["--test"] * arguments.test + ["--together", "--runs", "RUNS"] * arguments.together
+    options += ["--test"] * arguments.test + ["--together"] * arguments.together
+    options += ["--runs", "RUNS"] * (arguments.averaged or arguments.together)  # both need the folders
     return shlex.join(["python", "benchmarks/quality.py", corpus, "OUTPUT", *options])
 
 
