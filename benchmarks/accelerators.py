@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nmt.chatter import silenced
+from nmt.utils.silence import silenced
 
 os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # libtpu would ask the network what machine this is
 
@@ -41,12 +41,12 @@ from machine import describe_machine
 from nmt.config import BatchSettings, DecodingSettings, ModelSettings, TrainingSettings
 from nmt.decoding.search import Hypotheses
 from nmt.decoding.text_to_text import search as search_batch
-from nmt.files import written_whole
 from nmt.models.arithmetic import training_operations
 from nmt.models.seq2seq import Seq2Seq, make_model
 from nmt.training.loss import CHUNK
 from nmt.training.run import POLICIES
 from nmt.training.trainee import Trainee, make_trainee
+from nmt.utils.files import written_whole
 
 jax.config.update("jax_platforms", "cpu")  # nothing is run on a device
 

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from machine import describe_machine
 
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 STRINGS = 200
 

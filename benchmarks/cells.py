@@ -40,7 +40,7 @@ import numpy as np
 from machine import describe_machine
 
 from nmt.config import Config, load_config
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 CELLS = ("rnn", "lstm", "gru", "min_gru", "ssru")
 SEEDS = (1, 2, 3)

@@ -17,7 +17,7 @@ from pathlib import Path
 from machine import describe_machine
 
 from nmt.commands import load_tensorflow
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
-from nmt.chatter import silenced
+from nmt.utils.silence import silenced
 
 with silenced():
     import keras
@@ -29,12 +29,12 @@ with silenced():
 from machine import describe_machine
 
 from nmt.config import ModelSettings, TrainingSettings
-from nmt.files import written_whole
 from nmt.layers.dropout import dropout
 from nmt.models.seq2seq import make_model
 from nmt.training.loss import summed_losses
 from nmt.training.run import POLICIES
 from nmt.training.trainee import Extent, make_trainee
+from nmt.utils.files import written_whole
 
 VOCABULARY = 8000
 SHAPES = ((152, 12, 13), (90, 20, 22), (20, 90, 100))  # sentences, source tokens, target tokens

@@ -19,7 +19,7 @@ from typing import Any
 
 from machine import describe_machine
 
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 CELLS = ("gru", "lstm", "rnn", "min_gru", "ssru")
 CHECKOUT = Path(__file__).parent.parent

@@ -24,7 +24,7 @@ from machine import describe_machine
 
 from nmt.config import load_config
 from nmt.evaluation import compare, evaluate
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3)

@@ -24,7 +24,7 @@ from machine import describe_machine
 from nmt.cli import load_tensorflow
 from nmt.config import SideFiles, TextCorpus
 from nmt.evaluation import evaluate
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 PACKAGES = ("tensorflow", "ai-edge-litert", "sentencepiece", "sacrebleu", "numpy")
 WARM_UP = 20  # sentences that are translated once more before, untimed
@@ -86,7 +86,8 @@ def main() -> None:
 
 
 def _sentences(run: Path, source: Path | None, reference: Path | None) -> tuple[list[str], list[str]]:
-    from nmt.data.corpus import SIDES, read_lines
+    from nmt.constants import SIDES
+    from nmt.data.corpus import read_lines
     from nmt.data.readers import read_split
     from nmt.training.run import load_run_config
 

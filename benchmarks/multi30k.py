@@ -20,7 +20,7 @@ from machine import describe_machine
 
 from nmt.config import load_config
 from nmt.evaluation import evaluate
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "numpy")

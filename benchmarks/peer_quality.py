@@ -26,7 +26,7 @@ from machine import describe_machine
 from peer_systems import ENVIRONMENT, SETTINGS, System, peer_systems, start
 from quality import as_papers_do
 
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 SPLITS = {"validation": "val", "test": "test_2016_flickr"}
 

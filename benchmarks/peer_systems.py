@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 import nmt
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CONFIG = CHECKOUT / "configs" / "ref-256.yaml"

@@ -44,14 +44,14 @@ from typing import Any
 from machine import describe_machine
 from peer_systems import System, our_system, output_of, peer_systems, start
 
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 WARM_UP = 5  # updates that are not counted
 
 # Prints the rate of a matrix product in GFLOP/s: how fast the machine is just now.
 MATRIX_PRODUCT = """
 import statistics, time
-from nmt.chatter import silenced
+from nmt.utils.silence import silenced
 
 with silenced():
     import tensorflow as tf

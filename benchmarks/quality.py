@@ -38,7 +38,7 @@ import yaml
 from machine import describe_machine
 
 from nmt.config import differences, load_config, parse_config
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "sacremoses", "numpy")
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}

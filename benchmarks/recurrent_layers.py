@@ -49,7 +49,7 @@ def measure(output: Path, torch: str | None, rounds: int) -> None:
     """Asks all contenders in turn and writes what they say."""
     from machine import describe_machine
 
-    from nmt.files import written_whole
+    from nmt.utils.files import written_whole
 
     interpreters = dict.fromkeys(MAKERS, sys.executable)
     if torch:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nmt.chatter import silenced
+from nmt.utils.silence import silenced
 
 with silenced():
     import keras
@@ -28,12 +28,12 @@ from compiled_step import seconds
 from machine import describe_machine
 
 from nmt.config import ModelSettings, TrainingSettings
-from nmt.files import written_whole
 from nmt.models.arithmetic import training_operations
 from nmt.models.seq2seq import make_model
 from nmt.training.bench import product_rate
 from nmt.training.run import POLICIES
 from nmt.training.trainee import make_trainee
+from nmt.utils.files import written_whole
 
 TOKENS = 2000  # of a batch, on each side
 LENGTHS = (10, 20, 50, 100, 200)

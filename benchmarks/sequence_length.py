@@ -22,7 +22,7 @@ from pathlib import Path
 from machine import describe_machine
 
 from nmt.commands import load_tensorflow
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048)
 TOKENS = 16384  # of a batch, whatever the length

@@ -26,8 +26,8 @@ from typing import Any
 
 from machine import describe_machine
 
-from nmt.chatter import silenced
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
+from nmt.utils.silence import silenced
 
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 PROBE = Path(__file__).with_name("serving_probe.py")

@@ -51,7 +51,7 @@ from peers import MATRIX_PRODUCT
 from translation_report import WORDS, summarize, tables
 from translation_systems import BATCH_SIZES, TUNED, System, Worker, opennmt_tf_saved_model, our_systems
 
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 BEAM_SIZES = (5, 1)
 WARM_UP = 100  # sentences that are not counted

@@ -36,7 +36,7 @@ _PUBLIC = {
     "SimpleRNNCell": "nmt.layers.simple_rnn",
     "TiedEmbedding": "nmt.layers.embedding",
     "Translator": "nmt.decoding.translator",
-    "UserError": "nmt.errors",
+    "UserError": "nmt.utils.errors",
     "beam_search": "nmt.decoding.search",
     "evaluate": "nmt.evaluation",
     "load_config": "nmt.config",

@@ -23,11 +23,11 @@ from nmt.commands import (
     warn_split,
 )
 from nmt.config import load_config
-from nmt.errors import UserError
 from nmt.language_model_commands import app as language_models
 from nmt.language_model_commands import show_perplexity
 from nmt.memory.commands import app as memory
 from nmt.serving.commands import app as serving
+from nmt.utils.errors import UserError
 
 # TensorFlow takes seconds to import: the commands import what they call, so that `nmt --help` answers at once.
 

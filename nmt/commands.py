@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from nmt.chatter import silenced
 from nmt.compilation_cache import keep_compiled
+from nmt.utils.silence import silenced
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
 RunOption = Annotated[Path, typer.Option("--run", help="The run folder; made if need be.", show_default=False)]

@@ -23,8 +23,8 @@ from nmt.config_corpora import (  # noqa: F401
 )
 from nmt.config_file import explain, flat, read_tree
 from nmt.config_training import TrainingSettings
-from nmt.errors import UserError
-from nmt.files import written_whole
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
 
 
 class CleaningSettings(Settings):
@@ -250,7 +250,7 @@ def parse_config(tree: Mapping[str, Any], where: str) -> Config:
 
     >>> parse_config({"data": {"source_langage": "en"}}, "my.yaml")
     Traceback (most recent call last):
-    nmt.errors.UserError: my.yaml: data.source_langage: unknown setting; did you mean `source_language`? ...
+    nmt.utils.errors.UserError: my.yaml: data.source_langage: unknown setting; did you mean `source_language`? ...
     """
     try:
         return Config.model_validate(tree)

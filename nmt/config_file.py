@@ -9,7 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 
 def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.table import Table
 
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 METRICS = ("BLEU", "chrF", "TER")
 SEED = 12345  # sacreBLEU's own, so that its command gives the same intervals

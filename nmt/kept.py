@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nmt.data.placeholders import KINDS, pattern
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 _PLACEHOLDER = re.compile(pattern([kind for kind in KINDS if kind != "numbers"]))
 # Spaces separate three digits each; points, commas and apostrophes any number of them.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from nmt.commands import CheckpointOption, RunArgument, load_tensorflow, say
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 app = typer.Typer()
 

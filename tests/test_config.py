@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from nmt.config import Config, TextCorpus, TfdsCorpus, TsvCorpus, differences, load_config, parse_config, save_config
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 SMALLEST: dict[str, Any] = {
     "data": {"source_language": "en", "target_language": "de", "corpus": {"kind": "tsv", "train": ["pairs.tsv"]}}

@@ -10,8 +10,8 @@ import pytest
 import sacrebleu
 
 from nmt import evaluation
-from nmt.errors import UserError
 from nmt.evaluation import Comparison, Score, as_json, compare, evaluate, print_results, read_lines
+from nmt.utils.errors import UserError
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "over", "under", "red", "blue", "house", "garden"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nmt.cli import main
-from nmt.errors import UserError
 from nmt.kept import Kept, kept_as_json, measure_kept, numbers, placeholders, print_kept
+from nmt.utils.errors import UserError
 
 
 @pytest.mark.parametrize(

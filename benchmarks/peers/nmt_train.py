@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nmt.chatter import silenced
 from nmt.config import load_config
+from nmt.utils.silence import silenced
 
 with silenced():
     import keras

@@ -10,20 +10,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from nmt.constants import SIDES, Side, Split
 from nmt.data.hiding import encode_pair, hide
-from nmt.data.readers import Split
 from nmt.data.tokenizer import Tokenizer
-from nmt.errors import UserError
-from nmt.files import written_whole
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
 
-Side = Literal["source", "target"]
-SIDES: tuple[Side, ...] = get_args(Side)
 CHUNK = 1024  # sentences that are worked on at once: constant memory, whatever the size of the corpus
 
 Array = npt.NDArray[Any]

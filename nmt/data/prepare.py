@@ -12,35 +12,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from nmt.config import Config
+from nmt.constants import SIDES, SPLITS, Side, Split
 from nmt.data.cleaning import CleaningReport, Pair, clean
-from nmt.data.corpus import (
-    SIDES,
-    Side,
-    TokenizedCorpus,
-    in_chunks,
-    read_lines,
-    read_model,
-    text_path,
-    write_store,
-)
+from nmt.data.corpus import TokenizedCorpus, in_chunks, read_lines, read_model, text_path, write_store
 from nmt.data.epochs import training_epoch
-from nmt.data.readers import Split, read_split
+from nmt.data.readers import read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.data.tokenizer import Tokenizer, normalize
 from nmt.data.vocabulary import make_tokenizers
-from nmt.errors import UserError
-from nmt.files import written_whole
-from nmt.progress import tracked
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
+from nmt.utils.progress import tracked
 
 Progress = Callable[[str], None]
 
-SPLITS: tuple[Split, ...] = get_args(Split)
 _WHOLE = "whole"  # the corpus before validation and test are taken from it
 _LARGEST_SHARE = 5  # held-out sentences may be at most one in so many
 

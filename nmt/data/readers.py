@@ -16,12 +16,11 @@ import zlib
 from collections.abc import Iterator, Sequence
 from itertools import count, zip_longest
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from nmt.config import DataSettings, SideFiles, TfdsCorpus
-from nmt.errors import UserError
-
-Split = Literal["train", "validation", "test"]
+from nmt.constants import Split
+from nmt.utils.errors import UserError
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

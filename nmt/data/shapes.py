@@ -12,7 +12,7 @@ import numpy as np
 
 from nmt.config import BatchSettings
 from nmt.data.corpus import Array
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 _GRID = 64  # lengths of each side among which the widths of shapes are chosen; the time grows with its 4th power
 

@@ -15,15 +15,11 @@ import sentencepiece
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from nmt.chatter import silenced
 from nmt.config import TokenizerSettings
+from nmt.constants import BEGIN, END, PADDING, UNKNOWN
 from nmt.data.placeholders import SYMBOLS
-from nmt.errors import UserError
-
-PADDING = 0
-UNKNOWN = 1  # SentencePiece insists on such a piece; thanks to the bytes no text is given it
-BEGIN = 2
-END = 3
+from nmt.utils.errors import UserError
+from nmt.utils.silence import silenced
 
 # SentencePiece's trainer takes about 30 bytes of memory for each character of its text: 600 MB for these, which is
 # some 200,000 sentences and plenty for any vocabulary.

@@ -21,7 +21,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from nmt.data.normalization import normalize
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 WHEEL = "homeassistant-2026.2.3-py3-none-any.whl"
 WHEEL_SHA256 = "8167820cac4b8defe895fd2c36ac23402a445d1fe6028e8cde24caabb935282c"

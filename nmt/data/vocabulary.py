@@ -7,10 +7,11 @@ from pathlib import Path
 import sentencepiece
 
 from nmt.config import Config
-from nmt.data.corpus import SIDES, Side, read_hidden_lines
+from nmt.constants import SIDES, Side
+from nmt.data.corpus import read_hidden_lines
 from nmt.data.tokenizer import Tokenizer, train_tokenizer
-from nmt.errors import UserError
-from nmt.files import written_whole
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
 
 
 def make_tokenizers(config: Config, folder: Path, tell: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nmt.data.boundaries import WORD_START
-from nmt.files import written_whole
+from nmt.utils.files import written_whole
 
 CONTROL_PIECES = ("<pad>", "<s>", "</s>")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nmt.decoding.alignment import heat_map, pharaoh
-from nmt.errors import UserError
-from nmt.files import written_whole
-from nmt.progress import tracked
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
+from nmt.utils.progress import tracked
 
 Alignments = Literal["words", "pieces"] | None
 

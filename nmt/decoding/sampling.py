@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from nmt.data.tokenizer import BEGIN, END, PADDING
+from nmt.constants import BEGIN, END, PADDING
 from nmt.decoding.search import IMPOSSIBLE
 from nmt.models.language_model import LanguageModel
 from nmt.models.token_model import score_tokens

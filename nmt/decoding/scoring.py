@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from nmt.constants import END, PADDING
 from nmt.data.corpus import in_chunks
-from nmt.data.tokenizer import END, PADDING, Tokenizer
+from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.ensemble import log_mean
 from nmt.models.token_model import TokenModel
 

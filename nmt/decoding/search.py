@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from nmt.config import DecodingSettings
-from nmt.data.tokenizer import BEGIN, END
+from nmt.constants import BEGIN, END
 from nmt.decoding.top import normalized_top, plain_top
 from nmt.layers.xla import inside_xla
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from nmt.data.tokenizer import END, PADDING
+from nmt.constants import END, PADDING
 from nmt.models.seq2seq import Seq2Seq
 
 Array = NDArray[Any]

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nmt.config import DecodingSettings
+from nmt.constants import END, PADDING
 from nmt.data.boundaries import WORD_START
 from nmt.data.hiding import encode_pair, hide, restore
-from nmt.data.tokenizer import END, PADDING, Tokenizer
+from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step
 from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
 from nmt.decoding.keeping import keeping_scores, keeping_states, keeping_step

@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.config import DecodingSettings
+from nmt.constants import PADDING
 from nmt.data.boundaries import WORD_START
 from nmt.data.placeholders import SYMBOLS
-from nmt.data.tokenizer import PADDING, Tokenizer
+from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.alignment import CONTROL_PIECES
 from nmt.decoding.ensemble import attention_of
 from nmt.decoding.search import IMPOSSIBLE

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nmt.errors import UserError
 from nmt.layers.cells import CELLS
 from nmt.layers.simple_rnn import SimpleRNN
 from nmt.memory.gradients import Curve, by_distance, curves, greatest_singular_value, rnn_bound, state_gradients
 from nmt.memory.network import MemoryNetwork
 from nmt.memory.tasks import TASKS, Scores
 from nmt.memory.training import Learned, score, train
+from nmt.utils.errors import UserError
 
 MEASURED = 128  # sequences whose gradients are taken
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmt.files import written_whole
 from nmt.memory.experiment import Outcome
 from nmt.memory.gradients import Array, Curve
+from nmt.utils.files import written_whole
 
 _LOWEST = 1e-12  # what falls deeper leaves the picture
 # Okabe and Ito's colours, which the colour-blind can tell apart; their greys differ, and so do the markers.

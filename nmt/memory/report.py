@@ -7,10 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nmt.files import written_whole
 from nmt.memory.experiment import MEASURED, Outcome, Point, Settings
 from nmt.memory.gradients import Curve
 from nmt.memory.tasks import TASKS
+from nmt.utils.files import written_whole
 
 _DISTANCES = (1, 5, 10, 20, 50)  # of a run's table
 

@@ -12,8 +12,8 @@ from nmt.data.corpus import TokenizedCorpus
 from nmt.layers.recurrent import Recurrent
 from nmt.memory.gradients import Array, Curve, curves, state_gradients
 from nmt.models.seq2seq import Seq2Seq
-from nmt.progress import tracked
 from nmt.training.run import load_model, load_run_config
+from nmt.utils.progress import tracked
 
 
 class Layer(NamedTuple):

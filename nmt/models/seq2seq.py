@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from nmt.config import ModelSettings
-from nmt.data.corpus import Side
+from nmt.constants import Side
 from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.recurrent import Recurrent
 from nmt.models.decoder import Decoder, Memory

@@ -7,8 +7,7 @@ from typing import TypeVar
 import keras
 import tensorflow as tf
 
-from nmt.data.corpus import Side
-from nmt.data.tokenizer import BEGIN
+from nmt.constants import BEGIN, Side
 from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.recurrent import Recurrent
 

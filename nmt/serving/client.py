@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from nmt.errors import UserError
 from nmt.serving.transports import Ask, Refused, Strings, by_grpc, by_rest, to_text
+from nmt.utils.errors import UserError
 
 # TensorFlow Serving refuses requests of more texts than its batches have, 32 in deploy/batching.config.
 BATCH_SIZE = 32

@@ -17,7 +17,6 @@ from typing import Any
 from nmt.config import load_config
 from nmt.data.corpus import read_lines
 from nmt.decoding.translator import Hypothesis, Translator
-from nmt.errors import UserError
 from nmt.serving.heat_map_page import (
     HEAT_MAP_SCRIPT,
     HEAT_MAP_STYLE,
@@ -28,6 +27,7 @@ from nmt.serving.heat_map_page import (
 )
 from nmt.training.run import load_run_config
 from nmt.training.translation import load_translator
+from nmt.utils.errors import UserError
 
 N_BEST = 5
 MAX_CHARACTERS = 5000  # of one request, so that nobody waits long for another's

@@ -12,10 +12,10 @@ from nmt.data.corpus import TokenizedCorpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.shortlist import make_shortlist
 from nmt.decoding.text_to_text import TextToText
-from nmt.errors import UserError
 from nmt.serving.warmup import write_warmup
 from nmt.training.run import RunFolder
 from nmt.training.translation import load_ensemble, load_for_search, load_fused
+from nmt.utils.errors import UserError
 
 _SHORTLIST_TOKENS = 10_000_000  # of the training data; more would align but rare tokens anew
 

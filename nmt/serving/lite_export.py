@@ -13,15 +13,15 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from nmt import __version__
-from nmt.chatter import silenced
 from nmt.config import Config
-from nmt.errors import UserError
-from nmt.files import written_whole
 from nmt.layers.embedding import TiedEmbedding
 from nmt.models.decoder import Memory
 from nmt.models.seq2seq import Seq2Seq
 from nmt.serving.lite_translator import DECODER_STEP, ENCODER, FORMAT, SETTINGS, SOURCE_TOKENIZER, TARGET_TOKENIZER
 from nmt.training.translation import load_for_search
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
+from nmt.utils.silence import silenced
 
 Weights = Literal["float32", "float16", "int8"]
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import sentencepiece
 
-from nmt.chatter import silenced
 from nmt.data.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
 from nmt.data.normalization import normalize
 from nmt.data.placeholders import KINDS, SYMBOLS, hide, restore
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
+from nmt.utils.silence import silenced
 
 ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
 SOURCE_TOKENIZER, TARGET_TOKENIZER = "source.model", "target.model"

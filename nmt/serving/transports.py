@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 
-from nmt.chatter import silenced
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
+from nmt.utils.silence import silenced
 
 Strings = Mapping[str, Sequence[bytes]]  # from each input's name to its texts
 Ask = Callable[[str, Strings, float], Mapping[str, Any]]  # signature, inputs, seconds; to each output's values

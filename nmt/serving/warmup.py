@@ -6,8 +6,8 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from nmt.files import written_whole
 from nmt.serving.transports import predict_request
+from nmt.utils.files import written_whole
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"  # within a version's folder
 SIGNATURES = {"serving_default": ("text",), "nbest": ("text",), "score": ("source", "target")}

@@ -20,18 +20,18 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.config import CleaningSettings, load_config
+from nmt.constants import SIDES, SPLITS, Side
 from nmt.data.cleaning import CleaningReport, Pair, clean
-from nmt.data.corpus import SIDES, Side, read_lines, text_path
+from nmt.data.corpus import read_lines, text_path
 from nmt.data.hiding import hide
-from nmt.data.prepare import SPLITS
 from nmt.data.readers import RawPair, read_texts
 from nmt.decoding.translator import Hypothesis, Translator
-from nmt.errors import UserError
 from nmt.evaluation import bleu_tokenizer
-from nmt.files import written_whole
-from nmt.progress import tracked
 from nmt.training.run import RunFolder, load_run_config
 from nmt.training.translation import load_translator
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
+from nmt.utils.progress import tracked
 
 Method = Literal["back-translation", "self-training", "distillation"]
 Choice = Callable[[Sequence[Hypothesis], str], Hypothesis]

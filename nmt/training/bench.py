@@ -11,15 +11,15 @@ import tensorflow as tf
 from nmt.config import Config
 from nmt.data.batches import Position, random_batches, training_batches
 from nmt.data.prepare import load_shapes, load_tokenizers, prepare
-from nmt.errors import UserError
 from nmt.models.arithmetic import language_model_operations, training_operations
-from nmt.progress import tracked
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution
 from nmt.training.precision import settle_precision
 from nmt.training.progress import peak_memory
 from nmt.training.run import build_model
 from nmt.training.trainee import make_trainee
+from nmt.utils.errors import UserError
+from nmt.utils.progress import tracked
 
 _SIDE = 2048  # of the square matrices whose product tells the machine's rate
 _PRODUCTS = 5

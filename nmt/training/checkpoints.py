@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from nmt.errors import UserError
-from nmt.files import written_whole
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
 
 Arrays = dict[str, np.ndarray]
 

@@ -10,10 +10,10 @@ import keras
 import tensorflow as tf
 
 from nmt.data.shapes import Shape
-from nmt.progress import tracked
 from nmt.training.distribution import Distribution
 from nmt.training.state import variables_of
 from nmt.training.trainee import Extent, Trainee
+from nmt.utils.progress import tracked
 
 _STEPS = 4  # that are timed, after the first
 

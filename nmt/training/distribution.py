@@ -12,7 +12,7 @@ import tensorflow as tf
 from nmt.config import Config, TrainingSettings
 from nmt.data.batches import Position, Share, random_batches, training_batches
 from nmt.data.shapes import Shape
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 # What TensorFlow raises in the others when a process of the cluster has died, restarted, or cannot be reached.
 _LOST = (

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from nmt.config import Config, differences
-from nmt.data.corpus import SIDES, Array, Side
+from nmt.constants import SIDES, Side
+from nmt.data.corpus import Array
 from nmt.data.prepare import load_tokenizers
 from nmt.data.tokenizer import Tokenizer
 from nmt.data.vocabulary import find_in
-from nmt.errors import UserError
 from nmt.models.token_model import TokenModel
 from nmt.training.checkpoints import assign, load_arrays
 from nmt.training.run import RunFolder, find_checkpoint, load_run_config
+from nmt.utils.errors import UserError
 
 _NOT_OF_SHAPE = (
     "model.dropout:", "model.variational_dropout:", "model.word_dropout:", "model.recurrent_dropout:",

@@ -6,15 +6,16 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from nmt.constants import Split
 from nmt.data.corpus import read_lines
-from nmt.data.readers import Split, read_texts
+from nmt.data.readers import read_texts
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.perplexity import Perplexity, measure
 from nmt.decoding.sampling import make_sampler
 from nmt.decoding.scoring import make_scorer, text_scores
-from nmt.errors import UserError
 from nmt.models.language_model import LanguageModel
 from nmt.training.run import load_model, load_run_config
+from nmt.utils.errors import UserError
 
 _ROWS = 64  # texts drawn together
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from nmt.progress import progress_line
+from nmt.utils.progress import progress_line
 
 
 class ProgressReport(keras.callbacks.Callback):

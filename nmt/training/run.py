@@ -9,11 +9,11 @@ import keras
 from nmt.config import Config, differences, load_config, save_config
 from nmt.data.prepare import load_tokenizers
 from nmt.data.tokenizer import Tokenizer
-from nmt.errors import UserError
 from nmt.models.language_model import make_language_model
 from nmt.models.seq2seq import make_model
 from nmt.models.token_model import TokenModel
 from nmt.training.checkpoints import load_weights
+from nmt.utils.errors import UserError
 
 Task = Literal["translation", "language_model"]
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}

@@ -10,10 +10,10 @@ import numpy as np
 from nmt.config import SideFiles
 from nmt.data.readers import RawPair, read_sides, read_texts
 from nmt.decoding.scoring import make_scorer, text_scores
-from nmt.errors import UserError
-from nmt.files import written_whole
-from nmt.progress import tracked
 from nmt.training.language_models import load_language_model
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
+from nmt.utils.progress import tracked
 
 
 def select(

@@ -16,7 +16,6 @@ from nmt.config import Config
 from nmt.data.batches import advance
 from nmt.data.prepare import load_report, load_shapes, load_tokenizers, prepare
 from nmt.data.shapes import Shape
-from nmt.files import written_whole
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.fine_tuning import check_start, start_weights
@@ -26,6 +25,7 @@ from nmt.training.run import RunFolder, build_model, join_run, open_run
 from nmt.training.state import TrainingState, restore_state, save_state
 from nmt.training.trainee import Trainee, make_trainee
 from nmt.training.validation import Validation, append_line, make_validator
+from nmt.utils.files import written_whole
 
 Report = Callable[[dict[str, Any]], None]
 

@@ -7,18 +7,19 @@ from pathlib import Path
 import tensorflow as tf
 
 from nmt.config import Config, SideFiles, TextCorpus, load_config
-from nmt.data.corpus import SIDES, read_lines, read_model
+from nmt.constants import PADDING, SIDES, Split
+from nmt.data.corpus import read_lines, read_model
 from nmt.data.hiding import encode_pair
-from nmt.data.readers import Split, read_split
-from nmt.data.tokenizer import PADDING, Tokenizer
+from nmt.data.readers import read_split
+from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.scoring import make_scorer
 from nmt.decoding.translator import Translator
-from nmt.errors import UserError
-from nmt.files import written_whole
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
-from nmt.progress import tracked
 from nmt.training.run import load_model, load_run_config
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
+from nmt.utils.progress import tracked
 
 
 def load_translator(

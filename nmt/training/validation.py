@@ -11,19 +11,20 @@ from typing import Any
 import keras
 
 from nmt.config import Config
+from nmt.constants import SIDES
 from nmt.data.batches import evaluation_batches
-from nmt.data.corpus import SIDES, TokenizedCorpus, read_lines
+from nmt.data.corpus import TokenizedCorpus, read_lines
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.scoring import corpus_loss, make_scorer
 from nmt.decoding.translator import Translator
 from nmt.evaluation import evaluate
-from nmt.files import written_whole
 from nmt.training.checkpoints import save_arrays, weights_of
 from nmt.training.distribution import Distribution
 from nmt.training.progress import peak_memory
 from nmt.training.run import RunFolder
 from nmt.training.state import TrainingState
 from nmt.training.trainee import Trainee, averaged_weights
+from nmt.utils.files import written_whole
 
 Validator = Callable[[], tuple[float, float | None]]  # to the loss of a token, and BLEU, which a language model lacks
 

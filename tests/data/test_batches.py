@@ -25,7 +25,7 @@ from nmt.data.corpus import Array, TokenizedCorpus
 from nmt.data.epochs import training_epoch
 from nmt.data.prepare import load_shapes, prepare
 from nmt.data.shapes import Shape, choose_shapes, count_batches, padding_share, plan_epoch
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 LIMIT = 30
 pairs_of_lengths = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=200).map(

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.config import CleaningSettings, Config, parse_config
+from nmt.constants import END, SIDES
 from nmt.data import corpus as module
-from nmt.data.corpus import SIDES, TokenizedCorpus, read_lines, read_model
+from nmt.data.corpus import TokenizedCorpus, read_lines, read_model
 from nmt.data.epochs import training_epoch
 from nmt.data.prepare import load_tokenizers, prepare
-from nmt.data.tokenizer import END
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 PAIRS = [
     (f"{who} {does} {what} {number}", f"{what} {number} {does} {who} 日本")

@@ -11,14 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nmt.config import Config, TokenizerSettings, parse_config
+from nmt.constants import SIDES
 from nmt.data import placeholders
-from nmt.data.corpus import SIDES, TokenizedCorpus, read_hidden_lines, read_lines
+from nmt.data.corpus import TokenizedCorpus, read_hidden_lines, read_lines
 from nmt.data.epochs import training_epoch
 from nmt.data.hiding import hide, restore
 from nmt.data.placeholders import KINDS, REPLACEMENT, SYMBOLS
 from nmt.data.prepare import load_tokenizers, prepare
 from nmt.data.tokenizer import Tokenizer, train_tokenizer
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 EVERY = list(KINDS)
 # Texts of what placeholders are made of, of whole ones that are often equal, and of the symbols themselves.

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from nmt.config import CleaningSettings
+from nmt.constants import END
 from nmt.data.cleaning import CleaningReport, clean
 from nmt.data.corpus import TokenizedCorpus, read_lines
 from nmt.data.epochs import training_epoch
 from nmt.data.prepare import load_tokenizers, prepare
 from nmt.data.readers import RawPair
-from nmt.data.tokenizer import END
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 from tests.conftest import digit_strings, language_model_config
 
 LINES = digit_strings(400, range(3, 8), seed=9)

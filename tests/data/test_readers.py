@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nmt.config import DataSettings
 from nmt.data import readers
 from nmt.data.readers import RawPair, read_split
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 
 def settings(corpus, source="en", target="de"):

@@ -7,10 +7,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nmt.config import TokenizerSettings
+from nmt.constants import BEGIN, END, PADDING, UNKNOWN
 from nmt.data import normalization
 from nmt.data import tokenizer as module
-from nmt.data.tokenizer import BEGIN, END, PADDING, UNKNOWN, Tokenizer, normalize, train_tokenizer
-from nmt.errors import UserError
+from nmt.data.tokenizer import Tokenizer, normalize, train_tokenizer
+from nmt.utils.errors import UserError
 
 SENTENCES = [
     f"{who} {does} {what}."

@@ -12,7 +12,7 @@ from nmt.config import DataSettings
 from nmt.data import ui_strings
 from nmt.data.readers import read_split
 from nmt.data.ui_strings import LANGUAGES, UiStrings, _split_of, fetch_wheel, language_pair, overlap_report, read_pairs
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 # A component of each split.

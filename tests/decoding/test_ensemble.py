@@ -12,15 +12,15 @@ import tensorflow as tf
 import nmt
 from nmt.cli import main
 from nmt.config import DecodingSettings
-from nmt.data.tokenizer import BEGIN, END
+from nmt.constants import BEGIN, END
 from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step, log_mean
 from nmt.decoding.search import beam_search
-from nmt.errors import UserError
 from nmt.serving.export import export_saved_model
 from nmt.serving.lite_export import export_lite
 from nmt.training.language_models import score_lines
 from nmt.training.run import RunFolder, load_model, load_run_config
 from nmt.training.translation import score_files
+from nmt.utils.errors import UserError
 from tests.decoding.test_search import SOURCE, VOCABULARY, words
 
 LINES = ["3 1 4", "", "2 7 1 8 2 8", "9 9 9", "0 5"]

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 import nmt
-from nmt.errors import UserError
 from nmt.serving.export import export_saved_model
 from nmt.serving.lite_export import export_lite
 from nmt.training.translation import score_files
+from nmt.utils.errors import UserError
 
 LINES = ["3 1 4", "", "2 7 1 8 2 8", "9 9 9", "0 5", "6 6"]
 HALF = ["decoding.precision=bfloat16"]

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.config import DecodingSettings
+from nmt.constants import BEGIN, END, PADDING
 from nmt.data.placeholders import SYMBOLS
-from nmt.data.tokenizer import BEGIN, END, PADDING
 from nmt.decoding.keeping import FIRST, keeping_scores, keeping_states, keeping_step
 from nmt.decoding.search import Hypotheses, beam_search, max_lengths
 

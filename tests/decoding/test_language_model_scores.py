@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from nmt.cli import main
 from nmt.config import ModelSettings
-from nmt.data.tokenizer import BEGIN, END
+from nmt.constants import BEGIN, END
 from nmt.decoding.scoring import make_scorer, text_scores
 from nmt.models.language_model import make_language_model
 from nmt.training.checkpoints import load_arrays

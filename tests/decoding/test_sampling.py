@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from nmt.cli import main
 from nmt.config import ModelSettings
-from nmt.data.tokenizer import BEGIN, END, PADDING
+from nmt.constants import BEGIN, END, PADDING
 from nmt.decoding.sampling import make_sampler
 from nmt.models.language_model import make_language_model
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import nmt
 from nmt.config import DecodingSettings, ModelSettings
-from nmt.data.tokenizer import END
+from nmt.constants import END
 from nmt.decoding.shortlist import Shortlist, candidates, make_shortlist
 from nmt.decoding.text_to_text import search
 from nmt.models.seq2seq import make_model

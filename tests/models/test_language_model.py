@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from nmt.config import ModelSettings
-from nmt.data.tokenizer import END
+from nmt.constants import END
 from nmt.models.language_model import make_language_model
 from nmt.models.token_model import shift_right
 

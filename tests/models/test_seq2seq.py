@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from nmt.config import ModelSettings
-from nmt.data.tokenizer import BEGIN
+from nmt.constants import BEGIN
 from nmt.models.seq2seq import Seq2Seq, make_model
 from nmt.models.token_model import shift_right
 

@@ -21,8 +21,8 @@ from prediction_service import Addresses, serving
 from stand_in import save_stand_in
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from nmt.errors import UserError
 from nmt.serving.client import Answer, PairScore, score_pairs, translate_lines
+from nmt.utils.errors import UserError
 
 both = pytest.mark.parametrize("rest", [False, True], ids=["grpc", "rest"])
 

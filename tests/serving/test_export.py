@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import nmt
 from nmt.cli import main
-from nmt.errors import UserError
 from nmt.serving.export import export_saved_model
 from nmt.training.translation import score_files
+from nmt.utils.errors import UserError
 
 ODD = [b"", b"  \t\n ", b"\xff\xfe\x80", b"\x00\x01\x1b", "1 2\u2028 3".encode(), b"7 " * 50_000, "好".encode() * 2_000]
 

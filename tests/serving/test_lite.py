@@ -15,12 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nmt.config import ModelSettings, load_config, save_config
+from nmt.constants import BEGIN, END
 from nmt.data.prepare import load_tokenizers
-from nmt.data.tokenizer import BEGIN, END
 from nmt.decoding.splitting import find_boundaries
 from nmt.decoding.splitting import split_long as checkpoints_split_long
 from nmt.decoding.translator import Translator
-from nmt.errors import UserError
 from nmt.models.decoder import Memory
 from nmt.models.seq2seq import make_model
 from nmt.serving.lite_export import convert, export_lite
@@ -28,6 +27,7 @@ from nmt.serving.lite_translator import LiteTranslator, split_long
 from nmt.training.checkpoints import save_arrays, weights_of
 from nmt.training.run import RunFolder, build_model
 from nmt.training.translation import load_translator
+from nmt.utils.errors import UserError
 from tests.conftest import digit_strings
 
 # Of the runs whose weights are random. That which is trained has dot attention, one layer, and everything tied.

@@ -15,13 +15,13 @@ from nmt.config import parse_config
 from nmt.data.placeholders import SYMBOLS
 from nmt.decoding.alignment import pharaoh
 from nmt.decoding.translator import Translator, _names
-from nmt.errors import UserError
 from nmt.kept import Kept, measure_kept
 from nmt.serving.export import export_saved_model
 from nmt.serving.lite_export import export_lite
 from nmt.serving.lite_translator import SETTINGS, LiteTranslator
 from nmt.training.train import train
 from nmt.training.translation import load_translator, score_files
+from nmt.utils.errors import UserError
 
 LETTERS = "abcdefghij"  # what the digits are translated to
 

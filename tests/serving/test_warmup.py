@@ -5,8 +5,8 @@ import tensorflow as tf
 from stand_in import save_stand_in
 from tensorflow_serving.apis import prediction_log_pb2
 
-from nmt.errors import UserError
 from nmt.serving.warmup import BATCH_SIZES, SIGNATURES, write_warmup
+from nmt.utils.errors import UserError
 
 TEXTS = ["a", "a few words", "some more words than a few", "Ü 日本 😀 \u0000", "a sentence that is quite a bit longer"]
 

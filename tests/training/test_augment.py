@@ -11,10 +11,10 @@ import yaml
 
 import nmt
 from nmt.cli import main
-from nmt.errors import UserError
 from nmt.training import augment as module
 from nmt.training.augment import augment
 from nmt.training.run import RunFolder
+from nmt.utils.errors import UserError
 from tests.conftest import digit_strings, reversal_config
 
 LINES = sorted(set(digit_strings(30, range(4, 8), seed=7)))

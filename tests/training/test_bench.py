@@ -7,8 +7,8 @@ import pytest
 from nmt.cli import main
 from nmt.config import save_config
 from nmt.data.prepare import load_report
-from nmt.errors import UserError
 from nmt.training.bench import measure
+from nmt.utils.errors import UserError
 from tests.conftest import reversal_config
 
 

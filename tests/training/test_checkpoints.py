@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from nmt.config import ModelSettings
-from nmt.errors import UserError
 from nmt.models.seq2seq import make_model
 from nmt.training.checkpoints import average_checkpoints, load_arrays, load_weights, save_arrays, weights_of
+from nmt.utils.errors import UserError
 
 
 def small_model(seed=1, units=8):

@@ -16,11 +16,11 @@ import pytest
 
 from nmt.config import Config, TrainingSettings, save_config
 from nmt.data.prepare import load_shapes
-from nmt.errors import UserError
 from nmt.training.checkpoints import load_arrays
 from nmt.training.distribution import Distribution, find_cluster, make_distribution
 from nmt.training.run import RunFolder, join_run
 from nmt.training.train import train
+from nmt.utils.errors import UserError
 from tests.conftest import reversal_config
 
 README = Path(__file__).parent.parent.parent / "README.md"

@@ -12,12 +12,12 @@ from nmt.data.corpus import read_model
 from nmt.data.prepare import load_report
 from nmt.data.tokenizer import Tokenizer, train_tokenizer
 from nmt.data.vocabulary import find_in
-from nmt.errors import UserError
 from nmt.training.checkpoints import average_checkpoints, load_arrays, load_weights, save_arrays, weights_of
 from nmt.training.fine_tuning import check_start, start_weights
 from nmt.training.run import RunFolder, build_model
 from nmt.training.train import Saving, train
 from nmt.training.translation import load_translator
+from nmt.utils.errors import UserError
 from tests.conftest import digit_strings, language_model_config, reversal_config
 
 LINES = digit_strings(100, range(3, 8), seed=9)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from nmt.cli import main
-from nmt.errors import UserError
 from nmt.training.language_models import score_lines
 from nmt.training.selection import select
 from nmt.training.train import train
+from nmt.utils.errors import UserError
 from tests.conftest import digit_strings, language_model_config
 
 LOW, HIGH = (

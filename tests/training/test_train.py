@@ -13,12 +13,12 @@ import pytest
 import tensorflow as tf
 
 from nmt.config import load_config, save_config
-from nmt.errors import UserError
 from nmt.layers.attention import DotAttention
 from nmt.training.checkpoints import load_arrays
 from nmt.training.run import RunFolder
 from nmt.training.train import train
 from nmt.training.translation import translate_split
+from nmt.utils.errors import UserError
 from tests.conftest import reversal_config
 
 

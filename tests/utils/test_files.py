@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt.errors import UserError
-from nmt.files import written_whole
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
 
 
 def test_text_is_utf8_with_plain_line_feeds(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from nmt.errors import UserError
+from nmt.utils.errors import UserError
 
 
 @contextmanager
