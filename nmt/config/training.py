@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nmt.config_corpora import Fraction, Settings
+from nmt.config.corpora import Fraction, Settings
 
 
 class TrainingSettings(Settings):

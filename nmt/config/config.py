@@ -1,0 +1,118 @@
+"""The whole tree of settings: read from YAML, checked, and written back resolved."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from nmt.config.corpora import Settings
+from nmt.config.data import BatchSettings, DataSettings, TokenizerSettings
+from nmt.config.decoding import DecodingSettings
+from nmt.config.file import explain, flat, read_tree
+from nmt.config.model import ModelSettings
+from nmt.config.training import TrainingSettings
+from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
+
+
+class Config(Settings):
+    """The whole tree."""
+
+    task: Literal["translation", "language_model"] = Field("translation", description="what the model learns")
+    seed: int = Field(1, ge=0, lt=2**31, description="of initial weights, data order, dropout and sampling")
+    data: DataSettings
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    batches: BatchSettings = BatchSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    decoding: DecodingSettings = DecodingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _monitor(cls, tree: Any) -> Any:
+        """A language model has no BLEU, so its default is the loss."""
+        if isinstance(tree, Mapping) and tree.get("task") == "language_model":
+            training = tree.get("training", {})
+            if isinstance(training, Mapping):
+                return {**tree, "training": {"monitor": "loss", **training}}
+        return tree
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Config":
+        if self.tokenizer.placeholders and self.task == "language_model":
+            raise ValueError("tokenizer.placeholders: expected none of a language model, whose texts have no source")
+        if self.tokenizer.placeholders and self.decoding.language_model is not None:
+            raise ValueError(
+                "decoding.language_model: expected none with tokenizer.placeholders, whose symbols it has never seen"
+            )
+        if self.task == "translation":
+            self._agree_on_two_languages()
+        elif self.training.monitor == "bleu":
+            raise ValueError("training.monitor: expected 'loss' of a language model, which translates nothing")
+        if self.tokenizer.model is not None and self.training.tokenizers_of is not None:
+            raise ValueError(
+                "tokenizer.model needs training.start_vocabulary 'new': 'keep' takes the tokenizers of "
+                "training.start_from"
+            )
+        if self.training.schedule == "linear" and self.training.max_steps <= self.training.warmup_steps:
+            raise ValueError("training.schedule 'linear' needs training.max_steps above training.warmup_steps")
+        if self.data.source_language is None and (self.task == "translation" or self.data.corpus.kind == "tfds"):
+            raise ValueError("data.source_language: missing")
+        return self
+
+    def _agree_on_two_languages(self) -> None:
+        if self.data.corpus.kind == "lines":
+            raise ValueError(
+                "data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv' or 'tfds', or task "
+                "'language_model'"
+            )
+        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+            raise ValueError("model.tied_embeddings 'all' needs tokenizer.joint true: one matrix serves both languages")
+        if self.tokenizer.model is not None and not self.tokenizer.joint:
+            raise ValueError("tokenizer.model needs tokenizer.joint true: one tokenizer serves both languages")
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a configuration file, applies `key=value` overrides and checks the result.
+
+    Args:
+        path: a YAML file.
+        overrides: as `model.units=512`; the value is read as YAML.
+
+    Returns:
+        The checked tree. Relative paths in the file stay relative to the working directory.
+
+    Raises:
+        UserError: naming file and key, what was expected and what came.
+    """
+    return parse_config(read_tree(path, overrides), str(path))
+
+
+def parse_config(tree: Mapping[str, Any], where: str) -> Config:
+    """Checks a tree of plain values; `where` names its origin in errors.
+
+    Example:
+
+    >>> parse_config({"data": {"source_langage": "en"}}, "my.yaml")
+    Traceback (most recent call last):
+    nmt.utils.errors.UserError: my.yaml: data.source_langage: unknown setting; did you mean `source_language`? ...
+    """
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error, Config)}") from None
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Writes the resolved tree as YAML."""
+    with written_whole(path) as file:
+        yaml.safe_dump(config.model_dump(mode="json"), file, sort_keys=False, allow_unicode=True)
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Lists the settings in which two configurations differ, as `key: old -> new`."""
+    before, after = flat(old.model_dump(mode="json")), flat(new.model_dump(mode="json"))
+    keys = [key for key in before | after if before.get(key) != after.get(key)]
+    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys]
