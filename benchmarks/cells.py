@@ -143,7 +143,7 @@ def _measure(part: str, folder: list[Path], work: Path, minutes: float) -> Calla
 
 def train(config: Config, folder: Path) -> dict[str, Any]:
     """Trains, and tells parameters, speed, memory, and what each validation found."""
-    from nmt.data.prepare import load_tokenizers
+    from nmt.data.preparation import load_tokenizers
     from nmt.training.run import build_model
     from nmt.training.train import train
 

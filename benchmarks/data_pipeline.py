@@ -105,7 +105,7 @@ def measure(folder: Path, algorithm: str) -> dict[str, Any]:
     """Prepares the corpus and takes one epoch of batches."""
     from nmt.config import parse_config
     from nmt.data.batches import Position, batches_in_epoch, training_batches
-    from nmt.data.prepare import load_shapes, prepare
+    from nmt.data.preparation import load_shapes, prepare
 
     files = {"source": [str(folder / "train.source")], "target": [str(folder / "train.target")]}
     corpus = {"kind": "text", "train": files}

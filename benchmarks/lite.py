@@ -87,8 +87,8 @@ def main() -> None:
 
 def _sentences(run: Path, source: Path | None, reference: Path | None) -> tuple[list[str], list[str]]:
     from nmt.constants import SIDES
-    from nmt.data.corpus import read_lines
     from nmt.data.readers import read_split
+    from nmt.data.token_store import read_lines
     from nmt.training.run import load_run_config
 
     folder, config = load_run_config(run)

@@ -46,7 +46,7 @@ def main() -> None:
     from nmt.commands import load_tensorflow, say
 
     load_tensorflow()
-    from nmt.data.prepare import load_report
+    from nmt.data.preparation import load_report
     from nmt.training.train import train
     from nmt.training.translation import translate_split
 

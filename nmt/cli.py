@@ -48,7 +48,7 @@ def prepare(config: ConfigArgument, run: RunOption, settings: SetOption = None) 
     """Clean the corpus, train its tokenizer and choose the batches, without training yet."""
     checked = load_config(config, settings or [])
     load_tensorflow()
-    from nmt.data.prepare import prepare
+    from nmt.data.preparation import prepare
     from nmt.training.fine_tuning import check_start
     from nmt.training.run import open_run
 

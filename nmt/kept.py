@@ -1,7 +1,7 @@
 """Whether translations keep what no translator may change: the placeholders and the numbers of their sources.
 
 Both are counted sentence by sentence: a source that has {name} twice needs it twice, and a third one is invented.
-Placeholders are those of all of `nmt.data.placeholders.KINDS` but numbers. Numbers are groups of digits outside of
+Placeholders are those of all of `nmt.text.placeholders.KINDS` but numbers. Numbers are groups of digits outside of
 placeholders; what separates their digits does not count, as languages differ in it: 1,000.5, 1.000,5 and 1 000,5 are
 the same.
 """
@@ -16,7 +16,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.table import Table
 
-from nmt.data.placeholders import KINDS, pattern
+from nmt.text.placeholders import KINDS, pattern
 from nmt.utils.errors import UserError
 
 _PLACEHOLDER = re.compile(pattern([kind for kind in KINDS if kind != "numbers"]))

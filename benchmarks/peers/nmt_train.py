@@ -21,7 +21,7 @@ with silenced():
     tf.config.list_physical_devices()
 
 from nmt.data.batches import Position, batches_in_epoch, training_batches
-from nmt.data.prepare import load_shapes, load_tokenizers
+from nmt.data.preparation import load_shapes, load_tokenizers
 from nmt.training.run import RunFolder, build_model
 from nmt.training.trainee import make_trainee
 

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.config import BatchSettings, Config
-from nmt.data.corpus import Array, TokenizedCorpus
 from nmt.data.epochs import training_epoch
 from nmt.data.shapes import Plan, Shape, choose_shapes, count_batches, plan_epoch
+from nmt.data.token_store import Array, TokenizedCorpus
 
 _EVALUATION_SHAPES = 4
 _FIRST_COMPETENCE = 0.1

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nmt.config import CleaningSettings
-from nmt.data.normalization import compose, without_invisible
 from nmt.data.readers import RawPair
+from nmt.text.normalization import compose, without_invisible
 
 # Why a pair was left out, in the order of the checks, and how a person reads it.
 REASONS = {
@@ -122,7 +122,7 @@ def clean(
 
 
 def _normalize_pair(source: str, target: str, report: CleaningReport) -> Pair:
-    """As `nmt.data.normalization.normalize` for both sides, but counts what had to be changed."""
+    """As `nmt.text.normalization.normalize` for both sides, but counts what had to be changed."""
     visible = without_invisible(source), without_invisible(target)
     report.changed["control_characters"] += visible != (source, target)
     report.changed["not_nfc"] += not all(unicodedata.is_normalized("NFC", side) for side in visible)

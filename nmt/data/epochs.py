@@ -12,7 +12,7 @@ import sentencepiece
 
 from nmt.config import Config
 from nmt.constants import SIDES, Side
-from nmt.data.corpus import Array, TokenizedCorpus, in_chunks, open_side, read_hidden_lines, read_model, write_side
+from nmt.data.token_store import Array, TokenizedCorpus, in_chunks, open_side, read_hidden_lines, read_model, write_side
 
 # SentencePiece has one random seed for the whole process, and a store must not go between its making and its opening.
 _one_at_a_time = threading.RLock()

@@ -195,7 +195,7 @@ def _find_builder(corpus: TfdsCorpus, source: str, target: str) -> Any:
 
     name, _, config = corpus.name.partition("/")
     if name == "ui_strings":
-        from nmt.data.ui_strings import UiStrings, language_pair
+        from nmt.data.datasets.ui_strings import UiStrings, language_pair
 
         if not config:
             return UiStrings(config=language_pair(source, target), data_dir=corpus.folder)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nmt.config import BatchSettings
-from nmt.data.corpus import Array
+from nmt.data.token_store import Array
 from nmt.utils.errors import UserError
 
 _GRID = 64  # lengths of each side among which the widths of shapes are chosen; the time grows with its 4th power

@@ -8,8 +8,8 @@ import sentencepiece
 
 from nmt.config import Config
 from nmt.constants import SIDES, Side
-from nmt.data.corpus import read_hidden_lines
-from nmt.data.tokenizer import Tokenizer, train_tokenizer
+from nmt.data.token_store import read_hidden_lines
+from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nmt.data.boundaries import WORD_START
+from nmt.text.boundaries import WORD_START
 from nmt.utils.files import written_whole
 
 CONTROL_PIECES = ("<pad>", "<s>", "</s>")

@@ -8,8 +8,8 @@ placed where the model would end, or where just as much room is left: forbidden 
 import tensorflow as tf
 
 from nmt.constants import END
-from nmt.data.placeholders import SYMBOLS
 from nmt.decoding.search import IMPOSSIBLE, Memory, Scores, States, Step
+from nmt.text.placeholders import SYMBOLS
 
 FIRST = END + 1  # SentencePiece puts the symbols after its control tokens
 _LAST = END + len(SYMBOLS)

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.constants import END, PADDING
-from nmt.data.corpus import in_chunks
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.token_store import in_chunks
 from nmt.decoding.ensemble import log_mean
 from nmt.models.token_model import TokenModel
+from nmt.text.tokenizer import Tokenizer
 
 _TOKENS = 1024  # whose scores of the whole vocabulary are held at once
 _POSITIONS = 8192  # of a batch of texts, padding included

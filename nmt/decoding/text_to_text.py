@@ -7,19 +7,19 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.constants import END, PADDING
-from nmt.data.boundaries import WORD_START
-from nmt.data.hiding import encode_pair, hide, restore
-from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step
 from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
 from nmt.decoding.keeping import keeping_scores, keeping_states, keeping_step
 from nmt.decoding.scoring import sentence_scores
 from nmt.decoding.search import IMPOSSIBLE, Hypotheses, Memory, Scores, Step, beam_search, max_lengths
 from nmt.decoding.shortlist import Shortlist, candidates
-from nmt.decoding.splitting import find_boundaries, split_long
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.token_model import score_tokens
+from nmt.text.boundaries import WORD_START
+from nmt.text.masking import encode_pair, hide, restore
+from nmt.text.splitting import find_boundaries, split_long
+from nmt.text.tokenizer import Tokenizer
 
 # Batches that are searched at the same time: while one does the many small things of a step, which take one core, the
 # other multiplies.
@@ -37,7 +37,7 @@ class Found(NamedTuple):
     target: tf.RaggedTensor  # int32 [parts * n_best, (time)], closed by the end mark; empty if there are fewer
     scores: tf.Tensor  # [parts, n_best], below -1e8 if there are fewer
     log_probabilities: tf.Tensor  # [parts, n_best]
-    placeholders: tf.Tensor  # strings [texts, symbols], see `nmt.data.hiding.Hidden`
+    placeholders: tf.Tensor  # strings [texts, symbols], see `nmt.text.masking.Hidden`
 
 
 class TextToText(tf.Module):

@@ -9,15 +9,15 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.constants import PADDING
-from nmt.data.boundaries import WORD_START
-from nmt.data.placeholders import SYMBOLS
-from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.alignment import CONTROL_PIECES
 from nmt.decoding.ensemble import attention_of
 from nmt.decoding.search import IMPOSSIBLE
 from nmt.decoding.text_to_text import Found, TextToText
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
+from nmt.text.boundaries import WORD_START
+from nmt.text.placeholders import SYMBOLS
+from nmt.text.tokenizer import Tokenizer
 
 # Lines read ahead, in batches, so that those of like length are translated together.
 WINDOW_BATCHES = 16

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.data.batches import evaluation_batches
-from nmt.data.corpus import TokenizedCorpus
+from nmt.data.token_store import TokenizedCorpus
 from nmt.layers.recurrent import Recurrent
 from nmt.memory.gradients import Array, Curve, curves, state_gradients
 from nmt.models.seq2seq import Seq2Seq

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config import load_config
-from nmt.data.corpus import read_lines
+from nmt.data.token_store import read_lines
 from nmt.decoding.translator import Hypothesis, Translator
 from nmt.serving.heat_map_page import (
     HEAT_MAP_SCRIPT,

@@ -7,12 +7,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from nmt.data.batches import evaluation_batches
-from nmt.data.boundaries import WORD_START
-from nmt.data.corpus import TokenizedCorpus
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.token_store import TokenizedCorpus
 from nmt.decoding.shortlist import make_shortlist
 from nmt.decoding.text_to_text import TextToText
 from nmt.serving.warmup import write_warmup
+from nmt.text.boundaries import WORD_START
+from nmt.text.tokenizer import Tokenizer
 from nmt.training.run import RunFolder
 from nmt.training.translation import load_ensemble, load_for_search, load_fused
 from nmt.utils.errors import UserError

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import sentencepiece
 
-from nmt.data.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
-from nmt.data.normalization import normalize
-from nmt.data.placeholders import KINDS, SYMBOLS, hide, restore
+from nmt.text.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
+from nmt.text.normalization import normalize
+from nmt.text.placeholders import KINDS, SYMBOLS, hide, restore
 from nmt.utils.errors import UserError
 from nmt.utils.silence import silenced
 
@@ -35,7 +35,7 @@ _NUMBERS = {
     "min_length": ((int,), 0),
 }
 
-_PADDING, _BEGIN, _END = 0, 2, 3  # as in `nmt.data.tokenizer`
+_PADDING, _BEGIN, _END = 0, 2, 3  # as in `nmt.text.tokenizer`
 _FIRST_SYMBOL, _EARLY = 4, -1e5  # as in `nmt.decoding.keeping`
 
 
@@ -125,7 +125,7 @@ class LiteTranslator:
 
 
 def split_long(ids: Sequence[int], limit: int, piece: Callable[[int], str]) -> list[Sequence[int]]:
-    """Cuts a text of more than `limit` tokens into parts, where `nmt.decoding.splitting` cuts it.
+    """Cuts a text of more than `limit` tokens into parts, where `nmt.text.splitting` cuts it.
 
     A part takes as many tokens as it may, up to the last end of a sentence in the second half of these, or else the
     last end of a word there, or else all of them.

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from nmt.config import Config
 from nmt.data.batches import Position, random_batches, training_batches
-from nmt.data.prepare import load_shapes, load_tokenizers, prepare
+from nmt.data.preparation import load_shapes, load_tokenizers, prepare
 from nmt.models.arithmetic import language_model_operations, training_operations
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution

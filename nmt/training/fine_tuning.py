@@ -7,11 +7,11 @@ import numpy as np
 
 from nmt.config import Config, differences
 from nmt.constants import SIDES, Side
-from nmt.data.corpus import Array
-from nmt.data.prepare import load_tokenizers
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.preparation import load_tokenizers
+from nmt.data.token_store import Array
 from nmt.data.vocabulary import find_in
 from nmt.models.token_model import TokenModel
+from nmt.text.tokenizer import Tokenizer
 from nmt.training.checkpoints import assign, load_arrays
 from nmt.training.run import RunFolder, find_checkpoint, load_run_config
 from nmt.utils.errors import UserError

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nmt.constants import Split
-from nmt.data.corpus import read_lines
 from nmt.data.readers import read_texts
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.token_store import read_lines
 from nmt.decoding.perplexity import Perplexity, measure
 from nmt.decoding.sampling import make_sampler
 from nmt.decoding.scoring import make_scorer, text_scores
 from nmt.models.language_model import LanguageModel
+from nmt.text.tokenizer import Tokenizer
 from nmt.training.run import load_model, load_run_config
 from nmt.utils.errors import UserError
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import keras
 
 from nmt.config import Config, differences, load_config, save_config
-from nmt.data.prepare import load_tokenizers
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.preparation import load_tokenizers
 from nmt.models.language_model import make_language_model
 from nmt.models.seq2seq import make_model
 from nmt.models.token_model import TokenModel
+from nmt.text.tokenizer import Tokenizer
 from nmt.training.checkpoints import load_weights
 from nmt.utils.errors import UserError
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 import nmt
 from nmt.config import Config
 from nmt.data.batches import advance
-from nmt.data.prepare import load_report, load_shapes, load_tokenizers, prepare
+from nmt.data.preparation import load_report, load_shapes, load_tokenizers, prepare
 from nmt.data.shapes import Shape
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution, make_distribution

@@ -8,14 +8,14 @@ import tensorflow as tf
 
 from nmt.config import Config, SideFiles, TextCorpus, load_config
 from nmt.constants import PADDING, SIDES, Split
-from nmt.data.corpus import read_lines, read_model
-from nmt.data.hiding import encode_pair
 from nmt.data.readers import read_split
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.token_store import read_lines, read_model
 from nmt.decoding.scoring import make_scorer
 from nmt.decoding.translator import Translator
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
+from nmt.text.masking import encode_pair
+from nmt.text.tokenizer import Tokenizer
 from nmt.training.run import load_model, load_run_config
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole

@@ -13,11 +13,11 @@ import keras
 from nmt.config import Config
 from nmt.constants import SIDES
 from nmt.data.batches import evaluation_batches
-from nmt.data.corpus import TokenizedCorpus, read_lines
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.token_store import TokenizedCorpus, read_lines
 from nmt.decoding.scoring import corpus_loss, make_scorer
 from nmt.decoding.translator import Translator
 from nmt.evaluation import evaluate
+from nmt.text.tokenizer import Tokenizer
 from nmt.training.checkpoints import save_arrays, weights_of
 from nmt.training.distribution import Distribution
 from nmt.training.progress import peak_memory

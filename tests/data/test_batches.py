@@ -21,10 +21,10 @@ from nmt.data.batches import (
     evaluation_batches,
     training_batches,
 )
-from nmt.data.corpus import Array, TokenizedCorpus
 from nmt.data.epochs import training_epoch
-from nmt.data.prepare import load_shapes, prepare
+from nmt.data.preparation import load_shapes, prepare
 from nmt.data.shapes import Shape, choose_shapes, count_batches, padding_share, plan_epoch
+from nmt.data.token_store import Array, TokenizedCorpus
 from nmt.utils.errors import UserError
 
 LIMIT = 30

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from nmt.config import CleaningSettings
 from nmt.data.cleaning import EXAMPLES, REASONS, CleaningReport, Pair, clean
-from nmt.data.normalization import normalize
 from nmt.data.readers import RawPair
+from nmt.text.normalization import normalize
 
 
 def run(pairs, training=True, **limits):

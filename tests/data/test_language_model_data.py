@@ -8,10 +8,10 @@ import pytest
 from nmt.config import CleaningSettings
 from nmt.constants import END
 from nmt.data.cleaning import CleaningReport, clean
-from nmt.data.corpus import TokenizedCorpus, read_lines
 from nmt.data.epochs import training_epoch
-from nmt.data.prepare import load_tokenizers, prepare
+from nmt.data.preparation import load_tokenizers, prepare
 from nmt.data.readers import RawPair
+from nmt.data.token_store import TokenizedCorpus, read_lines
 from nmt.utils.errors import UserError
 from tests.conftest import digit_strings, language_model_config
 

@@ -8,8 +8,8 @@ import pytest
 import sentencepiece
 
 from nmt.config import TokenizerSettings, parse_config
-from nmt.data.tokenizer import Tokenizer, train_tokenizer
 from nmt.data.vocabulary import find_in, make_tokenizers
+from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.utils.errors import UserError
 
 SYLLABLES = {"old": ["ka", "lo", "min", "tar", "su"], "new": ["ka", "min", "sur", "öl", "tal", "on"]}

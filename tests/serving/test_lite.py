@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from nmt.config import ModelSettings, load_config, save_config
 from nmt.constants import BEGIN, END
-from nmt.data.prepare import load_tokenizers
-from nmt.decoding.splitting import find_boundaries
-from nmt.decoding.splitting import split_long as checkpoints_split_long
+from nmt.data.preparation import load_tokenizers
 from nmt.decoding.translator import Translator
 from nmt.models.decoder import Memory
 from nmt.models.seq2seq import make_model
 from nmt.serving.lite_export import convert, export_lite
 from nmt.serving.lite_translator import LiteTranslator, split_long
+from nmt.text.splitting import find_boundaries
+from nmt.text.splitting import split_long as checkpoints_split_long
 from nmt.training.checkpoints import save_arrays, weights_of
 from nmt.training.run import RunFolder, build_model
 from nmt.training.translation import load_translator

@@ -12,13 +12,13 @@ import yaml
 
 from nmt.cli import main
 from nmt.config import parse_config
-from nmt.data.placeholders import SYMBOLS
 from nmt.decoding.alignment import pharaoh
 from nmt.decoding.translator import Translator, _names
 from nmt.kept import Kept, measure_kept
 from nmt.serving.export import export_saved_model
 from nmt.serving.lite_export import export_lite
 from nmt.serving.lite_translator import SETTINGS, LiteTranslator
+from nmt.text.placeholders import SYMBOLS
 from nmt.training.train import train
 from nmt.training.translation import load_translator, score_files
 from nmt.utils.errors import UserError

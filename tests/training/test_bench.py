@@ -6,7 +6,7 @@ import pytest
 
 from nmt.cli import main
 from nmt.config import save_config
-from nmt.data.prepare import load_report
+from nmt.data.preparation import load_report
 from nmt.training.bench import measure
 from nmt.utils.errors import UserError
 from tests.conftest import reversal_config

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from nmt.config import Config, TrainingSettings, save_config
-from nmt.data.prepare import load_shapes
+from nmt.data.preparation import load_shapes
 from nmt.training.checkpoints import load_arrays
 from nmt.training.distribution import Distribution, find_cluster, make_distribution
 from nmt.training.run import RunFolder, join_run

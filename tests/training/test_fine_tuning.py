@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from nmt.config import Config, TokenizerSettings, load_config, parse_config, save_config
-from nmt.data.corpus import read_model
-from nmt.data.prepare import load_report
-from nmt.data.tokenizer import Tokenizer, train_tokenizer
+from nmt.data.preparation import load_report
+from nmt.data.token_store import read_model
 from nmt.data.vocabulary import find_in
+from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.training.checkpoints import average_checkpoints, load_arrays, load_weights, save_arrays, weights_of
 from nmt.training.fine_tuning import check_start, start_weights
 from nmt.training.run import RunFolder, build_model

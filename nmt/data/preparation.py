@@ -20,12 +20,12 @@ import tensorflow as tf
 from nmt.config import Config
 from nmt.constants import SIDES, SPLITS, Side, Split
 from nmt.data.cleaning import CleaningReport, Pair, clean
-from nmt.data.corpus import TokenizedCorpus, in_chunks, read_lines, read_model, text_path, write_store
 from nmt.data.epochs import training_epoch
 from nmt.data.readers import read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
-from nmt.data.tokenizer import Tokenizer, normalize
+from nmt.data.token_store import TokenizedCorpus, in_chunks, read_lines, read_model, text_path, write_store
 from nmt.data.vocabulary import make_tokenizers
+from nmt.text.tokenizer import Tokenizer, normalize
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.progress import tracked

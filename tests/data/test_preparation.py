@@ -10,10 +10,10 @@ import pytest
 
 from nmt.config import Config, parse_config
 from nmt.data import prepare as module
-from nmt.data.corpus import TokenizedCorpus, read_lines
 from nmt.data.epochs import training_epoch
-from nmt.data.prepare import load_report, load_shapes, load_tokenizers, prepare
+from nmt.data.preparation import load_report, load_shapes, load_tokenizers, prepare
 from nmt.data.shapes import padding_share, plan_epoch
+from nmt.data.token_store import TokenizedCorpus, read_lines
 from nmt.utils.errors import UserError
 
 WORDS = ["dog", "cat", "sees", "chases", "the", "old", "ball", "green", "my", "house"]

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from nmt.config import TokenizerSettings
-from nmt.data.placeholders import CUT, KINDS, REPLACEMENT, SYMBOLS, hide, pattern, restore
+from nmt.text.placeholders import CUT, KINDS, REPLACEMENT, SYMBOLS, hide, pattern, restore
 
 FOUND = {
     "braces": [

@@ -17,7 +17,7 @@ import tensorflow_text as tf_text
 
 from nmt.config import TokenizerSettings
 from nmt.constants import BEGIN, END, PADDING, UNKNOWN
-from nmt.data.placeholders import SYMBOLS
+from nmt.text.placeholders import SYMBOLS
 from nmt.utils.errors import UserError
 from nmt.utils.silence import silenced
 
@@ -28,7 +28,7 @@ _LONGEST_TRAINING_SENTENCE = 16_384  # bytes; the trainer leaves out longer ones
 # `tokenizer.vocabulary_size` allows no less. A text too small even for that gets all the subwords it has.
 _SMALLEST_SETTING = 300
 
-# The same characters as in `nmt.data.normalization.normalize`, in the notation of RE2. The last kind of space is the
+# The same characters as in `nmt.text.normalization.normalize`, in the notation of RE2. The last kind of space is the
 # exception: SentencePiece writes U+2581 for a space, so text cannot tell the two apart.
 _INVISIBLE = (
     r"[\x00-\x08\x0e-\x1b\x7f-\x{84}\x{86}-\x{9f}\x{ad}\x{200b}\x{202a}-\x{202e}"
@@ -38,7 +38,7 @@ _SPACES = r"[\t-\r\x1c-\x1f\x{85}\p{Z}\x{2581}]+"
 
 
 def normalize(texts: tf.Tensor) -> tf.Tensor:
-    """Makes texts uniform, in the graph, as `nmt.data.normalization.normalize` does for a corpus.
+    """Makes texts uniform, in the graph, as `nmt.text.normalization.normalize` does for a corpus.
 
     Invalid UTF-8 becomes U+FFFD, invisible control characters go, any run of white space becomes one space (none at
     the ends), and what is left is composed to Unicode NFC. U+2581, a block that SentencePiece uses for a space,
@@ -69,7 +69,7 @@ class Tokenizer(tf.Module):
     Args:
         model: what `train_tokenizer` returned.
         name: where the model comes from, for errors.
-        placeholders: the kinds that `nmt.data.hiding` takes out of texts before they come here; the model has to have
+        placeholders: the kinds that `nmt.text.masking` takes out of texts before they come here; the model has to have
             the symbols in their place.
 
     Raises:

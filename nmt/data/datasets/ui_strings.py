@@ -20,7 +20,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from nmt.data.normalization import normalize
+from nmt.text.normalization import normalize
 from nmt.utils.errors import UserError
 
 WHEEL = "homeassistant-2026.2.3-py3-none-any.whl"

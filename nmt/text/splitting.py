@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nmt.data.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
+from nmt.text.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
 
 
 class Boundaries(NamedTuple):

@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.decoding.splitting import find_boundaries, split_long
+from nmt.text.splitting import find_boundaries, split_long
 
 PIECES = ["▁a", "b", "▁c.", "d!", "。", "e", "▁", "▁?"]
 

@@ -38,7 +38,7 @@ def pattern(kinds: Sequence[str]) -> str:
 
 
 def hide(text: str, kinds: Sequence[str]) -> tuple[str, list[str]]:
-    """Puts symbols in place of a source's placeholders, as `nmt.data.hiding.hide` does in the graph.
+    """Puts symbols in place of a source's placeholders, as `nmt.text.masking.hide` does in the graph.
 
     Args:
         text: any text.
@@ -69,7 +69,7 @@ def hide(text: str, kinds: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def restore(text: str, placeholders: Sequence[str]) -> str:
-    """Puts the source's placeholders in place of a translation's symbols, as `nmt.data.hiding.restore` in the graph.
+    """Puts the source's placeholders in place of a translation's symbols, as `nmt.text.masking.restore` in the graph.
 
     Args:
         text: a translation.

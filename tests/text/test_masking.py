@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from nmt.config import Config, TokenizerSettings, parse_config
 from nmt.constants import SIDES
-from nmt.data import placeholders
-from nmt.data.corpus import TokenizedCorpus, read_hidden_lines, read_lines
 from nmt.data.epochs import training_epoch
-from nmt.data.hiding import hide, restore
-from nmt.data.placeholders import KINDS, REPLACEMENT, SYMBOLS
-from nmt.data.prepare import load_tokenizers, prepare
-from nmt.data.tokenizer import Tokenizer, train_tokenizer
+from nmt.data.preparation import load_tokenizers, prepare
+from nmt.data.token_store import TokenizedCorpus, read_hidden_lines, read_lines
+from nmt.text import placeholders
+from nmt.text.masking import hide, restore
+from nmt.text.placeholders import KINDS, REPLACEMENT, SYMBOLS
+from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.utils.errors import UserError
 
 EVERY = list(KINDS)

@@ -9,9 +9,17 @@ import pytest
 import tensorflow_datasets as tfds
 
 from nmt.config import DataSettings
-from nmt.data import ui_strings
+from nmt.data.datasets import ui_strings
+from nmt.data.datasets.ui_strings import (
+    LANGUAGES,
+    UiStrings,
+    _split_of,
+    fetch_wheel,
+    language_pair,
+    overlap_report,
+    read_pairs,
+)
 from nmt.data.readers import read_split
-from nmt.data.ui_strings import LANGUAGES, UiStrings, _split_of, fetch_wheel, language_pair, overlap_report, read_pairs
 from nmt.utils.errors import UserError
 
 SPLITS = ("train", "validation", "test")

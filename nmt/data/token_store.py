@@ -17,8 +17,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from nmt.constants import SIDES, Side, Split
-from nmt.data.hiding import encode_pair, hide
-from nmt.data.tokenizer import Tokenizer
+from nmt.text.masking import encode_pair, hide
+from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 

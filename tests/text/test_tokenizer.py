@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from nmt.config import TokenizerSettings
 from nmt.constants import BEGIN, END, PADDING, UNKNOWN
-from nmt.data import normalization
 from nmt.data import tokenizer as module
-from nmt.data.tokenizer import Tokenizer, normalize, train_tokenizer
+from nmt.text import normalization
+from nmt.text.tokenizer import Tokenizer, normalize, train_tokenizer
 from nmt.utils.errors import UserError
 
 SENTENCES = [

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from nmt.data.placeholders import CUT, REPLACEMENT, RESERVED, SYMBOL, SYMBOLS, pattern
-from nmt.data.tokenizer import Tokenizer
+from nmt.text.placeholders import CUT, REPLACEMENT, RESERVED, SYMBOL, SYMBOLS, pattern
+from nmt.text.tokenizer import Tokenizer
 
 
 class Hidden(NamedTuple):
@@ -29,7 +29,7 @@ def hide(kinds: Sequence[str], source: tf.Tensor, target: tf.Tensor | None = Non
     text should have, become U+FFFD.
 
     Args:
-        kinds: of `nmt.data.placeholders.KINDS`; of none, texts stay as they are.
+        kinds: of `nmt.text.placeholders.KINDS`; of none, texts stay as they are.
         source: strings `[n]`, any bytes.
         target: their translations, strings `[n]`.
 

@@ -1,0 +1,1 @@
+"""Datasets that this project builds for TensorFlow Datasets."""
