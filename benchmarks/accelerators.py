@@ -39,8 +39,8 @@ with silenced():
 from machine import describe_machine
 
 from nmt.config import BatchSettings, DecodingSettings, ModelSettings, TrainingSettings
-from nmt.decoding.search import Hypotheses
-from nmt.decoding.text_to_text import search as search_batch
+from nmt.decoding.beam_search import Hypotheses
+from nmt.inference.text_to_text import search as search_batch
 from nmt.models.arithmetic import training_operations
 from nmt.models.seq2seq import Seq2Seq, make_model
 from nmt.training.loss import CHUNK

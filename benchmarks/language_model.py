@@ -23,7 +23,7 @@ from typing import Any
 from machine import describe_machine
 
 from nmt.config import load_config
-from nmt.evaluation import compare, evaluate
+from nmt.evaluation.metrics import compare, evaluate
 from nmt.utils.files import written_whole
 
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}

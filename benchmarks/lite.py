@@ -23,7 +23,7 @@ from machine import describe_machine
 
 from nmt.cli import load_tensorflow
 from nmt.config import SideFiles, TextCorpus
-from nmt.evaluation import evaluate
+from nmt.evaluation.metrics import evaluate
 from nmt.utils.files import written_whole
 
 PACKAGES = ("tensorflow", "ai-edge-litert", "sentencepiece", "sacrebleu", "numpy")

@@ -19,7 +19,7 @@ from pathlib import Path
 from machine import describe_machine
 
 from nmt.config import load_config
-from nmt.evaluation import evaluate
+from nmt.evaluation.metrics import evaluate
 from nmt.utils.files import written_whole
 
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}

@@ -88,8 +88,8 @@ def translate(
     if n_best > 1 and format == "text":
         raise UserError("--n-best above 1: expected --format json, which has room for more than one translation")
     load_tensorflow()
-    from nmt.decoding.alignment import has_spaces
-    from nmt.decoding.output import Alignments, write_translations
+    from nmt.documents.lines import Alignments, write_translations
+    from nmt.inference.alignment import has_spaces
     from nmt.training.run import load_run_config
     from nmt.training.translation import load_translator
 
@@ -160,9 +160,9 @@ def evaluate(
     Perplexity is per token; per word, which is what white space separates, and the end of each line; and per byte of
     UTF-8, a line feed for each line included.
     """
-    from nmt.evaluation import as_json, compare, print_results, read_lines
-    from nmt.evaluation import evaluate as measure
-    from nmt.kept import kept_as_json, measure_kept, print_kept
+    from nmt.evaluation.metrics import as_json, compare, print_results, read_lines
+    from nmt.evaluation.metrics import evaluate as measure
+    from nmt.evaluation.preservation import kept_as_json, measure_kept, print_kept
 
     texts: list[str] | None
     if run is not None:

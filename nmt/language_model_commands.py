@@ -74,7 +74,7 @@ def show_perplexity(
     run: Path, split: Literal["validation", "test"], text: Path | None, checkpoint: str | None, as_json: bool
 ) -> None:
     """Prints the perplexity of a run's language model on a split of its corpus or a file."""
-    from nmt.decoding.perplexity import print_perplexity
+    from nmt.evaluation.perplexity import print_perplexity
     from nmt.training.language_models import find_perplexity
 
     print_perplexity(find_perplexity(run, split, text, checkpoint), as_json)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from nmt.decoding.search import Memory, Scores, States, Step
+from nmt.decoding.beam_search import Memory, Scores, States, Step
 from nmt.models.language_model import LanguageModel
 from nmt.models.token_model import score_tokens
 

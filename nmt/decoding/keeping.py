@@ -8,7 +8,7 @@ placed where the model would end, or where just as much room is left: forbidden 
 import tensorflow as tf
 
 from nmt.constants import END
-from nmt.decoding.search import IMPOSSIBLE, Memory, Scores, States, Step
+from nmt.decoding.beam_search import IMPOSSIBLE, Memory, Scores, States, Step
 from nmt.text.placeholders import SYMBOLS
 
 FIRST = END + 1  # SentencePiece puts the symbols after its control tokens

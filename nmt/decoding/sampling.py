@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nmt.constants import BEGIN, END, PADDING
-from nmt.decoding.search import IMPOSSIBLE
+from nmt.decoding.beam_search import IMPOSSIBLE
 from nmt.models.language_model import LanguageModel
 from nmt.models.token_model import score_tokens
 

@@ -68,7 +68,7 @@ def client(
     """Have TensorFlow Serving translate lines, in their order, as they come."""
     if n_best and format == "text":
         raise UserError("--n-best: expected --format json, which has room for more than one translation")
-    from nmt.decoding.output import write_translations
+    from nmt.documents.lines import write_translations
     from nmt.serving.client import Answer, translate_lines
 
     def translate(lines: Iterable[str], window: int | None) -> Iterator[list[Answer]]:

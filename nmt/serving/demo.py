@@ -16,7 +16,7 @@ from typing import Any
 
 from nmt.config import load_config
 from nmt.data.token_store import read_lines
-from nmt.decoding.translator import Hypothesis, Translator
+from nmt.inference.translator import Hypothesis, Translator
 from nmt.serving.heat_map_page import (
     HEAT_MAP_SCRIPT,
     HEAT_MAP_STYLE,

@@ -9,7 +9,7 @@ import tensorflow as tf
 from nmt.data.batches import evaluation_batches
 from nmt.data.token_store import TokenizedCorpus
 from nmt.decoding.shortlist import make_shortlist
-from nmt.decoding.text_to_text import TextToText
+from nmt.inference.text_to_text import TextToText
 from nmt.serving.warmup import write_warmup
 from nmt.text.boundaries import WORD_START
 from nmt.text.tokenizer import Tokenizer

@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nmt.decoding.translator import Hypothesis
+from nmt.inference.translator import Hypothesis
 
 MAX_PIECES = 100  # of each side that a heat map shows: 10,000 cells, which a browser still draws without delay
 

@@ -24,8 +24,8 @@ from nmt.constants import SIDES, SPLITS, Side
 from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.readers import RawPair, read_texts
 from nmt.data.token_store import read_lines, text_path
-from nmt.decoding.translator import Hypothesis, Translator
-from nmt.evaluation import bleu_tokenizer
+from nmt.evaluation.metrics import bleu_tokenizer
+from nmt.inference.translator import Hypothesis, Translator
 from nmt.text.masking import hide
 from nmt.training.run import RunFolder, load_run_config
 from nmt.training.translation import load_translator

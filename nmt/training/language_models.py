@@ -9,9 +9,9 @@ import tensorflow as tf
 from nmt.constants import Split
 from nmt.data.readers import read_texts
 from nmt.data.token_store import read_lines
-from nmt.decoding.perplexity import Perplexity, measure
 from nmt.decoding.sampling import make_sampler
 from nmt.decoding.scoring import make_scorer, text_scores
+from nmt.evaluation.perplexity import Perplexity, measure
 from nmt.models.language_model import LanguageModel
 from nmt.text.tokenizer import Tokenizer
 from nmt.training.run import load_model, load_run_config

@@ -11,7 +11,7 @@ from nmt.constants import PADDING, SIDES, Split
 from nmt.data.readers import read_split
 from nmt.data.token_store import read_lines, read_model
 from nmt.decoding.scoring import make_scorer
-from nmt.decoding.translator import Translator
+from nmt.inference.translator import Translator
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.text.masking import encode_pair

@@ -15,8 +15,8 @@ from nmt.constants import SIDES
 from nmt.data.batches import evaluation_batches
 from nmt.data.token_store import TokenizedCorpus, read_lines
 from nmt.decoding.scoring import corpus_loss, make_scorer
-from nmt.decoding.translator import Translator
-from nmt.evaluation import evaluate
+from nmt.evaluation.metrics import evaluate
+from nmt.inference.translator import Translator
 from nmt.text.tokenizer import Tokenizer
 from nmt.training.checkpoints import save_arrays, weights_of
 from nmt.training.distribution import Distribution

@@ -8,20 +8,20 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests.decoding.test_search import SOURCE, VOCABULARY, words
 
 import nmt
 from nmt.cli import main
 from nmt.config import DecodingSettings
 from nmt.constants import BEGIN, END
+from nmt.decoding.beam_search import beam_search
 from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step, log_mean
-from nmt.decoding.search import beam_search
 from nmt.serving.export import export_saved_model
 from nmt.serving.lite_export import export_lite
 from nmt.training.language_models import score_lines
 from nmt.training.run import RunFolder, load_model, load_run_config
 from nmt.training.translation import score_files
 from nmt.utils.errors import UserError
-from tests.decoding.test_search import SOURCE, VOCABULARY, words
 
 LINES = ["3 1 4", "", "2 7 1 8 2 8", "9 9 9", "0 5"]
 REAL = [line for line in LINES if line]

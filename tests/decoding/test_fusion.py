@@ -5,18 +5,18 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests.decoding.test_search import SOURCE, Toy, words
 
 import nmt
 from nmt.cli import main
 from nmt.config import DecodingSettings
+from nmt.decoding.beam_search import BEGIN, beam_search
 from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
-from nmt.decoding.search import BEGIN, beam_search
 from nmt.serving.export import export_saved_model
 from nmt.serving.lite_export import export_lite
 from nmt.training.language_models import score_lines
 from nmt.training.translation import score_files
 from nmt.utils.errors import UserError
-from tests.decoding.test_search import SOURCE, Toy, words
 
 LINES = ["3 1 4", "", "2 7 1 8 2 8", "9 9 9"]
 

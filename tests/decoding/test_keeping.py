@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from nmt.config import DecodingSettings
 from nmt.constants import BEGIN, END, PADDING
+from nmt.decoding.beam_search import Hypotheses, beam_search, max_lengths
 from nmt.decoding.keeping import FIRST, keeping_scores, keeping_states, keeping_step
-from nmt.decoding.search import Hypotheses, beam_search, max_lengths
 from nmt.text.placeholders import SYMBOLS
 
 VOCABULARY = FIRST + len(SYMBOLS) + 6

@@ -8,7 +8,7 @@ import nmt
 from nmt.config import DecodingSettings, ModelSettings
 from nmt.constants import END
 from nmt.decoding.shortlist import Shortlist, candidates, make_shortlist
-from nmt.decoding.text_to_text import search
+from nmt.inference.text_to_text import search
 from nmt.models.seq2seq import make_model
 from nmt.serving.export import export_saved_model
 

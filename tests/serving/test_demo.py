@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from nmt.decoding.translator import Hypothesis
+from nmt.inference.translator import Hypothesis
 from nmt.serving.demo import MAX_CHARACTERS, example_lines, make_app, make_page, serve
 from nmt.training.translation import load_translator
 from nmt.utils.errors import UserError

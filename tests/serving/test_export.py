@@ -163,7 +163,7 @@ def test_a_failed_export_leaves_nothing(trained_run, tmp_path, monkeypatch):
 
 
 def test_json_of_the_client_has_no_more_than_the_server_gives(tmp_path):
-    from nmt.decoding.output import write_translations
+    from nmt.documents.lines import write_translations
     from nmt.serving.client import Answer
 
     (tmp_path / "in").write_text("a\n")

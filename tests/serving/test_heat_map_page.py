@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.decoding.translator import Hypothesis
+from nmt.inference.translator import Hypothesis
 from nmt.serving.heat_map_page import MAX_PIECES, heat_map_table, translations_table
 
 

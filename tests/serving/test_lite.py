@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nmt.config import ModelSettings, load_config, save_config
 from nmt.constants import BEGIN, END
 from nmt.data.preparation import load_tokenizers
-from nmt.decoding.translator import Translator
+from nmt.inference.translator import Translator
 from nmt.models.decoder import Memory
 from nmt.models.seq2seq import make_model
 from nmt.serving.lite_export import convert, export_lite

@@ -12,9 +12,9 @@ import yaml
 
 from nmt.cli import main
 from nmt.config import parse_config
-from nmt.decoding.alignment import pharaoh
-from nmt.decoding.translator import Translator, _names
-from nmt.kept import Kept, measure_kept
+from nmt.evaluation.preservation import Kept, measure_kept
+from nmt.inference.alignment import pharaoh
+from nmt.inference.translator import Translator, _names
 from nmt.serving.export import export_saved_model
 from nmt.serving.lite_export import export_lite
 from nmt.serving.lite_translator import SETTINGS, LiteTranslator

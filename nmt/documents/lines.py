@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
-from nmt.decoding.alignment import heat_map, pharaoh
+from nmt.inference.alignment import heat_map, pharaoh
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.progress import tracked

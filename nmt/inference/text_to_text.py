@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.constants import END, PADDING
+from nmt.decoding.beam_search import IMPOSSIBLE, Hypotheses, Memory, Scores, Step, beam_search, max_lengths
 from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step
 from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
 from nmt.decoding.keeping import keeping_scores, keeping_states, keeping_step
 from nmt.decoding.scoring import sentence_scores
-from nmt.decoding.search import IMPOSSIBLE, Hypotheses, Memory, Scores, Step, beam_search, max_lengths
 from nmt.decoding.shortlist import Shortlist, candidates
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq

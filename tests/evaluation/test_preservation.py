@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nmt.cli import main
-from nmt.kept import Kept, kept_as_json, measure_kept, numbers, placeholders, print_kept
+from nmt.evaluation.preservation import Kept, kept_as_json, measure_kept, numbers, placeholders, print_kept
 from nmt.utils.errors import UserError
 
 

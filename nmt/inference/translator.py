@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.constants import PADDING
-from nmt.decoding.alignment import CONTROL_PIECES
+from nmt.decoding.beam_search import IMPOSSIBLE
 from nmt.decoding.ensemble import attention_of
-from nmt.decoding.search import IMPOSSIBLE
-from nmt.decoding.text_to_text import Found, TextToText
+from nmt.inference.alignment import CONTROL_PIECES
+from nmt.inference.text_to_text import Found, TextToText
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.text.boundaries import WORD_START

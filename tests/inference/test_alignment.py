@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.decoding.alignment import heat_map, pharaoh, word_attention
+from nmt.inference.alignment import heat_map, pharaoh, word_attention
 from nmt.utils.errors import UserError
 
 # Das rote Haus -> the red house, with "rote" and "house" in two pieces each and end marks on both sides.

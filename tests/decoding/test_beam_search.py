@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from nmt.config import DecodingSettings
-from nmt.decoding.search import BEGIN, END, beam_search, max_lengths
+from nmt.decoding.beam_search import BEGIN, END, beam_search, max_lengths
 
 VOCABULARY, SOURCE = 6, 3  # ids 0 to 2 are padding, unknown and begin; 3 ends; 4 and 5 are words
 

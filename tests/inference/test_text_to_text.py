@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from nmt.config import DecodingSettings, ModelSettings
-from nmt.decoding.text_to_text import search
+from nmt.inference.text_to_text import search
 from nmt.models.seq2seq import make_model
 
 

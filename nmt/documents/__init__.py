@@ -1,0 +1,1 @@
+"""Files that people translate: text out, translations in."""

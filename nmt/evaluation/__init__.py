@@ -1,0 +1,1 @@
+"""How good translations and language models are: metrics with their signatures, what was preserved, perplexity."""

@@ -1,0 +1,1 @@
+"""Strings in, strings out: the translator, its graph, and word alignments."""
