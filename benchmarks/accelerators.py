@@ -43,9 +43,9 @@ from nmt.decoding.beam_search import Hypotheses
 from nmt.inference.text_to_text import search as search_batch
 from nmt.models.arithmetic import training_operations
 from nmt.models.seq2seq import Seq2Seq, make_model
+from nmt.runs.folder import POLICIES
 from nmt.training.loss import CHUNK
-from nmt.training.run import POLICIES
-from nmt.training.trainee import Trainee, make_trainee
+from nmt.training.trainer import Trainee, make_trainee
 from nmt.utils.files import written_whole
 
 jax.config.update("jax_platforms", "cpu")  # nothing is run on a device

@@ -35,12 +35,12 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     arguments = parser.parse_args()
 
-    from nmt.commands import load_tensorflow
+    from nmt.cli.options import load_tensorflow
 
     load_tensorflow()
     import tensorflow as tf
 
-    from nmt.training.translation import load_translator
+    from nmt.runs.translation import load_translator
 
     read = gzip.open if arguments.sentences.suffix == ".gz" else open
     with read(arguments.sentences, "rt", encoding="utf-8") as file:
@@ -85,7 +85,7 @@ def command(run: Path, texts: list[str]) -> list[str]:
         source, target = Path(folder) / "source", Path(folder) / "target"
         source.write_text("".join(text + "\n" for text in texts), encoding="utf-8")
         files = ["--input", source, "--output", target]
-        subprocess.run([sys.executable, "-m", "nmt.cli", "translate", run, *files], check=True)
+        subprocess.run([sys.executable, "-m", "nmt", "translate", run, *files], check=True)
         return target.read_text(encoding="utf-8").split("\n")[:-1]
 
 

@@ -75,7 +75,7 @@ def main() -> None:
     if bool(folder) == (arguments.part == "copy"):
         parser.error(f"{arguments.part}: expected {'OUTPUT' if arguments.part == 'copy' else 'FOLDER OUTPUT'}")
 
-    from nmt.commands import load_tensorflow
+    from nmt.cli.options import load_tensorflow
 
     load_tensorflow()
     runs: list[dict[str, Any]] = []
@@ -144,7 +144,7 @@ def _measure(part: str, folder: list[Path], work: Path, minutes: float) -> Calla
 def train(config: Config, folder: Path) -> dict[str, Any]:
     """Trains, and tells parameters, speed, memory, and what each validation found."""
     from nmt.data.preparation import load_tokenizers
-    from nmt.training.run import build_model
+    from nmt.runs.folder import build_model
     from nmt.training.train import train
 
     run = train(config, folder, message=lambda _: None)
@@ -174,16 +174,16 @@ def train(config: Config, folder: Path) -> dict[str, Any]:
 def bench(config: Path, settings: list[str]) -> dict[str, Any]:
     """What `nmt bench` tells."""
     options = [part for setting in settings for part in ("--set", setting)]
-    command = [sys.executable, "-m", "nmt.cli", "bench", str(config), "--json", "--steps", "40", *options]
+    command = [sys.executable, "-m", "nmt", "bench", str(config), "--json", "--steps", "40", *options]
     told: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return told
 
 
 def measure_copy(cell: str, seed: int) -> dict[str, Any]:
     """Trains a cell on the copy task, of a single symbol, as not every cell learns the order of several."""
-    from nmt.memory.network import MemoryNetwork
-    from nmt.memory.tasks import CopyTask
-    from nmt.memory.training import train
+    from nmt.analysis.network import MemoryNetwork
+    from nmt.analysis.tasks import CopyTask
+    from nmt.analysis.training import train
 
     task = CopyTask(remembered=int(COPY["remembered"]))
     longest, steps = int(COPY["longest"]), int(COPY["steps"])

@@ -67,7 +67,7 @@ def quickstart(cell: str, steps: int, folder: Path) -> dict[str, Any]:
 
 def nmt(*arguments: object) -> str:
     """What the command prints."""
-    return python("-m", "nmt.cli", *arguments)
+    return python("-m", "nmt", *arguments)
 
 
 def python(*arguments: object) -> str:

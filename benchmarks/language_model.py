@@ -67,10 +67,10 @@ def main() -> None:
     )
 
     from nmt.cli import say_metrics
-    from nmt.commands import load_tensorflow, say
+    from nmt.cli.options import load_tensorflow, say
 
     load_tensorflow()
-    from nmt.training.language_models import find_perplexity
+    from nmt.runs.language_models import find_perplexity
     from nmt.training.train import train
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -117,7 +117,7 @@ def _translate(
 ) -> tuple[list[str], list[str], float]:
     """Translations and references of a split, and the seconds that the translations took."""
     from nmt.data.readers import read_texts
-    from nmt.training.translation import load_translator
+    from nmt.runs.translation import load_translator
 
     sources, references = (
         [line.target.decode() for line in read_texts([files.with_name(f"{files.name}.{language}.gz")])][:most]

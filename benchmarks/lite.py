@@ -43,10 +43,10 @@ def main() -> None:
         parser.error("expected both --source and --reference, or neither")
 
     load_tensorflow()
-    from nmt.serving.lite_export import Weights, export_lite
-    from nmt.serving.lite_translator import DECODER_STEP, ENCODER, LiteTranslator
-    from nmt.training.run import load_run_config
-    from nmt.training.translation import load_translator
+    from nmt.runs.folder import load_run_config
+    from nmt.runs.translation import load_translator
+    from nmt.serving.lite.export import Weights, export_lite
+    from nmt.serving.lite.translator import DECODER_STEP, ENCODER, LiteTranslator
 
     _, config = load_run_config(arguments.run)
     sources, references = _sentences(arguments.run, arguments.source, arguments.reference)
@@ -89,7 +89,7 @@ def _sentences(run: Path, source: Path | None, reference: Path | None) -> tuple[
     from nmt.constants import SIDES
     from nmt.data.readers import read_split
     from nmt.data.token_store import read_lines
-    from nmt.training.run import load_run_config
+    from nmt.runs.folder import load_run_config
 
     folder, config = load_run_config(run)
     if source is None or reference is None:

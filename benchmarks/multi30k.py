@@ -43,12 +43,12 @@ def main() -> None:
     config = load_config(arguments.config, [*files, *arguments.settings])
 
     from nmt.cli import say_metrics
-    from nmt.commands import load_tensorflow, say
+    from nmt.cli.options import load_tensorflow, say
 
     load_tensorflow()
     from nmt.data.preparation import load_report
+    from nmt.runs.translation import translate_split
     from nmt.training.train import train
-    from nmt.training.translation import translate_split
 
     with tempfile.TemporaryDirectory() as temporary:
         run = train(config, arguments.run or Path(temporary), say_metrics, say)

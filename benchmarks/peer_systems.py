@@ -69,7 +69,7 @@ def our_system(label: str, folder: Path, multi30k: Path, changes: list[str]) -> 
     settings = [*files, *changes]
     run = folder / "prepared" / label
     options = [part for setting in settings for part in ("--set", setting)]
-    report = json.loads(output_of([sys.executable, "-m", "nmt.cli", "prepare", CONFIG, "--run", run, *options]))
+    report = json.loads(output_of([sys.executable, "-m", "nmt", "prepare", CONFIG, "--run", run, *options]))
     python, script = sys.executable, str(SETTINGS / "nmt_train.py")
     return System(
         name=f"GRU NMT, {label}",

@@ -115,7 +115,7 @@ def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> 
         part for setting in [*corpus_settings(arguments.corpus, arguments.add), *changes] for part in ("--set", setting)
     ]
     subprocess.run(
-        [sys.executable, "-m", "nmt.cli", "train", str(arguments.config), "--run", str(folder), *settings], check=True
+        [sys.executable, "-m", "nmt", "train", str(arguments.config), "--run", str(folder), *settings], check=True
     )
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [line for line in lines if "step" in line]
@@ -130,10 +130,10 @@ def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> 
 
 def score_averaged(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Scores the mean of the checkpoints that a run has kept."""
-    from nmt.training.run import RunFolder
+    from nmt.runs.folder import RunFolder
 
     run = RunFolder(folder)
-    subprocess.run([sys.executable, "-m", "nmt.cli", "average", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "nmt", "average", str(folder)], check=True)
     scored = score(arguments, folder, [])
     run.checkpoint("averaged").unlink()  # or an ensemble would take it
     return {"checkpoints": [path.stem for path in run.kept()], **scored}
@@ -145,7 +145,7 @@ def score(arguments: argparse.Namespace, folder: Path, decoding: list[str]) -> d
     scores, kept = {}, {}  # of the metrics some are scores; others count what of the sources has been kept
     for split in ("validation", "test") if arguments.test else ("validation",):
         translations = folder / f"{'together' if decoding else 'translations'}.{split}.txt"
-        evaluate = [sys.executable, "-m", "nmt.cli", "evaluate", str(folder), "--split", split, *options]
+        evaluate = [sys.executable, "-m", "nmt", "evaluate", str(folder), "--split", split, *options]
         told = subprocess.run(
             [*evaluate, "--save", str(translations), "--samples", "0", "--json"],
             check=True,

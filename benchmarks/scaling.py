@@ -30,9 +30,9 @@ from machine import describe_machine
 from nmt.config import ModelSettings, TrainingSettings
 from nmt.models.arithmetic import training_operations
 from nmt.models.seq2seq import make_model
+from nmt.runs.folder import POLICIES
 from nmt.training.bench import product_rate
-from nmt.training.run import POLICIES
-from nmt.training.trainee import make_trainee
+from nmt.training.trainer import make_trainee
 from nmt.utils.files import written_whole
 
 TOKENS = 2000  # of a batch, on each side

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from machine import describe_machine
 
-from nmt.commands import load_tensorflow
+from nmt.cli.options import load_tensorflow
 from nmt.utils.files import written_whole
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048)

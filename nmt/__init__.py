@@ -40,8 +40,8 @@ _PUBLIC = {
     "beam_search": "nmt.decoding.beam_search",
     "evaluate": "nmt.evaluation.metrics",
     "load_config": "nmt.config",
-    "load_language_model": "nmt.training.language_models",
-    "load_translator": "nmt.training.translation",
+    "load_language_model": "nmt.runs.language_models",
+    "load_translator": "nmt.runs.translation",
     "train": "nmt.training.train",
 }
 __all__ = sorted(_PUBLIC)  # noqa: PLE0605 (all of them strings)

@@ -101,7 +101,7 @@ def exported(trained_run: Path, shared: Shared) -> Path:
     """The trained run's export, a folder that holds the version `1`."""
 
     def fill(folder: Path) -> None:
-        from nmt.serving.export import export_saved_model
+        from nmt.serving.saved_model import export_saved_model
 
         export_saved_model(trained_run, folder / "translator")
 

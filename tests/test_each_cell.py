@@ -8,9 +8,9 @@ import tensorflow as tf
 
 import nmt
 from nmt.layers.cells import CELLS
-from nmt.serving.export import export_saved_model
-from nmt.serving.lite_export import export_lite
-from nmt.serving.lite_translator import LiteTranslator
+from nmt.serving.lite.export import export_lite
+from nmt.serving.lite.translator import LiteTranslator
+from nmt.serving.saved_model import export_saved_model
 from nmt.training.train import train
 from tests.conftest import digit_strings, reversal_config
 

@@ -22,8 +22,8 @@ with silenced():
 
 from nmt.data.batches import Position, batches_in_epoch, training_batches
 from nmt.data.preparation import load_shapes, load_tokenizers
-from nmt.training.run import RunFolder, build_model
-from nmt.training.trainee import make_trainee
+from nmt.runs.folder import RunFolder, build_model
+from nmt.training.trainer import make_trainee
 
 EVERY = 5  # updates between lines
 ENOUGH = 100_000  # updates; whoever started this ends it long before

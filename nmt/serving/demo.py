@@ -17,6 +17,8 @@ from typing import Any
 from nmt.config import load_config
 from nmt.data.token_store import read_lines
 from nmt.inference.translator import Hypothesis, Translator
+from nmt.runs.folder import load_run_config
+from nmt.runs.translation import load_translator
 from nmt.serving.heat_map_page import (
     HEAT_MAP_SCRIPT,
     HEAT_MAP_STYLE,
@@ -25,8 +27,6 @@ from nmt.serving.heat_map_page import (
     heat_map_table,
     translations_table,
 )
-from nmt.training.run import load_run_config
-from nmt.training.translation import load_translator
 from nmt.utils.errors import UserError
 
 N_BEST = 5

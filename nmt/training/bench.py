@@ -12,12 +12,12 @@ from nmt.config import Config
 from nmt.data.batches import Position, random_batches, training_batches
 from nmt.data.preparation import load_shapes, load_tokenizers, prepare
 from nmt.models.arithmetic import language_model_operations, training_operations
+from nmt.runs.folder import build_model
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution
 from nmt.training.precision import settle_precision
 from nmt.training.progress import peak_memory
-from nmt.training.run import build_model
-from nmt.training.trainee import make_trainee
+from nmt.training.trainer import make_trainee
 from nmt.utils.errors import UserError
 from nmt.utils.progress import tracked
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from nmt.data.shapes import Shape
 from nmt.training.distribution import Distribution
 from nmt.training.state import variables_of
-from nmt.training.trainee import Extent, Trainee
+from nmt.training.trainer import Extent, Trainee
 from nmt.utils.progress import tracked
 
 _STEPS = 4  # that are timed, after the first

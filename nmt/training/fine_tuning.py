@@ -11,9 +11,9 @@ from nmt.data.preparation import load_tokenizers
 from nmt.data.token_store import Array
 from nmt.data.vocabulary import find_in
 from nmt.models.token_model import TokenModel
+from nmt.runs.checkpoints import assign, load_arrays
+from nmt.runs.folder import RunFolder, find_checkpoint, load_run_config
 from nmt.text.tokenizer import Tokenizer
-from nmt.training.checkpoints import assign, load_arrays
-from nmt.training.run import RunFolder, find_checkpoint, load_run_config
 from nmt.utils.errors import UserError
 
 _NOT_OF_SHAPE = (

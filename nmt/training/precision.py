@@ -8,8 +8,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nmt.config import Config
+from nmt.runs.folder import RunFolder
 from nmt.training.distribution import Distribution
-from nmt.training.run import RunFolder
 
 _ROWS, _UNITS, _VOCABULARY = 512, 256, 4096  # of a product as of the logits of some tokens
 _ROUNDS = 5

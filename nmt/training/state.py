@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nmt.data.batches import Position
-from nmt.training.checkpoints import Arrays, assign, load_arrays, save_arrays, weights_of
-from nmt.training.run import RunFolder
-from nmt.training.trainee import Extent, Trainee
+from nmt.runs.checkpoints import Arrays, assign, load_arrays, save_arrays, weights_of
+from nmt.runs.folder import RunFolder
+from nmt.training.trainer import Extent, Trainee
 
 
 @dataclass

@@ -16,14 +16,14 @@ from nmt.config import Config
 from nmt.data.batches import advance
 from nmt.data.preparation import load_report, load_shapes, load_tokenizers, prepare
 from nmt.data.shapes import Shape
+from nmt.runs.folder import RunFolder, build_model, join_run, open_run
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.fine_tuning import check_start, start_weights
 from nmt.training.precision import settle_precision
 from nmt.training.progress import ProgressReport
-from nmt.training.run import RunFolder, build_model, join_run, open_run
 from nmt.training.state import TrainingState, restore_state, save_state
-from nmt.training.trainee import Trainee, make_trainee
+from nmt.training.trainer import Trainee, make_trainee
 from nmt.training.validation import Validation, append_line, make_validator
 from nmt.utils.files import written_whole
 

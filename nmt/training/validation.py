@@ -17,13 +17,13 @@ from nmt.data.token_store import TokenizedCorpus, read_lines
 from nmt.decoding.scoring import corpus_loss, make_scorer
 from nmt.evaluation.metrics import evaluate
 from nmt.inference.translator import Translator
+from nmt.runs.checkpoints import save_arrays, weights_of
+from nmt.runs.folder import RunFolder
 from nmt.text.tokenizer import Tokenizer
-from nmt.training.checkpoints import save_arrays, weights_of
 from nmt.training.distribution import Distribution
 from nmt.training.progress import peak_memory
-from nmt.training.run import RunFolder
 from nmt.training.state import TrainingState
-from nmt.training.trainee import Trainee, averaged_weights
+from nmt.training.trainer import Trainee, averaged_weights
 from nmt.utils.files import written_whole
 
 Validator = Callable[[], tuple[float, float | None]]  # to the loss of a token, and BLEU, which a language model lacks

@@ -16,11 +16,11 @@ from nmt.config import DecodingSettings
 from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search
 from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step, log_mean
-from nmt.serving.export import export_saved_model
-from nmt.serving.lite_export import export_lite
-from nmt.training.language_models import score_lines
-from nmt.training.run import RunFolder, load_model, load_run_config
-from nmt.training.translation import score_files
+from nmt.runs.folder import RunFolder, load_model, load_run_config
+from nmt.runs.language_models import score_lines
+from nmt.runs.translation import score_files
+from nmt.serving.lite.export import export_lite
+from nmt.serving.saved_model import export_saved_model
 from nmt.utils.errors import UserError
 
 LINES = ["3 1 4", "", "2 7 1 8 2 8", "9 9 9", "0 5"]

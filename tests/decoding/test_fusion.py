@@ -12,10 +12,10 @@ from nmt.cli import main
 from nmt.config import DecodingSettings
 from nmt.decoding.beam_search import BEGIN, beam_search
 from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
-from nmt.serving.export import export_saved_model
-from nmt.serving.lite_export import export_lite
-from nmt.training.language_models import score_lines
-from nmt.training.translation import score_files
+from nmt.runs.language_models import score_lines
+from nmt.runs.translation import score_files
+from nmt.serving.lite.export import export_lite
+from nmt.serving.saved_model import export_saved_model
 from nmt.utils.errors import UserError
 
 LINES = ["3 1 4", "", "2 7 1 8 2 8", "9 9 9"]

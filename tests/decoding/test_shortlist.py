@@ -10,7 +10,7 @@ from nmt.constants import END
 from nmt.decoding.shortlist import Shortlist, candidates, make_shortlist
 from nmt.inference.text_to_text import search
 from nmt.models.seq2seq import make_model
-from nmt.serving.export import export_saved_model
+from nmt.serving.saved_model import export_saved_model
 
 VOCABULARY = 300
 

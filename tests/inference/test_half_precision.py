@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 import nmt
-from nmt.serving.export import export_saved_model
-from nmt.serving.lite_export import export_lite
-from nmt.training.translation import score_files
+from nmt.runs.translation import score_files
+from nmt.serving.lite.export import export_lite
+from nmt.serving.saved_model import export_saved_model
 from nmt.utils.errors import UserError
 
 LINES = ["3 1 4", "", "2 7 1 8 2 8", "9 9 9", "0 5", "6 6"]

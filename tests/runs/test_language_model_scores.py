@@ -11,9 +11,9 @@ from nmt.config import ModelSettings
 from nmt.constants import BEGIN, END
 from nmt.decoding.scoring import make_scorer, text_scores
 from nmt.models.language_model import make_language_model
-from nmt.training.checkpoints import load_arrays
-from nmt.training.language_models import load_language_model
-from nmt.training.run import RunFolder
+from nmt.runs.checkpoints import load_arrays
+from nmt.runs.folder import RunFolder
+from nmt.runs.language_models import load_language_model
 
 TEXT = "3 1 4\n\n9 9 8 7 6 5 4 3 2 1\nGrüße, 世界 😀\n1 2\n"
 

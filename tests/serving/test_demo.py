@@ -25,8 +25,8 @@ import numpy as np
 import pytest
 
 from nmt.inference.translator import Hypothesis
+from nmt.runs.translation import load_translator
 from nmt.serving.demo import MAX_CHARACTERS, example_lines, make_app, make_page, serve
-from nmt.training.translation import load_translator
 from nmt.utils.errors import UserError
 
 pytest.importorskip("gradio", reason="gradio is not installed")

@@ -15,12 +15,12 @@ from nmt.config import parse_config
 from nmt.evaluation.preservation import Kept, measure_kept
 from nmt.inference.alignment import pharaoh
 from nmt.inference.translator import Translator, _names
-from nmt.serving.export import export_saved_model
-from nmt.serving.lite_export import export_lite
-from nmt.serving.lite_translator import SETTINGS, LiteTranslator
+from nmt.runs.translation import load_translator, score_files
+from nmt.serving.lite.export import export_lite
+from nmt.serving.lite.translator import SETTINGS, LiteTranslator
+from nmt.serving.saved_model import export_saved_model
 from nmt.text.placeholders import SYMBOLS
 from nmt.training.train import train
-from nmt.training.translation import load_translator, score_files
 from nmt.utils.errors import UserError
 
 LETTERS = "abcdefghij"  # what the digits are translated to

@@ -6,13 +6,13 @@ import pytest
 from nmt.config import ModelSettings, TrainingSettings
 from nmt.data.shapes import Shape
 from nmt.models.seq2seq import make_model
+from nmt.runs.checkpoints import load_arrays
 from nmt.training import compilation
-from nmt.training.checkpoints import load_arrays
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution
 from nmt.training.state import variables_of
 from nmt.training.train import train
-from nmt.training.trainee import make_trainee
+from nmt.training.trainer import make_trainee
 from tests.conftest import reversal_config
 
 SHAPES = [Shape(4, 3, 3), Shape(3, 5, 4)]

@@ -16,9 +16,9 @@ import pytest
 
 from nmt.config import Config, TrainingSettings, save_config
 from nmt.data.preparation import load_shapes
-from nmt.training.checkpoints import load_arrays
+from nmt.runs.checkpoints import load_arrays
+from nmt.runs.folder import RunFolder, join_run
 from nmt.training.distribution import Distribution, find_cluster, make_distribution
-from nmt.training.run import RunFolder, join_run
 from nmt.training.train import train
 from nmt.utils.errors import UserError
 from tests.conftest import reversal_config
@@ -99,7 +99,7 @@ class Cluster:
             cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
             self.workers.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "nmt.cli", "train", str(config), "--run", str(run)],
+                    [sys.executable, "-m", "nmt", "train", str(config), "--run", str(run)],
                     env=os.environ | {"TF_CONFIG": json.dumps(cluster)},
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
@@ -214,7 +214,7 @@ from nmt.config import ModelSettings, TrainingSettings
 from nmt.layers.dropout import dropout
 from nmt.models.seq2seq import make_model
 from nmt.training.distribution import make_distribution
-from nmt.training.trainee import make_trainee
+from nmt.training.trainer import make_trainee
 
 strategy = make_distribution(TrainingSettings(strategy="mirrored")).strategy
 

@@ -11,12 +11,12 @@ from nmt.config import Config, TokenizerSettings, load_config, parse_config, sav
 from nmt.data.preparation import load_report
 from nmt.data.token_store import read_model
 from nmt.data.vocabulary import find_in
+from nmt.runs.checkpoints import average_checkpoints, load_arrays, load_weights, save_arrays, weights_of
+from nmt.runs.folder import RunFolder, build_model
+from nmt.runs.translation import load_translator
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
-from nmt.training.checkpoints import average_checkpoints, load_arrays, load_weights, save_arrays, weights_of
 from nmt.training.fine_tuning import check_start, start_weights
-from nmt.training.run import RunFolder, build_model
 from nmt.training.train import Saving, train
-from nmt.training.translation import load_translator
 from nmt.utils.errors import UserError
 from tests.conftest import digit_strings, language_model_config, reversal_config
 

@@ -7,9 +7,9 @@ import pytest
 
 from nmt.cli import main, say_metrics
 from nmt.config import save_config
+from nmt.runs.checkpoints import load_arrays
+from nmt.runs.folder import RunFolder
 from nmt.training.bench import measure
-from nmt.training.checkpoints import load_arrays
-from nmt.training.run import RunFolder
 from nmt.training.train import Saving, train
 from tests.conftest import digit_strings, language_model_config
 

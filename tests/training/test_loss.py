@@ -8,7 +8,7 @@ import tensorflow as tf
 from nmt.config import ModelSettings, TrainingSettings
 from nmt.models.seq2seq import make_model
 from nmt.training.loss import summed_losses
-from nmt.training.trainee import averaged_weights, make_trainee
+from nmt.training.trainer import averaged_weights, make_trainee
 
 
 def random_rows(tokens):

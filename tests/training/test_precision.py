@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from nmt.runs.folder import RunFolder
 from nmt.training import precision
 from nmt.training.precision import measured_gain, settle_precision
-from nmt.training.run import RunFolder
 from tests.conftest import reversal_config
 
 

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from nmt.config import load_config, save_config
 from nmt.layers.attention import DotAttention
-from nmt.training.checkpoints import load_arrays
-from nmt.training.run import RunFolder
+from nmt.runs.checkpoints import load_arrays
+from nmt.runs.folder import RunFolder
+from nmt.runs.translation import translate_split
 from nmt.training.train import train
-from nmt.training.translation import translate_split
 from nmt.utils.errors import UserError
 from tests.conftest import reversal_config
 
@@ -65,7 +65,7 @@ def test_does_not_without_attention(tmp_path, monkeypatch):
 
 def start_training(config, run) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "nmt.cli", "train", str(config), "--run", str(run)],
+        [sys.executable, "-m", "nmt", "train", str(config), "--run", str(run)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,0 +1,1 @@
+"""More training data: back-translation, self-training, distillation, selection."""

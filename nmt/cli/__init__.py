@@ -1,0 +1,5 @@
+"""The console command: parse, call one public function, print."""
+
+from nmt.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,102 @@
+"""The commands that bring a model to its users: `nmt export`, `nmt client` and `nmt demo`."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nmt.cli.options import CheckpointOption, DecodingOption, RunArgument, load_tensorflow, say
+from nmt.utils.errors import UserError
+
+app = typer.Typer()
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    to: Annotated[Path, typer.Option(help="The model's folder.", show_default=False)],
+    format: Annotated[
+        Literal["savedmodel", "litert"], typer.Option(help="For TensorFlow Serving, or for small devices.")
+    ] = "savedmodel",
+    n_best: Annotated[
+        int | None, typer.Option(min=1, help="Translations that the signature nbest gives; all of the beam if absent.")
+    ] = None,
+    shortlist: Annotated[
+        int | None,
+        typer.Option(min=1, help="Score only so many target tokens for each source token: faster, not quite the same."),
+    ] = None,
+    weights: Annotated[
+        Literal["float32", "float16", "int8"], typer.Option(help="How LiteRT's weights are stored.")
+    ] = "float32",
+    checkpoint: CheckpointOption = None,
+    settings: DecodingOption = None,
+) -> None:
+    """Write a model that runs without this package: a SavedModel, the next version in its folder, or LiteRT's files."""
+    if format == "litert" and (n_best or shortlist):
+        raise UserError("nmt export --format litert: its search is greedy; expected neither --n-best nor --shortlist")
+    if format == "savedmodel" and weights != "float32":
+        raise UserError(f"nmt export --weights {weights}: expected --format litert besides")
+    load_tensorflow()
+    if format == "litert":
+        from nmt.serving.lite.export import export_lite
+
+        export_lite(run, to, weights, checkpoint, settings or [])
+        say(f"{to}: encoder and decoder step, weights in {weights}")
+    else:
+        from nmt.serving.saved_model import export_saved_model
+
+        version = export_saved_model(run, to, checkpoint, settings or [], n_best, shortlist)
+        say(f"{version}: a SavedModel, strings in, strings out")
+
+
+@app.command()
+def client(
+    server: Annotated[
+        str, typer.Argument(metavar="SERVER", help="Its address, as localhost:8500.", show_default=False)
+    ],
+    rest: Annotated[bool, typer.Option("--rest", help="REST instead of gRPC.")] = False,
+    model: Annotated[str, typer.Option(help="The model's name at the server.")] = "translator",
+    input: Annotated[Path | None, typer.Option(help="A text file, a sentence a line; stdin if absent.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write; stdout if absent.")] = None,
+    format: Annotated[Literal["text", "json"], typer.Option(help="Plain lines, or JSON lines with scores.")] = "text",
+    n_best: Annotated[bool, typer.Option("--n-best", help="All translations of a line; needs --format json.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that a request may take.")] = 60.0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Lines of a request.")] = 32,
+    in_flight: Annotated[int, typer.Option(min=1, help="Requests at the same time.")] = 4,
+) -> None:
+    """Have TensorFlow Serving translate lines, in their order, as they come."""
+    if n_best and format == "text":
+        raise UserError("--n-best: expected --format json, which has room for more than one translation")
+    from nmt.documents.lines import write_translations
+    from nmt.serving.client import Answer, translate_lines
+
+    def translate(lines: Iterable[str], window: int | None) -> Iterator[list[Answer]]:
+        return translate_lines(
+            server,
+            lines,
+            rest=rest,
+            model=model,
+            timeout=timeout,
+            batch_size=window or batch_size,
+            n_best=n_best,
+            in_flight=window or in_flight,
+        )
+
+    write_translations(translate, input, output, as_json=format == "json")
+
+
+@app.command()
+def demo(
+    run: RunArgument,
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 for other machines too.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 7860,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    checkpoint: CheckpointOption = None,
+    settings: DecodingOption = None,
+) -> None:
+    """Open a web page to translate, with the n best and what the decoder attended to."""
+    load_tensorflow()
+    from nmt.serving.demo import serve
+
+    serve(run, checkpoint, settings or [], host, port, open_browser)

@@ -1,0 +1,70 @@
+"""Where compiled programs are kept, and that TensorFlow takes them up."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmt.cli.compilation_cache import forget_oldest, keep_compiled
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TF_XLA_FLAGS", "")
+    return tmp_path
+
+
+PROGRAM = """
+from nmt.cli.compilation_cache import keep_compiled
+keep_compiled()
+import tensorflow as tf
+print(float(tf.function(lambda x: tf.tanh(x) * 2, jit_compile=True)(tf.constant(0.5))))
+"""
+
+
+def test_a_second_process_takes_up_what_the_first_compiled(cache):
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache), "TF_XLA_FLAGS": ""}
+    results, files = [], []
+    for _ in range(2):
+        process = subprocess.run(
+            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+        )
+        results.append(process.stdout)
+        files.append({path: path.stat().st_mtime_ns for path in cache.rglob("*.pb")})
+    assert results[0] == results[1]
+    assert len(files[0]) == 1
+    assert files[0] == files[1]  # nothing compiled anew, or it had been written again
+
+
+def test_the_users_own_choice_stays(cache, monkeypatch):
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory=/somewhere")
+    assert keep_compiled() is None
+    assert os.environ["TF_XLA_FLAGS"] == "--tf_xla_persistent_cache_directory=/somewhere"
+
+
+def test_other_flags_stay_and_the_folder_is_private(cache, monkeypatch):
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=0")
+    folder = keep_compiled()
+    assert folder is not None
+    assert os.environ["TF_XLA_FLAGS"] == f"--tf_xla_auto_jit=0 --tf_xla_persistent_cache_directory={folder}"
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_where_no_folder_can_be_made_nothing_is_kept(cache, monkeypatch):
+    (cache / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "file"))
+    assert keep_compiled() is None
+    assert os.environ["TF_XLA_FLAGS"] == ""
+
+
+def test_the_oldest_are_forgotten(tmp_path):
+    for age, name in enumerate(("new", "middle", "old", "oldest")):
+        path = Path(tmp_path / name)
+        path.write_bytes(b"0" * 10)
+        os.utime(path, (1000 - age, 1000 - age))
+    (tmp_path / "empty").touch()
+    forget_oldest(tmp_path, 25)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["middle", "new"]
