@@ -10,10 +10,10 @@ import sacrebleu
 import yaml
 
 import nmt
+from nmt.augmentation import augment as module
 from nmt.augmentation.augment import augment
 from nmt.cli import main
 from nmt.runs.folder import RunFolder
-from nmt.training import augment as module
 from nmt.utils.errors import UserError
 from tests.conftest import digit_strings, reversal_config
 

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from tests.test_cli import run_command
 
 from nmt.cli import main
 from nmt.layers.cells import CELLS
+from tests.cli.test_cli import run_command
 
 
 def fails_with(capsys, *arguments: object) -> str:

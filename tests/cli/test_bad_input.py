@@ -14,7 +14,7 @@ from nmt.cli import main
 from nmt.runs.folder import RunFolder
 from tests.conftest import reversal_config
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 
 class Bench:

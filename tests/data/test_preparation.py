@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nmt.config import Config, parse_config
-from nmt.data import prepare as module
+from nmt.data import preparation as module
 from nmt.data.epochs import training_epoch
 from nmt.data.preparation import load_report, load_shapes, load_tokenizers, prepare
 from nmt.data.shapes import padding_share, plan_epoch

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nmt.config import CleaningSettings, Config, parse_config
 from nmt.constants import END, SIDES
-from nmt.data import corpus as module
+from nmt.data import token_store as module
 from nmt.data.epochs import training_epoch
 from nmt.data.preparation import load_tokenizers, prepare
 from nmt.data.token_store import TokenizedCorpus, read_lines, read_model

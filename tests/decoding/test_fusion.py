@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests.decoding.test_search import SOURCE, Toy, words
 
 import nmt
 from nmt.cli import main
@@ -17,6 +16,7 @@ from nmt.runs.translation import score_files
 from nmt.serving.lite.export import export_lite
 from nmt.serving.saved_model import export_saved_model
 from nmt.utils.errors import UserError
+from tests.decoding.test_beam_search import SOURCE, Toy, words
 
 LINES = ["3 1 4", "", "2 7 1 8 2 8", "9 9 9"]
 

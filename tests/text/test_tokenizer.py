@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from nmt.config import TokenizerSettings
 from nmt.constants import BEGIN, END, PADDING, UNKNOWN
-from nmt.data import tokenizer as module
 from nmt.text import normalization
+from nmt.text import tokenizer as module
 from nmt.text.tokenizer import Tokenizer, normalize, train_tokenizer
 from nmt.utils.errors import UserError
 
