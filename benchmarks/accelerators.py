@@ -41,10 +41,10 @@ from machine import describe_machine
 from nmt.config import BatchSettings, DecodingSettings, ModelSettings, TrainingSettings
 from nmt.decoding.beam_search import Hypotheses
 from nmt.inference.text_to_text import search as search_batch
+from nmt.layers.cross_entropy import CHUNK
 from nmt.models.arithmetic import training_operations
 from nmt.models.seq2seq import Seq2Seq, make_model
 from nmt.runs.folder import POLICIES
-from nmt.training.loss import CHUNK
 from nmt.training.trainer import Trainee, make_trainee
 from nmt.utils.files import written_whole
 

@@ -29,10 +29,10 @@ with silenced():
 from machine import describe_machine
 
 from nmt.config import ModelSettings, TrainingSettings
+from nmt.layers.cross_entropy import summed_losses
 from nmt.layers.dropout import dropout
 from nmt.models.seq2seq import make_model
 from nmt.runs.folder import POLICIES
-from nmt.training.loss import summed_losses
 from nmt.training.trainer import Extent, make_trainee
 from nmt.utils.files import written_whole
 

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from nmt.config import TrainingSettings
+from nmt.layers.cross_entropy import summed_losses
 from nmt.models.token_model import TokenModel
-from nmt.training.loss import summed_losses
 from nmt.training.schedule import LearningRate
 
 # How much of a step XLA compiles: nothing; each by itself, the loops over time, what is done to a chunk's logits, and

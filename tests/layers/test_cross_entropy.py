@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from nmt.config import ModelSettings, TrainingSettings
+from nmt.layers.cross_entropy import summed_losses
 from nmt.models.seq2seq import make_model
-from nmt.training.loss import summed_losses
 from nmt.training.trainer import averaged_weights, make_trainee
 
 
