@@ -126,9 +126,9 @@ def measure(folder: Path, algorithm: str) -> dict[str, Any]:
     count = batches_in_epoch(prepared, config, shapes, 0)
     begun = time.perf_counter()
     tokens = sentences = 0
-    for batch in training_batches(prepared, config, shapes, Position(0, 0)).take(count).as_numpy_iterator():
-        tokens += int(np.count_nonzero(batch["target"]))
-        sentences += int(np.count_nonzero(batch["target"][:, 0]))
+    for _, target in training_batches(prepared, config, shapes, Position(0, 0)).take(count).as_numpy_iterator():
+        tokens += int(np.count_nonzero(target))
+        sentences += int(np.count_nonzero(target[:, 0]))
     seconds = time.perf_counter() - begun
     progress("done")
     if sentences != report["pairs"]["train"] - report["longer_than_max_length"]:

@@ -47,7 +47,7 @@ def main() -> None:
     batches = training_batches(run.data, config, shapes, Position(int(epoch), 0))
 
     count = batches_in_epoch(run.data, config, shapes, int(epoch))
-    one_of_each = {batch["target"].shape: batch for batch in batches.take(count).as_numpy_iterator()}
+    one_of_each = {batch[1].shape: batch for batch in batches.take(count).as_numpy_iterator()}
     first = tf.data.Dataset.from_generator(one_of_each.values, output_signature=batches.element_spec)
     trainee.fit(first, shuffle=False, verbose=0)
 

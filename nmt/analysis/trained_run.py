@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.analysis.gradients import Array, Curve, curves, state_gradients
+from nmt.constants import SIDES, Side
 from nmt.data.batches import evaluation_batches
 from nmt.data.token_store import TokenizedCorpus
 from nmt.layers.recurrent import Recurrent
@@ -20,7 +21,7 @@ class Layer(NamedTuple):
     """A layer over time, and the side of the sentence pair that it reads."""
 
     layer: Recurrent
-    side: str
+    side: Side
 
 
 def measured_layers(model: Seq2Seq) -> dict[str, Layer]:
@@ -58,7 +59,7 @@ def measure_run(path: Path, checkpoint: str | None) -> dict[str, dict[str, Curve
     batches = evaluation_batches(TokenizedCorpus.open(run.data, "validation"), config.batches)
     for batch in tracked(batches, "measuring"):
         for (name, (layer, side)), gradients in zip(layers.items(), gradients_of(batch), strict=True):
-            mask = batch[side].numpy() != 0
+            mask = batch[SIDES.index(side)].numpy() != 0
             values = [gradient.numpy() for gradient in gradients]
             if layer.go_backwards:  # distances are counted to the end of the layer's reading
                 mask, values = mask[:, ::-1], [value[:, ::-1] for value in values]
@@ -66,13 +67,13 @@ def measure_run(path: Path, checkpoint: str | None) -> dict[str, dict[str, Curve
     return {name: curves(*_together(batches)) for name, batches in found.items()}
 
 
-def last_token_gradients(model: Seq2Seq, layers: list[Recurrent]) -> Callable[[dict[str, tf.Tensor]], Any]:
+def last_token_gradients(model: Seq2Seq, layers: list[Recurrent]) -> Callable[[tuple[tf.Tensor, tf.Tensor]], Any]:
     """A function in the graph from a batch of padded ids to the `state_gradients` of each sentence's last token."""
     ids = tf.TensorSpec((None, None), tf.int32)
 
-    @tf.function(input_signature=[{"source": ids, "target": ids}], autograph=False)
-    def gradients(batch: dict[str, tf.Tensor]) -> Any:
-        target = batch["target"]
+    @tf.function(input_signature=[(ids, ids)], autograph=False)
+    def gradients(batch: tuple[tf.Tensor, tf.Tensor]) -> Any:
+        target = batch[1]
         lengths = tf.reduce_sum(tf.cast(target != 0, tf.int32), 1)
         last = tf.maximum(lengths - 1, 0)  # of a row of padding nothing counts
 

@@ -50,7 +50,7 @@ def training_batches(
         share: whose rows to give, by default all. The sequence of whole batches does not depend on it.
 
     Returns:
-        A dataset of `{"source": int32 [batch, source time], "target": int32 [batch, target time]}`, padded with zeros.
+        A dataset of pairs `(source, target)`: int32 `[batch, source time]` and `[batch, target time]`, 0 is padding.
         With a share, each element holds one replica's rows: of the first batch one after the other, then of the next.
         Rows of zeros make them as many for each replica.
 
@@ -66,7 +66,7 @@ def training_batches(
         share = competence(epoch, config.training.curriculum_epochs)
         return corpus, plan_epoch(*lengths, shapes, config.seed, epoch, share)
 
-    def batches() -> Iterator[dict[str, Array]]:
+    def batches() -> Iterator[tuple[Array, Array]]:
         epoch, first = position
         with ThreadPoolExecutor(max_workers=1) as ahead:
             upcoming = ahead.submit(epoch_of, epoch)
@@ -94,17 +94,17 @@ def random_batches(shapes: Sequence[Shape], vocabulary: int, share: Share = ALON
         A dataset of elements as of `training_batches`.
     """
 
-    def batches() -> Iterator[dict[str, Array]]:
+    def batches() -> Iterator[tuple[Array, Array]]:
         generator = np.random.default_rng(0)
         for shape in shapes:
             rows = -(-shape.sentences // share.of)
             for _ in range(share.replicas):
-                sides = {"source": (rows, shape.source), "target": (rows, shape.target)}
                 # The least ids are marks, padding among them.
-                yield {
-                    side: generator.integers(vocabulary // 2, vocabulary, size).astype(np.int32)
-                    for side, size in sides.items()
-                }
+                source, target = (
+                    generator.integers(vocabulary // 2, vocabulary, (rows, time)).astype(np.int32)
+                    for time in (shape.source, shape.target)
+                )
+                yield source, target
 
     return _dataset(batches)
 
@@ -172,14 +172,14 @@ def advance(position: Position, batches: int, folder: Path, config: Config, shap
     return Position(epoch, batch)
 
 
-def _dataset(batches: Callable[[], Iterator[dict[str, Array]]]) -> tf.data.Dataset:
+def _dataset(batches: Callable[[], Iterator[tuple[Array, Array]]]) -> tf.data.Dataset:
     ids = tf.TensorSpec([None, None], tf.int32)
-    return tf.data.Dataset.from_generator(batches, output_signature={"source": ids, "target": ids})
+    return tf.data.Dataset.from_generator(batches, output_signature=(ids, ids))
 
 
 def _take(
     corpus: TokenizedCorpus, plan: Plan, shapes: Sequence[Shape], first: int, share: Share
-) -> Iterator[dict[str, Array]]:
+) -> Iterator[tuple[Array, Array]]:
     for begin, end, kind in zip(plan.begin[first:], plan.end[first:], plan.shape[first:], strict=True):
         sentences, source_width, target_width = shapes[kind]
         rows = -(-sentences // share.of)
@@ -188,4 +188,4 @@ def _take(
             source, target = corpus.gather(indices, source_width, target_width)
             if empty := rows - len(indices):
                 source, target = (np.pad(side, ((0, empty), (0, 0))) for side in (source, target))
-            yield {"source": source, "target": target}
+            yield source, target

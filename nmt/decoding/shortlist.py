@@ -45,8 +45,8 @@ def make_shortlist(
     """
     ids = tf.TensorSpec((None, None), tf.int32)
 
-    @tf.function(input_signature=[{"source": ids, "target": ids}], autograph=False)
-    def attend(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    @tf.function(input_signature=[(ids, ids)], autograph=False)
+    def attend(batch: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         return model.attend(batch, training=False)[1]
 
     source_size, target_size = sizes
@@ -55,7 +55,7 @@ def make_shortlist(
     frequency = np.zeros(target_size, np.int64)
     for batch in batches:
         attention = attend(batch).numpy()
-        source, target = (batch[side].numpy().astype(np.int64) for side in ("source", "target"))
+        source, target = (ids.numpy().astype(np.int64) for ids in batch)
         frequency += np.bincount(target[target != PADDING], minlength=target_size)
         real = (attention > _WEAKEST) & (target != PADDING)[:, :, None] & (source != PADDING)[:, None, :]
         of_batch = (source[:, None, :] * target_size + target[:, :, None])[real]

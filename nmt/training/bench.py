@@ -67,7 +67,7 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
     step = tf.function(
         trainee.train_step,
         jit_compile=trainee.extent == "step",
-        input_signature=[{"source": ids, "target": ids}],
+        input_signature=[(ids, ids)],
         autograph=False,
     )
     start = time.perf_counter()
@@ -85,10 +85,10 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
         waits.append(time.perf_counter() - start)
         float(step(batch)["loss"])
         times.append(time.perf_counter() - start)
-        source, target = ((batch[side].numpy() != 0).sum(1) for side in ("source", "target"))
+        source, target = ((ids.numpy() != 0).sum(1) for ids in batch)
         tokens += target.sum()
         real += source.sum() + target.sum()
-        positions += batch["source"].shape.num_elements() + batch["target"].shape.num_elements()
+        positions += sum(ids.shape.num_elements() for ids in batch)
         vocabulary = tokenizers[1].vocabulary_size
         if config.task == "language_model":
             operations += language_model_operations(config.model, vocabulary, target.sum())

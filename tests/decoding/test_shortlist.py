@@ -19,14 +19,14 @@ class Aligner:
     """Attends from target position t to source position t alone."""
 
     def attend(self, batch, training):
-        shape = tf.shape(batch["target"])
+        shape = tf.shape(batch[1])
         return None, tf.broadcast_to(tf.eye(shape[1])[None], (shape[0], shape[1], shape[1]))
 
 
 def test_it_holds_the_best_aligned_tokens():
     source = tf.constant([[10, 11, 3], [10, 11, 3], [10, 12, 3]])
     target = tf.constant([[20, 21, 3], [20, 22, 3], [23, 22, 3]])
-    shortlist = make_shortlist(Aligner(), [{"source": source, "target": target}] * 2, (30, 300), tokens=2)
+    shortlist = make_shortlist(Aligner(), [(source, target)] * 2, (30, 300), tokens=2)
     assert shortlist.of_token[10].tolist() == [20, 23, END]
     assert sorted(shortlist.of_token[11, :2].tolist()) == [21, 22]
     assert shortlist.of_token[13].tolist() == [END] * 3
