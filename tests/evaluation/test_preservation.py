@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from nmt.cli import main
-from nmt.evaluation.preservation import Kept, kept_as_json, measure_kept, numbers, placeholders, print_kept
+from nmt.evaluation.preservation import (
+    Preservation,
+    measure_preservation,
+    numbers,
+    placeholders,
+    preservation_as_json,
+    print_preservation,
+)
 from nmt.utils.errors import UserError
 
 
@@ -35,18 +42,18 @@ def test_placeholders_of_all_kinds() -> None:
 def test_counts_are_clipped_sentence_by_sentence() -> None:
     sources = ["{a} {a} {b} 12", "{c}", "nothing"]
     translations = ["{a} {b} {b} {d} 13", "{a} {c} {c}", "{c} 12"]
-    assert measure_kept(sources, {"translations": translations, "references": sources}) == [
-        Kept("placeholders", "translations", expected=4, kept=3, invented=5),
-        Kept("placeholders", "references", expected=4, kept=4, invented=0),
-        Kept("numbers", "translations", expected=1, kept=0, invented=2),
-        Kept("numbers", "references", expected=1, kept=1, invented=0),
+    assert measure_preservation(sources, {"translations": translations, "references": sources}) == [
+        Preservation("placeholders", "translations", expected=4, preserved=3, added=5),
+        Preservation("placeholders", "references", expected=4, preserved=4, added=0),
+        Preservation("numbers", "translations", expected=1, preserved=0, added=2),
+        Preservation("numbers", "references", expected=1, preserved=1, added=0),
     ]
 
 
 def test_random_bags_against_plain_counting() -> None:
     draw = random.Random(3)
     bags = [[draw.choices(["{a}", "{b}", "%d"], k=draw.randrange(5)) for _ in range(2)] for _ in range(50)]
-    [found] = measure_kept([" ".join(bag[0]) for bag in bags], {"x": [" ".join(bag[1]) for bag in bags]})
+    [found] = measure_preservation([" ".join(bag[0]) for bag in bags], {"x": [" ".join(bag[1]) for bag in bags]})
     kept = 0
     for source, translation in bags:
         left = list(translation)
@@ -55,23 +62,23 @@ def test_random_bags_against_plain_counting() -> None:
                 left.remove(name)
                 kept += 1
     total = sum(len(translation) for _, translation in bags)
-    assert (found.expected, found.kept, found.invented) == (sum(len(b[0]) for b in bags), kept, total - kept)
+    assert (found.expected, found.preserved, found.added) == (sum(len(b[0]) for b in bags), kept, total - kept)
 
 
-def test_sources_without_any_say_nothing(capsys: pytest.CaptureFixture) -> None:
-    found = measure_kept(["plain"], {"translations": ["{a} 1"]})
+def test_sources_without_any_give_no_result(capsys: pytest.CaptureFixture) -> None:
+    found = measure_preservation(["plain"], {"translations": ["{a} 1"]})
     assert found == []
-    assert kept_as_json(found) == {}
-    print_kept(found)
+    assert preservation_as_json(found) == {}
+    print_preservation(found)
     assert capsys.readouterr().out == ""
 
 
-def test_another_number_of_translations_is_told() -> None:
+def test_unequal_numbers_of_sources_and_translations_raise() -> None:
     with pytest.raises(UserError, match="expected one source for each of the 2 references, got 1"):
-        measure_kept(["a"], {"translations": ["a"], "references": ["a", "b"]})
+        measure_preservation(["a"], {"translations": ["a"], "references": ["a", "b"]})
 
 
-def test_the_command_tells_it_where_sources_are_known(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_command_prints_it_where_sources_are_given(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     texts = {"sources": "{a} {b}\n3,5\n", "hypotheses": "{a}\n3.5 7\n", "references": "{b} {a}\n3,5\n"}
     options = []
     for name, text in texts.items():
@@ -95,8 +102,8 @@ def test_the_command_tells_it_where_sources_are_known(tmp_path: Path, capsys: py
         ["numbers", "baseline", "1", "100.0%", "0"],
     ]
     found = json.loads(printed(*options, "--json"))
-    assert found["placeholders"]["translations"] == {"expected": 2, "kept": 1, "invented": 0}
-    assert found["numbers"]["translations"] == {"expected": 1, "kept": 1, "invented": 1}
+    assert found["placeholders"]["translations"] == {"expected": 2, "preserved": 1, "added": 0}
+    assert found["numbers"]["translations"] == {"expected": 1, "preserved": 1, "added": 1}
     assert "BLEU" in found
     without = [option for option in options if "sources" not in option]
     assert "placeholders" not in printed(*without)

@@ -12,7 +12,7 @@ import yaml
 
 from nmt.cli import main
 from nmt.config import parse_config
-from nmt.evaluation.preservation import Kept, measure_kept
+from nmt.evaluation.preservation import Preservation, measure_preservation
 from nmt.inference.alignment import pharaoh
 from nmt.inference.translator import Translator, _names
 from nmt.runs.translation import load_translator, score_files
@@ -88,9 +88,11 @@ LINES = [
 def test_names_never_seen_come_back(translator: Translator) -> None:
     sources = sentences(100, seed=2)
     translations = list(translator.best(sources))
-    [kept] = [one for one in measure_kept(sources, {"translations": translations}) if one.kind == "placeholders"]
-    assert kept.expected > 80
-    assert (kept.kept, kept.invented) == (kept.expected, 0)
+    [result] = [
+        one for one in measure_preservation(sources, {"translations": translations}) if one.kind == "placeholders"
+    ]
+    assert result.expected > 80
+    assert (result.preserved, result.added) == (result.expected, 0)
     right = [one for one, source in zip(translations, sources, strict=True) if one == translation(source)]
     assert len(right) > 50  # in the right places, too
     assert not any(set(text) & set(SYMBOLS) for text in translations)
@@ -147,8 +149,10 @@ def test_pieces_name_the_placeholders(translator: Translator) -> None:
 
 def test_a_long_text_keeps_what_its_parts_have(translator: Translator) -> None:
     [[best, *_]] = translator.translate([LINES[-1]])
-    [kept] = [one for one in measure_kept([LINES[-1]], {"translations": [best.text]}) if one.kind == "placeholders"]
-    assert kept == Kept("placeholders", "translations", expected=36, kept=36, invented=0)
+    [result] = [
+        one for one in measure_preservation([LINES[-1]], {"translations": [best.text]}) if one.kind == "placeholders"
+    ]
+    assert result == Preservation("placeholders", "translations", expected=36, preserved=36, added=0)
 
 
 def test_a_shortlist_might_lack_symbols(run: Path, tmp_path: Path) -> None:
