@@ -88,7 +88,7 @@ def translate(
     if n_best > 1 and format == "text":
         raise UserError("--n-best above 1: expected --format json, which has room for more than one translation")
     load_tensorflow()
-    from nmt.documents.lines import Alignments, write_translations
+    from nmt.documents.lines import AlignmentUnit, translate_text_file
     from nmt.inference.alignment import has_spaces
     from nmt.runs.folder import load_run_config
     from nmt.runs.translation import load_translator
@@ -96,12 +96,12 @@ def translate(
     attention = alignments or heat_maps is not None
     translator = load_translator(run, checkpoint, settings or [], n_best, warn_split, attention)
     data = load_run_config(run)[1].data
-    between: Alignments = None
+    unit: AlignmentUnit | None = None
     if alignments:
         languages = str(data.source_language), data.target_language
-        between = "words" if all(map(has_spaces, languages)) else "pieces"
-    write_translations(
-        translator.translate, input, output, as_json=format == "json", alignments=between, heat_maps=heat_maps
+        unit = "words" if all(map(has_spaces, languages)) else "pieces"
+    translate_text_file(
+        translator.translate, input, output, as_json=format == "json", alignments=unit, heat_maps=heat_maps
     )
 
 

@@ -68,7 +68,7 @@ def client(
     """Have TensorFlow Serving translate lines, in their order, as they come."""
     if n_best and format == "text":
         raise UserError("--n-best: expected --format json, which has room for more than one translation")
-    from nmt.documents.lines import write_translations
+    from nmt.documents.lines import translate_text_file
     from nmt.serving.client import Answer, translate_lines
 
     def translate(lines: Iterable[str], window: int | None) -> Iterator[list[Answer]]:
@@ -83,7 +83,7 @@ def client(
             in_flight=window or in_flight,
         )
 
-    write_translations(translate, input, output, as_json=format == "json")
+    translate_text_file(translate, input, output, as_json=format == "json")
 
 
 @app.command()

@@ -1,1 +1,1 @@
-"""Files that people translate: text out, translations in."""
+"""Files that people translate: reads their text, and writes it back translated."""

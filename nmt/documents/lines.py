@@ -1,7 +1,8 @@
-"""Translations from and to files and streams."""
+"""Plain text, one sentence per line: translates a file or a stream, to text or to JSON lines."""
 
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,87 +13,100 @@ from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.progress import tracked
 
-Alignments = Literal["words", "pieces"] | None
+AlignmentUnit = Literal["words", "pieces"]
+
+# From lines, and the number of lines to read ahead (None for the function's default), to the hypotheses of each line,
+# the best first. A hypothesis has `text` and `score`, and may have the other fields of `nmt.inference`'s `Hypothesis`.
+TranslateLines = Callable[[Iterator[str], int | None], Iterator[Sequence[Any]]]
 
 
-# Lines, and how many to read before any is translated if that matters, to each line's translations, the best first:
-# named tuples with the fields of `Hypothesis` that are asked for, or at least with `text` and `score`.
-Translate = Callable[[Iterator[str], int | None], Iterator[Sequence[Any]]]
-
-
-def write_translations(
-    translate: Translate,
-    source: Path | None,
-    output: Path | None,
+def translate_text_file(
+    translate: TranslateLines,
+    source: str | Path | None,
+    output: str | Path | None,
     *,
     as_json: bool = False,
-    alignments: Alignments = None,
-    heat_maps: Path | None = None,
+    alignments: AlignmentUnit | None = None,
+    heat_maps: str | Path | None = None,
 ) -> None:
-    """Translates a file or stdin, line by line, to a file or stdout, in constant memory.
+    """Translates a text file line by line, in constant memory.
 
     Args:
-        translate: translates lines, as `Translator.translate` does.
-        source: a UTF-8 file; stdin if None.
-        output: a file that appears once it is complete; stdout if None.
-        as_json: whether a JSON object is written for each line: the line's number, its text, and its hypotheses with
-            text, score, log-probability where it is known and, where asked, alignment. Otherwise the best translation
-            alone.
-        alignments: between what alignments are written, if at all.
-        heat_maps: a folder that gets `line-000001.png` and so on, the attention of each line's best translation.
+        translate: function that translates a stream of lines; see `TranslateLines`.
+        source: a UTF-8 file; None for standard input. Invalid bytes become U+FFFD.
+        output: the file to write, which appears once it is complete; None for standard output.
+        as_json: whether to write one JSON object per line instead of the best translation: the line's number, its
+            text, and its hypotheses with their text, score, log-probability if known, and alignment if requested.
+        alignments: whether to write the alignment of each translation, between words or between pieces; None for no
+            alignments. Requires hypotheses with attention.
+        heat_maps: a folder for pictures of the attention of each line's best translation, `line-000001.png` and so
+            on; None for no pictures. Requires hypotheses with attention.
 
     Raises:
         UserError: if a file cannot be read or written.
-    """
-    read: list[str] = []  # lines whose translations have not been written yet
 
-    def remembered(lines: Iterator[str]) -> Iterator[str]:
+    Example:
+
+    >>> import tempfile
+    >>> from collections import namedtuple
+    >>> Hypothesis = namedtuple("Hypothesis", ["text", "score"])
+    >>> source = Path(tempfile.mkdtemp()) / "source.txt"
+    >>> _ = source.write_text("one\\ntwo\\n")
+    >>> translate_text_file(lambda lines, _: ([Hypothesis(line.upper(), -0.5)] for line in lines), source, None)
+    ONE
+    TWO
+    """
+    pending: deque[str] = deque()  # lines that have been read, but whose translations have not been written yet
+
+    def recorded(lines: Iterator[str]) -> Iterator[str]:
         for line in lines:
-            read.append(line)
+            pending.append(line)
             yield line
 
-    target: Any = nullcontext(sys.stdout) if output is None else written_whole(output)
-    with _lines(source) as lines, target as file:
-        # A person who types waits for each answer; a stream is read ahead.
+    target: Any = nullcontext(sys.stdout) if output is None else written_whole(Path(output))
+    with _read_lines(source) as lines, target as file:
+        # Someone who types at a terminal waits for each translation; a file or a pipe is read ahead.
         window = 1 if source is None and sys.stdin.isatty() else None
-        translated = translate(remembered(lines), window)
-        if source is not None and output is not None:  # nothing else is on the terminal
+        translated = translate(recorded(lines), window)
+        if source is not None and output is not None:  # otherwise the progress bar would mix with the lines
             translated = tracked(translated, "translating")
         for number, hypotheses in enumerate(translated, 1):
-            text = read.pop(0)
+            text = pending.popleft()
             if as_json:
-                shown = [_plain(hypothesis, alignments) for hypothesis in hypotheses]
-                file.write(json.dumps({"line": number, "source": text, "hypotheses": shown}, ensure_ascii=False) + "\n")
+                plain = [_as_json(hypothesis, alignments) for hypothesis in hypotheses]
+                row = {"line": number, "source": text, "hypotheses": plain}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
             else:
                 file.write(_best(hypotheses, alignments) + "\n")
             if heat_maps is not None and hypotheses:
                 best = hypotheses[0]
-                picture = heat_maps / f"line-{number:06}.png"
+                picture = Path(heat_maps) / f"line-{number:06}.png"
                 heat_map(best.attention, best.source_pieces, best.target_pieces, picture)
             if output is None:
                 file.flush()
 
 
-def _best(hypotheses: Sequence[Any], alignments: Alignments) -> str:
+def _best(hypotheses: Sequence[Any], alignments: AlignmentUnit | None) -> str:
+    """Returns the best translation, followed by ` ||| ` and its alignment if requested."""
     if not hypotheses:
         return ""
     return hypotheses[0].text + (f" ||| {_alignment(hypotheses[0], alignments)}" if alignments else "")
 
 
-def _plain(hypothesis: Any, alignments: Alignments) -> dict[str, Any]:
-    numbers = ("text", "score", "log_probability")
-    plain = {name: getattr(hypothesis, name) for name in numbers if hasattr(hypothesis, name)}
-    return plain | ({"alignment": _alignment(hypothesis, alignments)} if alignments else {})
+def _as_json(hypothesis: Any, alignments: AlignmentUnit | None) -> dict[str, Any]:
+    names = ("text", "score", "log_probability")
+    fields = {name: getattr(hypothesis, name) for name in names if hasattr(hypothesis, name)}
+    return fields | ({"alignment": _alignment(hypothesis, alignments)} if alignments else {})
 
 
-def _alignment(hypothesis: Any, alignments: Alignments) -> str:
+def _alignment(hypothesis: Any, alignments: AlignmentUnit | None) -> str:
     words = alignments == "words"
     return pharaoh(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces, words=words)
 
 
 @contextmanager
-def _lines(path: Path | None) -> Iterator[Iterator[str]]:
-    """Lines without their ends; bytes that are no UTF-8 become U+FFFD, as the model reads them."""
+def _read_lines(path: str | Path | None) -> Iterator[Iterator[str]]:
+    """Opens a file, or standard input for None, as a stream of lines without line ends; invalid bytes become U+FFFD."""
     if path is None:
         yield (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
         return
