@@ -69,9 +69,9 @@ def client(
     if n_best and format == "text":
         raise UserError("--n-best: expected --format json, which has room for more than one translation")
     from nmt.documents.lines import translate_text_file
-    from nmt.serving.client import Answer, translate_lines
+    from nmt.serving.client import Translation, translate_lines
 
-    def translate(lines: Iterable[str], window: int | None) -> Iterator[list[Answer]]:
+    def translate(lines: Iterable[str], window: int | None) -> Iterator[list[Translation]]:
         return translate_lines(
             server,
             lines,

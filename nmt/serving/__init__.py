@@ -1,1 +1,1 @@
-"""Models leave training: a SavedModel, a LiteRT pair, a client, and a page for people."""
+"""Exports, clients and services: SavedModel for TensorFlow Serving, LiteRT for small devices, a web page for people."""

@@ -1,39 +1,52 @@
-"""Asks a server for translations: TensorFlow Serving, or whatever speaks its protocol, by gRPC or REST."""
+"""A client for exported models on TensorFlow Serving, or on any server with its protocol, by gRPC or REST."""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from nmt.serving.transports import Ask, Refused, Strings, by_grpc, by_rest, to_text
+from nmt.serving.transports import Inputs, Outputs, Predict, RequestError, decode, grpc_transport, rest_transport
 from nmt.utils.errors import UserError
 
-# TensorFlow Serving refuses requests of more texts than its batches have, 32 in deploy/batching.config.
+# TensorFlow Serving rejects requests larger than its batches, which hold 32 texts in deploy/batching.config.
 BATCH_SIZE = 32
 IN_FLIGHT = 4
 TIMEOUT = 60.0
 
 Item = TypeVar("Item")
 
-_MISSING = -1e8  # a lower score stands where there are fewer hypotheses than asked for
-_PAUSES = (0.1, 2.0)  # seconds before a server that is not there yet is asked again: the first, and the longest
+_MISSING = -1e8  # scores below mark hypotheses that the search did not find
+_RETRY_DELAYS = (0.1, 2.0)  # seconds before the first retry, and at most before any
 
 
-class Answer(NamedTuple):
-    """A translation."""
+class Translation(NamedTuple):
+    """A translation and its score, the log-probability normalised by length."""
 
     text: str
     score: float
 
 
 class PairScore(NamedTuple):
-    """What a model says of a given translation."""
+    """The natural log-probability of a given translation, and its number of tokens."""
 
     log_probability: float
     tokens: int
+
+
+@dataclass(frozen=True)
+class _Endpoint:
+    """A signature of a model on a server, and how to send requests to it."""
+
+    server: str
+    model: str
+    signature: str
+    outputs: Sequence[str]
+    rest: bool
+    timeout: float
 
 
 def translate_lines(
@@ -46,36 +59,42 @@ def translate_lines(
     batch_size: int = BATCH_SIZE,
     n_best: bool = False,
     in_flight: int = IN_FLIGHT,
-) -> Iterator[list[Answer]]:
-    """Has a server translate lines, as a stream: it reads no further ahead than what is in flight.
+) -> Iterator[list[Translation]]:
+    """Translates a stream of lines on a server, reading at most `batch_size * in_flight` lines ahead.
 
-    A server that is not there yet is asked again and again until a request's time is over, so that client and server
-    can be started together.
+    A request to a server that is unavailable is retried until its timeout, so a client may start before its server.
 
     Args:
-        server: its address, as `localhost:8500`; for REST `localhost:8501` or a URL.
+        server: address of the server, such as `localhost:8500`; for REST, such as `localhost:8501`, or a URL.
         lines: the texts.
-        rest: whether to ask by REST. It does not load TensorFlow, which gRPC's messages do.
-        model: the model's name on the server.
-        timeout: seconds that a request may take, waiting for the server included.
-        batch_size: lines of a request.
-        n_best: whether to ask for all hypotheses that the model was exported to give, in place of the best.
-        in_flight: requests that are under way at the same time. With one, each answer comes before the next line is
-            read, for a batch size of one.
+        rest: whether to send requests by REST instead of gRPC. REST does not load TensorFlow, gRPC does.
+        model: name of the model on the server.
+        timeout: seconds that a request may take, retries included.
+        batch_size: number of lines in a request.
+        n_best: whether to return all hypotheses that the model was exported with, instead of the best only.
+        in_flight: maximum number of concurrent requests. With 1, and a batch size of 1, each translation is yielded
+            before the next line is read.
 
     Yields:
-        The hypotheses of each line, the best first, in the order of the lines.
+        The translations of each line, in the order of the lines, the best first.
 
     Raises:
-        UserError: naming the server, and what went wrong.
+        UserError: if a request fails; the message names the server and the cause.
+
+    Example:
+
+    >>> for translations in translate_lines("localhost:8500", ["Restart the device."]):  # doctest: +SKIP
+    ...     print(translations[0].text)
+    Starten Sie das Gerät neu.
     """
-    signature, names = (
+    signature, outputs = (
         ("nbest", ("translations", "scores")) if n_best else ("serving_default", ("translation", "score"))
     )
-    requests = ({"text": [_bytes(line) for line in batch]} for batch in _batches(lines, batch_size))
-    for text, score in _answers(server, model, signature, names, requests, rest, timeout, in_flight):
-        found = zip(text, score, strict=True) if n_best else [(text, score)]
-        yield [Answer(to_text(translation), value) for translation, value in found if value > _MISSING]
+    endpoint = _Endpoint(server, model, signature, outputs, rest, timeout)
+    requests = ({"text": [_encode(line) for line in batch]} for batch in _batches(lines, batch_size))
+    for text, score in _predict_rows(endpoint, requests, in_flight):
+        hypotheses = zip(text, score, strict=True) if n_best else [(text, score)]
+        yield [Translation(decode(translation), value) for translation, value in hypotheses if value > _MISSING]
 
 
 def score_pairs(
@@ -88,102 +107,105 @@ def score_pairs(
     batch_size: int = BATCH_SIZE,
     in_flight: int = IN_FLIGHT,
 ) -> Iterator[PairScore]:
-    """Has a server score given translations, as a stream.
+    """Scores a stream of given translations on a server.
 
     Args:
-        server: see `translate_lines`, as for the other arguments and the errors.
-        pairs: source and target.
-        rest: see there.
-        model: see there.
-        timeout: see there.
-        batch_size: pairs of a request.
-        in_flight: see there.
+        server: address of the server; see `translate_lines`.
+        pairs: pairs of a source and its translation.
+        rest: whether to send requests by REST instead of gRPC.
+        model: name of the model on the server.
+        timeout: seconds that a request may take, retries included.
+        batch_size: number of pairs in a request.
+        in_flight: maximum number of concurrent requests.
 
     Yields:
-        For each pair, log P(target | source) and the number of tokens scored.
+        For each pair, log P(translation | source) and the translation's number of tokens.
+
+    Raises:
+        UserError: if a request fails; the message names the server and the cause.
+
+    Example:
+
+    >>> next(score_pairs("localhost:8500", [("On", "An")]))  # doctest: +SKIP
+    PairScore(log_probability=-0.93, tokens=2)
     """
+    endpoint = _Endpoint(server, model, "score", ("log_probability", "tokens"), rest, timeout)
     requests = (
-        {side: [_bytes(pair[index]) for pair in batch] for index, side in enumerate(("source", "target"))}
+        {side: [_encode(pair[index]) for pair in batch] for index, side in enumerate(("source", "target"))}
         for batch in _batches(pairs, batch_size)
     )
-    names = ("log_probability", "tokens")
-    for log_probability, tokens in _answers(server, model, "score", names, requests, rest, timeout, in_flight):
+    for log_probability, tokens in _predict_rows(endpoint, requests, in_flight):
         yield PairScore(log_probability, tokens)
 
 
-def _answers(
-    server: str,
-    model: str,
-    signature: str,
-    names: Sequence[str],
-    requests: Iterable[Strings],
-    rest: bool,
-    timeout: float,
-    in_flight: int,
-) -> Iterator[tuple[Any, ...]]:
-    """The named outputs of each row of all requests."""
+def _predict_rows(endpoint: _Endpoint, requests: Iterable[Inputs], in_flight: int) -> Iterator[tuple[Any, ...]]:
+    """Sends requests concurrently; yields the endpoint's outputs row by row, in the order of the requests."""
     stopped = threading.Event()
     pool = ThreadPoolExecutor(in_flight)
-    waiting: deque[tuple[int, Future[Mapping[str, Any]]]] = deque()
+    sent: deque[tuple[int, Future[Outputs]]] = deque()
 
-    def rows() -> Iterator[tuple[Any, ...]]:
-        size, future = waiting.popleft()
-        outputs = future.result()
-        columns = [outputs.get(name) for name in names]
-        if not all(isinstance(column, list) and len(column) == size for column in columns):
-            raise UserError(
-                f"{server}: expected {' and '.join(names)} of {size} texts from signature `{signature}` of model "
-                f"`{model}`, got {', '.join(outputs) or 'nothing'}; is it a model of `nmt export`?"
-            )
-        yield from zip(*columns, strict=True)
+    def oldest_rows() -> Iterator[tuple[Any, ...]]:
+        size, future = sent.popleft()
+        return _rows(endpoint, size, future.result())
 
     try:
-        with (by_rest if rest else by_grpc)(server, model) as ask:
+        with (rest_transport if endpoint.rest else grpc_transport)(endpoint.server, endpoint.model) as predict:
             for inputs in requests:
                 size = len(next(iter(inputs.values())))
-                waiting.append((size, pool.submit(_patiently, ask, signature, inputs, timeout, stopped)))
-                if len(waiting) == in_flight:
-                    yield from rows()
-            while waiting:
-                yield from rows()
-    except Refused as refused:
-        raise UserError(f"{server}: {_explanation(refused, model, signature, timeout)}") from None
+                sent.append((size, pool.submit(_predict_with_retries, predict, endpoint, inputs, stopped)))
+                if len(sent) == in_flight:
+                    yield from oldest_rows()
+            while sent:
+                yield from oldest_rows()
+    except RequestError as error:
+        raise UserError(f"{endpoint.server}: {_describe(error, endpoint)}") from None
     finally:
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _patiently(
-    ask: Ask, signature: str, inputs: Strings, timeout: float, stopped: threading.Event
-) -> Mapping[str, Any]:
-    """Asks until the server is there, the time is over, or nobody waits any more."""
-    end = time.monotonic() + timeout
-    pause, longest = _PAUSES
+def _rows(endpoint: _Endpoint, size: int, outputs: Outputs) -> Iterator[tuple[Any, ...]]:
+    """Returns the rows of one response, after checking that it has the expected outputs."""
+    columns = [outputs.get(name) for name in endpoint.outputs]
+    if not all(isinstance(column, list) and len(column) == size for column in columns):
+        raise UserError(
+            f"{endpoint.server}: expected {' and '.join(endpoint.outputs)} of {size} texts from signature "
+            f"`{endpoint.signature}` of model `{endpoint.model}`, got {', '.join(outputs) or 'nothing'}; "
+            "was the model exported by this package?"
+        )
+    return zip(*columns, strict=True)
+
+
+def _predict_with_retries(predict: Predict, endpoint: _Endpoint, inputs: Inputs, stopped: threading.Event) -> Outputs:
+    """Sends a request, and again while the server is unavailable, until the timeout or until `stopped` is set."""
+    deadline = time.monotonic() + endpoint.timeout
+    delay, longest_delay = _RETRY_DELAYS
     while True:
         try:
-            return ask(signature, inputs, max(end - time.monotonic(), 0.001))
-        except Refused as refused:
-            if refused.code != "UNAVAILABLE" or time.monotonic() + pause > end or stopped.wait(pause):
+            return predict(endpoint.signature, inputs, max(deadline - time.monotonic(), 0.001))
+        except RequestError as error:
+            if error.code != "UNAVAILABLE" or time.monotonic() + delay > deadline or stopped.wait(delay):
                 raise
-        pause = min(2 * pause, longest)
+        delay = min(2 * delay, longest_delay)
 
 
-def _explanation(refused: Refused, model: str, signature: str, timeout: float) -> str:
-    said = " ".join(refused.said.split())
-    said = said[:300] + "..." if len(said) > 300 else said or "no reason was given"
-    match refused.code:
+def _describe(error: RequestError, endpoint: _Endpoint) -> str:
+    """Describes the error of a request in one short line."""
+    message = " ".join(error.message.split())
+    message = message[:300] + "..." if len(message) > 300 else message or "the server gave no reason"
+    match error.code:
         case "UNAVAILABLE":
-            return f"the server is unavailable (tried for {timeout:g} s): {said}"
+            return f"the server is unavailable (tried for {endpoint.timeout:g} s): {message}"
         case "DEADLINE_EXCEEDED":
-            return f"no answer within {timeout:g} s"
+            return f"no answer within {endpoint.timeout:g} s"
         case "NOT_FOUND":
-            return f"no model `{model}`: {said}"
+            return f"no model `{endpoint.model}`: {message}"
         case "INVALID_ARGUMENT" | "FAILED_PRECONDITION":
-            return f"signature `{signature}` of model `{model}` refuses the request: {said}"
+            return f"signature `{endpoint.signature}` of model `{endpoint.model}` rejects the request: {message}"
         case "RESOURCE_EXHAUSTED":
-            return f"the server's resources are exhausted, ask for less at the same time: {said}"
+            return f"the server's resources are exhausted, send fewer requests at a time: {message}"
         case code:
-            return f"{code}: {said}"
+            return f"{code}: {message}"
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -192,6 +214,6 @@ def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _bytes(text: str) -> bytes:
-    """UTF-8; half a surrogate pair, which no UTF-8 has, becomes a question mark."""
+def _encode(text: str) -> bytes:
+    """Encodes in UTF-8; an unpaired surrogate, which UTF-8 cannot represent, becomes a question mark."""
     return text.encode("utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""The ways to a server: gRPC and REST, with the same questions, answers and errors."""
+"""The two protocols of TensorFlow Serving, gRPC and REST, behind one function that sends a request."""
 
 import base64
 import json
@@ -14,32 +14,44 @@ from typing import Any
 from nmt.utils.errors import UserError
 from nmt.utils.silence import silenced
 
-Strings = Mapping[str, Sequence[bytes]]  # from each input's name to its texts
-Ask = Callable[[str, Strings, float], Mapping[str, Any]]  # signature, inputs, seconds; to each output's values
+Inputs = Mapping[str, Sequence[bytes]]  # from the name of each input to its strings, UTF-8, `[batch]`
+Outputs = Mapping[str, Any]  # from the name of each output to its values, nested lists
+Predict = Callable[[str, Inputs, float], Outputs]  # signature, inputs, timeout in seconds -> outputs
 
-# How TensorFlow Serving's REST says the same errors. What a gateway before it adds, 502, means the server is away.
+# The gRPC codes that TensorFlow Serving translates to these HTTP statuses. A gateway answers 502 for a missing server.
 _CODES = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 504: "DEADLINE_EXCEEDED"}
 _CODES |= {502: "UNAVAILABLE", 503: "UNAVAILABLE"}
 
 
-class Refused(Exception):
-    """An error of the server or the way to it: its code, as gRPC names it, and what was said."""
+class RequestError(Exception):
+    """A failed request.
 
-    def __init__(self, code: str, said: str) -> None:
-        super().__init__(code, said)
-        self.code, self.said = code, said
+    Attributes:
+        code: name of the gRPC status code, such as `UNAVAILABLE`.
+        message: the server's or the transport's message.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code, self.message = code, message
 
 
 def predict_request(model: str, signature: str, inputs: Mapping[str, Sequence[bytes | str]]) -> Any:
-    """A request as it goes by gRPC, and as warm-up requests are stored.
+    """Builds the protocol buffer of a request, as it is sent by gRPC and stored for warm-up.
 
     Args:
-        model: the model's name.
-        signature: the signature's name.
+        model: name of the model on the server.
+        signature: name of the signature.
         inputs: from the name of each input to its strings, `[batch]`.
 
     Returns:
         A `tensorflow.serving.PredictRequest`.
+
+    Example:
+
+    >>> request = predict_request("translator", "serving_default", {"text": ["one", "two"]})
+    >>> request.model_spec.name, list(request.inputs["text"].string_val)
+    ('translator', [b'one', b'two'])
     """
     from tensorflow import make_tensor_proto
     from tensorflow_serving.apis import predict_pb2
@@ -53,98 +65,111 @@ def predict_request(model: str, signature: str, inputs: Mapping[str, Sequence[by
 
 
 @contextmanager
-def by_grpc(server: str, model: str) -> Iterator[Ask]:
-    """Opens the way by gRPC, unencrypted; when the block is left, requests under way end at once.
+def grpc_transport(server: str, model: str) -> Iterator[Predict]:
+    """Opens an unencrypted gRPC channel; leaving the block cancels all open requests.
 
     Args:
         server: host and port, or another name that gRPC resolves.
-        model: the model's name on the server.
+        model: name of the model on the server.
 
     Yields:
-        A function that asks, from any thread. Of outputs it returns nested lists, their strings as bytes.
+        A thread-safe function that sends a request and returns its outputs, with strings as bytes. It raises
+        `RequestError` if the request fails.
 
     Raises:
-        UserError: if the address cannot be one.
-        Refused: from the function, whatever goes wrong.
+        UserError: if `server` is not a valid address.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would write to stderr what is raised besides
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC would log to stderr the errors that are raised anyway
     with silenced():
         import grpc
         from tensorflow import make_ndarray
         from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
-    _split(server)
+    _parse_address(server)
     options = {
-        "grpc.max_receive_message_length": -1,  # translations of long texts may be longer than the 4 MB of old
+        "grpc.max_receive_message_length": -1,  # translations of long texts may exceed gRPC's default of 4 MB
         "grpc.initial_reconnect_backoff_ms": 100,
         "grpc.max_reconnect_backoff_ms": 2000,
     }
     with grpc.insecure_channel(server, tuple(options.items())) as channel:
         stub = PredictionServiceStub(channel)
 
-        def ask(signature: str, inputs: Strings, seconds: float) -> Mapping[str, Any]:
+        def predict(signature: str, inputs: Inputs, timeout: float) -> Outputs:
             try:
-                answer = stub.Predict(predict_request(model, signature, inputs), timeout=seconds)
+                response = stub.Predict(predict_request(model, signature, inputs), timeout=timeout)
             except grpc.RpcError as error:
-                raise Refused(error.code().name, error.details() or "") from None
-            return {name: make_ndarray(tensor).tolist() for name, tensor in answer.outputs.items()}
+                raise RequestError(error.code().name, error.details() or "") from None
+            return {name: make_ndarray(tensor).tolist() for name, tensor in response.outputs.items()}
 
-        yield ask
+        yield predict
 
 
 @contextmanager
-def by_rest(server: str, model: str) -> Iterator[Ask]:
-    """Opens the way by REST, without loading TensorFlow; all else is as of `by_grpc`, but that strings are `str`.
+def rest_transport(server: str, model: str) -> Iterator[Predict]:
+    """Connects by REST, without loading TensorFlow.
 
     Args:
-        server: host and port, or a URL of http or https.
-        model: the model's name on the server.
+        server: host and port, or an http or https URL.
+        model: name of the model on the server.
+
+    Yields:
+        A thread-safe function that sends a request and returns its outputs, with strings as `str`. It raises
+        `RequestError` if the request fails.
+
+    Raises:
+        UserError: if `server` is not a valid address.
     """
     address = server if "://" in server else f"http://{server}"
-    if _split(address).scheme not in ("http", "https") or not _split(address).hostname:
-        raise UserError(f"{server}: expected an address such as localhost:8501, or a URL of http or https")
+    if _parse_address(address).scheme not in ("http", "https") or not _parse_address(address).hostname:
+        raise UserError(f"{server}: expected an address such as localhost:8501, or an http or https URL")
     url = f"{address.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}:predict"
 
-    def ask(signature: str, inputs: Strings, seconds: float) -> Mapping[str, Any]:
-        # In Base64 any bytes can go, NUL among them.
+    def predict(signature: str, inputs: Inputs, timeout: float) -> Outputs:
+        # Base64 carries any bytes, NUL included, which JSON strings do not.
         columns = {name: [{"b64": base64.b64encode(text).decode()} for text in texts] for name, texts in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns}).encode()
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=seconds) as response:
-                outputs = json.loads(to_text(response.read()))["outputs"]
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                outputs = json.loads(decode(response.read()))["outputs"]
         except urllib.error.HTTPError as error:
-            raise Refused(_CODES.get(error.code, f"HTTP status {error.code}"), _said(error.read())) from None
-        except OSError as error:  # URLError is one, and wraps another
+            raise RequestError(_CODES.get(error.code, f"HTTP status {error.code}"), _message(error.read())) from None
+        except OSError as error:  # a URLError wraps another OSError as its reason
             reason = getattr(error, "reason", error)
             code = "DEADLINE_EXCEEDED" if isinstance(reason, TimeoutError) else "UNAVAILABLE"
-            raise Refused(code, getattr(reason, "strerror", None) or str(reason)) from None
+            raise RequestError(code, getattr(reason, "strerror", None) or str(reason)) from None
         except (HTTPException, ValueError, TypeError, KeyError) as error:
-            raise Refused("this is not TensorFlow Serving's REST", type(error).__name__) from None
+            raise RequestError("this is not TensorFlow Serving's REST", type(error).__name__) from None
         return outputs if isinstance(outputs, dict) else {"a single output": outputs}
 
-    yield ask
+    yield predict
 
 
-def _said(body: bytes) -> str:
-    """The message in an error's body."""
+def _message(body: bytes) -> str:
+    """Returns the message in the body of an HTTP error, or the whole body if it is not TensorFlow Serving's JSON."""
     try:
         return str(json.loads(body)["error"])
     except (ValueError, TypeError, KeyError):
-        return to_text(body)
+        return decode(body)
 
 
-def _split(address: str) -> urllib.parse.SplitResult:
+def _parse_address(address: str) -> urllib.parse.SplitResult:
     try:
-        split = urllib.parse.urlsplit(address if "://" in address else f"//{address}")
-        _ = split.port  # only read, it is checked
+        parsed = urllib.parse.urlsplit(address if "://" in address else f"//{address}")
+        _ = parsed.port  # reading the port validates it
         if not address.strip():
             raise ValueError("it is empty")
     except ValueError as error:
         raise UserError(f"{address}: expected an address such as localhost:8500 ({error})") from None
-    return split
+    return parsed
 
 
-def to_text(value: bytes | str) -> str:
-    """Text from UTF-8; what is none becomes U+FFFD."""
+def decode(value: bytes | str) -> str:
+    r"""Decodes UTF-8, with U+FFFD in place of invalid bytes; a string stays as it is.
+
+    Example:
+
+    >>> decode(b"caf\xc3\xa9"), decode("café")
+    ('café', 'café')
+    """
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value

@@ -21,7 +21,7 @@ from prediction_service import Addresses, serving
 from stand_in import save_stand_in
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from nmt.serving.client import Answer, PairScore, score_pairs, translate_lines
+from nmt.serving.client import PairScore, Translation, score_pairs, translate_lines
 from nmt.utils.errors import UserError
 
 both = pytest.mark.parametrize("rest", [False, True], ids=["grpc", "rest"])
@@ -46,9 +46,9 @@ def address(addresses: Addresses, rest: bool) -> str:
     return addresses.rest if rest else addresses.grpc
 
 
-def expected(text: str) -> Answer:
+def expected(text: str) -> Translation:
     sent = text.encode(errors="replace")
-    return Answer(f"<{sent.decode()}>" if sent else "", len(sent))
+    return Translation(f"<{sent.decode()}>" if sent else "", len(sent))
 
 
 @both
@@ -59,7 +59,7 @@ def test_answers_come_in_the_order_of_the_lines(service: Addresses, rest: bool) 
 
 
 @both
-def test_any_string_can_go(service: Addresses, rest: bool) -> None:
+def test_any_string_can_be_sent(service: Addresses, rest: bool) -> None:
     answers = list(translate_lines(address(service, rest), STRANGE, rest=rest, batch_size=4))
     assert answers == [[expected(line)] for line in STRANGE]
 
@@ -68,13 +68,13 @@ def test_any_string_can_go(service: Addresses, rest: bool) -> None:
 def test_an_answer_of_more_than_four_megabytes_comes_through(service: Addresses, rest: bool) -> None:
     line = "x" * 200_000
     answers = list(translate_lines(address(service, rest), [line] * 32, rest=rest))
-    assert answers == [[Answer(f"<{line}>", 200_000)]] * 32
+    assert answers == [[Translation(f"<{line}>", 200_000)]] * 32
 
 
 @both
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.text(st.characters()), max_size=5))
-def test_all_of_unicode_can_go(service: Addresses, rest: bool, lines: list[str]) -> None:
+def test_all_of_unicode_can_be_sent(service: Addresses, rest: bool, lines: list[str]) -> None:
     answers = list(translate_lines(address(service, rest), lines, rest=rest))
     assert answers == [[expected(line)] for line in lines]
 
@@ -82,7 +82,7 @@ def test_all_of_unicode_can_go(service: Addresses, rest: bool, lines: list[str])
 @both
 def test_missing_hypotheses_are_left_out(service: Addresses, rest: bool) -> None:
     answers = list(translate_lines(address(service, rest), ["ab", ""], rest=rest, n_best=True))
-    assert answers == [[Answer("<ab>", 2), Answer("(ab)", -2)], [Answer("", 0), Answer("", 0)]]
+    assert answers == [[Translation("<ab>", 2), Translation("(ab)", -2)], [Translation("", 0), Translation("", 0)]]
 
 
 @both
@@ -95,7 +95,7 @@ def test_pairs_are_scored(service: Addresses, rest: bool) -> None:
 @both
 def test_a_url_is_an_address_too(service: Addresses, rest: bool) -> None:
     server = f"http://{service.rest}/" if rest else f"dns:///{service.grpc}"
-    assert list(translate_lines(server, ["a"], rest=rest)) == [[Answer("<a>", 1)]]
+    assert list(translate_lines(server, ["a"], rest=rest)) == [[Translation("<a>", 1)]]
 
 
 def test_rest_does_not_load_tensorflow(service: Addresses) -> None:
@@ -195,7 +195,7 @@ def test_requests_in_flight_and_lines_read_ahead_are_bounded(rest: bool) -> None
 
 
 @both
-def test_one_line_at_a_time_is_a_conversation(service: Addresses, rest: bool) -> None:
+def test_one_line_at_a_time_is_answered_before_the_next_is_read(service: Addresses, rest: bool) -> None:
     asked: list[str] = []
 
     def lines() -> Iterator[str]:
@@ -219,11 +219,11 @@ def test_a_server_that_starts_late_is_waited_for(rest: bool) -> None:
     assert not answers
     with scripted(fine, rest, port):
         client.join(20)
-    assert answers == [[Answer("fine", 0.0)]] * 2
+    assert answers == [[Translation("fine", 0.0)]] * 2
 
 
 @both
-def test_a_server_that_is_busy_is_asked_again(rest: bool) -> None:
+def test_requests_to_a_busy_server_are_retried(rest: bool) -> None:
     refusals = iter([Refusal("UNAVAILABLE", "The batch scheduling queue is full")] * 2)
 
     def busy(size: int) -> dict[str, list]:
@@ -232,11 +232,11 @@ def test_a_server_that_is_busy_is_asked_again(rest: bool) -> None:
         return fine(size)
 
     with scripted(busy, rest) as server:
-        assert list(translate_lines(server, ["a"], rest=rest)) == [[Answer("fine", 0.0)]]
+        assert list(translate_lines(server, ["a"], rest=rest)) == [[Translation("fine", 0.0)]]
 
 
 @both
-def test_a_server_that_is_not_there_is_named(rest: bool) -> None:
+def test_a_missing_server_is_named(rest: bool) -> None:
     server = f"127.0.0.1:{free_port()}"
     begun = time.monotonic()
     with pytest.raises(UserError) as raised:
@@ -247,7 +247,7 @@ def test_a_server_that_is_not_there_is_named(rest: bool) -> None:
 
 
 @both
-def test_a_server_that_does_not_answer_in_time_is_left(rest: bool) -> None:
+def test_a_server_that_does_not_answer_in_time_raises(rest: bool) -> None:
     over = threading.Event()
 
     def never(size: int) -> dict[str, list]:
@@ -275,7 +275,7 @@ def test_an_unknown_signature_is_named(service: Addresses, rest: bool, monkeypat
     import prediction_service
 
     monkeypatch.setattr(prediction_service.Model, "signature", refuse_signature)
-    with pytest.raises(UserError, match=r'`score` of model `translator` refuses the request: .*key "score" not found'):
+    with pytest.raises(UserError, match=r'`score` of model `translator` rejects the request: .*key "score" not found'):
         list(score_pairs(address(service, rest), [("a", "b")], rest=rest))
 
 
@@ -293,12 +293,16 @@ def test_a_request_that_is_too_large_is_explained(service: Addresses, rest: bool
 @pytest.mark.parametrize(
     ("code", "said", "explained"),
     [
-        ("RESOURCE_EXHAUSTED", "OOM", "the server's resources are exhausted, ask for less at the same time: OOM"),
-        ("RESOURCE_EXHAUSTED", "", "the server's resources are exhausted, ask for less at the same time: no reason"),
+        ("RESOURCE_EXHAUSTED", "OOM", "the server's resources are exhausted, send fewer requests at a time: OOM"),
+        (
+            "RESOURCE_EXHAUSTED",
+            "",
+            "the server's resources are exhausted, send fewer requests at a time: the server gave no reason",
+        ),
         ("INTERNAL", "several\n\n  lines " + "and more " * 100, "several lines and more and more"),
     ],
 )
-def test_the_servers_own_words_come_in_one_short_line(rest: bool, code: str, said: str, explained: str) -> None:
+def test_the_servers_message_is_shortened_to_one_line(rest: bool, code: str, said: str, explained: str) -> None:
     def refuse(_: int) -> dict[str, list]:
         raise Refusal(code, said)
 
@@ -313,12 +317,15 @@ def test_the_servers_own_words_come_in_one_short_line(rest: bool, code: str, sai
 
 @both
 @pytest.mark.parametrize("outputs", [{"translation": [b"one"], "score": [1.0]}, {"probabilities": [1.0, 2.0]}])
-def test_a_model_that_is_no_translator_is_told(rest: bool, outputs: dict[str, list]) -> None:
-    with scripted(lambda _: outputs, rest) as server, pytest.raises(UserError, match="is it a model of `nmt export`"):
+def test_a_model_that_is_no_translator_raises(rest: bool, outputs: dict[str, list]) -> None:
+    with (
+        scripted(lambda _: outputs, rest) as server,
+        pytest.raises(UserError, match="was the model exported by this package"),
+    ):
         list(translate_lines(server, ["a", "b"], rest=rest))
 
 
-def test_what_is_no_tensorflow_serving_is_told(service: Addresses) -> None:
+def test_a_server_with_another_protocol_raises(service: Addresses) -> None:
     with pytest.raises(UserError, match=f"{service.grpc}: this is not TensorFlow Serving's REST"):
         list(translate_lines(service.grpc, ["a"], rest=True, timeout=2))
     with pytest.raises(UserError, match=f"{service.rest}: "):
@@ -327,7 +334,7 @@ def test_what_is_no_tensorflow_serving_is_told(service: Addresses) -> None:
 
 @both
 @pytest.mark.parametrize("server", ["", "localhost:port", "localhost:99999", "http://[::1"])
-def test_what_is_no_address_is_told(rest: bool, server: str) -> None:
+def test_an_invalid_address_raises(rest: bool, server: str) -> None:
     with pytest.raises(UserError, match="expected an address such as localhost:850"):
         list(translate_lines(server, ["a"], rest=rest, timeout=1))
 

@@ -164,11 +164,11 @@ def test_a_failed_export_leaves_nothing(trained_run, tmp_path, monkeypatch):
 
 def test_json_of_the_client_has_no_more_than_the_server_gives(tmp_path):
     from nmt.documents.lines import translate_text_file
-    from nmt.serving.client import Answer
+    from nmt.serving.client import Translation
 
     (tmp_path / "in").write_text("a\n")
     translate_text_file(
-        lambda lines, _: ([Answer("b", -0.5)] for _ in lines), tmp_path / "in", tmp_path / "out", as_json=True
+        lambda lines, _: ([Translation("b", -0.5)] for _ in lines), tmp_path / "in", tmp_path / "out", as_json=True
     )
     assert json.loads((tmp_path / "out").read_text())["hypotheses"] == [{"text": "b", "score": -0.5}]
 
