@@ -1,12 +1,12 @@
-"""A web page to try a model by hand: a text box, the n-best translations, and what each one attended to.
+"""A web page to try a model by hand: a text box, the n-best translations, and the attention of each.
 
-The page is gradio's; this is the only module that imports it. Nothing leaves the machine: no telemetry, no link to
-share, no fonts or scripts from elsewhere.
+The page is built with gradio, which no other module imports. Nothing leaves the machine: there is no telemetry, no
+link to share, and no font or script from another host.
 """
 
 import itertools
+import logging
 import socket
-import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
@@ -29,8 +29,10 @@ from nmt.serving.heat_map_page import (
 )
 from nmt.utils.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 N_BEST = 5
-MAX_CHARACTERS = 5000  # of one request, so that nobody waits long for another's
+MAX_CHARACTERS = 5000  # in one request, so that others do not wait long for it
 EXAMPLES = 4
 PAGE_STYLE = """
 main { width: 100%; max-width: 80rem; margin: auto; }
@@ -39,59 +41,67 @@ main { width: 100%; max-width: 80rem; margin: auto; }
 
 
 def serve(
-    run: Path,
+    run: str | Path,
     checkpoint: str | None = None,
     overrides: Sequence[str] = (),
     host: str = "127.0.0.1",
     port: int = 7860,
     open_browser: bool = False,
 ) -> None:
-    """Serves a run's page until it is interrupted.
+    """Serves the page of a run's model until the process is interrupted.
+
+    The address is logged once the page can be opened.
 
     Args:
         run: the run folder.
-        checkpoint: see `load_model`.
-        overrides: of the search's settings, as `decoding.beam_size=1`.
-        host: the address to listen on; `0.0.0.0` lets other machines in.
-        port: the port to listen on; 0 takes a free one.
-        open_browser: whether a browser is opened on the page.
+        checkpoint: name of the checkpoint: `best`, `last`, `averaged` or another. None for the averaged one if it
+            exists, otherwise the best.
+        overrides: changed settings of the search, such as `decoding.beam_size=1`.
+        host: the address to listen on; `0.0.0.0` admits other machines.
+        port: the port to listen on; 0 for any free port.
+        open_browser: whether to open the page in a browser.
 
     Raises:
-        UserError: if gradio is not installed, the port is taken, or the run, the checkpoint or a setting is wrong.
+        UserError: if gradio is not installed, the port is taken, or the run, the checkpoint or a setting is invalid.
+
+    Example:
+
+    >>> serve("runs/quickstart", port=7860)  # doctest: +SKIP
     """
     _check_gradio()
     import uvicorn
 
+    run = Path(run)
     folder, config = load_run_config(run, "translation")
     beam_size = load_config(folder.config, overrides).decoding.beam_size
-    with _listener(host, port) as listener:  # before the model is loaded, which takes seconds
+    with _listen(host, port) as listener:  # before loading the model, which takes seconds
         translator = load_translator(run, checkpoint, overrides, min(N_BEST, beam_size), attention=True)
-        list(translator.translate(["."]))  # which builds the graph: the first person shall not wait for it
+        list(translator.translate(["."]))  # traces the graph, so that the first request is fast
         title = f"{config.data.source_language} \N{RIGHTWARDS ARROW} {config.data.target_language}"
         page = make_page(translator, title, example_lines(folder.data))
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}/"
-        print(f"{address} shows the page; Ctrl-C ends it", file=sys.stderr, flush=True)
-        if open_browser:  # which waits for an answer, and some browsers for their end
+        logger.info("the page is at %s", address)
+        if open_browser:  # in a thread, because some browsers return only when they are closed
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        # A page that is still open keeps a stream: at the end it is cut, of which uvicorn would log a traceback.
+        # An open page keeps a stream open. Uvicorn would log a traceback when the shutdown cuts it.
         settings = uvicorn.Config(make_app(page), log_level="critical", timeout_graceful_shutdown=1)
         uvicorn.Server(settings).run(sockets=[listener])
 
 
 def make_page(translator: Translator, title: str, examples: Sequence[str] = ()) -> Any:
-    """Lays out the page.
+    """Builds the page.
 
-    Its HTTP interface has one public function, `/translate`: from a text to the hypotheses of each of its lines, each
-    with `text`, `score` and `log_probability`. However many ask, the model works for one at a time.
+    Its HTTP interface has one public endpoint, `/translate`, from a text to the hypotheses of each of its lines, each
+    with `text`, `score` and `log_probability`. The model serves one request at a time.
 
     Args:
-        translator: gives hypotheses with their attention.
-        title: the heading, as `en → de`.
-        examples: sentences that a newcomer can click.
+        translator: translator whose hypotheses include their attention.
+        title: heading of the page, such as `en → de`.
+        examples: sentences that can be chosen with a click.
 
     Returns:
-        `gradio.Blocks`, for `make_app`.
+        A `gradio.Blocks` for `make_app`.
 
     Raises:
         UserError: if gradio is not installed.
@@ -99,7 +109,7 @@ def make_page(translator: Translator, title: str, examples: Sequence[str] = ()) 
     _check_gradio()
     import gradio as gr
 
-    answers = itertools.count()
+    answer_numbers = itertools.count()
 
     def hypotheses_of(text: str) -> tuple[list[str], list[list[Hypothesis]]]:
         if len(text) > MAX_CHARACTERS:
@@ -111,8 +121,8 @@ def make_page(translator: Translator, title: str, examples: Sequence[str] = ()) 
         lines, translations = hypotheses_of(text)
         best = "\n".join(hypotheses[0].text if hypotheses else "" for hypotheses in translations)
         shown = next((hypotheses[0] for hypotheses in translations if hypotheses), None)
-        # A name of its own makes each answer new to the browser, even one that is the same as the last.
-        table = translations_table(lines, translations, f"answer-{next(answers)}")
+        # With a unique name the browser renders every answer, even one that equals the last.
+        table = translations_table(lines, translations, f"answer-{next(answer_numbers)}")
         return best, table, _heat_map(shown), translations
 
     def choose(translations: list[list[Hypothesis]], chosen: gr.SelectData) -> str:
@@ -155,28 +165,31 @@ def make_page(translator: Translator, title: str, examples: Sequence[str] = ()) 
                 )
         translations = gr.State([])
         one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
-        asking: dict[str, Any] = {
+        on_submit: dict[str, Any] = {
             "fn": answer,
             "inputs": source,
             "outputs": [target, table, heat_map, translations],
             "show_progress": "minimal",
             "api_visibility": "private",
         }
-        gr.on([button.click, source.submit], **asking, **one_at_a_time)
+        gr.on([button.click, source.submit], **on_submit, **one_at_a_time)
         if clicked:
-            clicked.load_input_event.then(**asking, **one_at_a_time)
+            clicked.load_input_event.then(**on_submit, **one_at_a_time)
         table.select(
             choose, translations, heat_map, show_progress="hidden", trigger_mode="always_last", api_visibility="private"
         )
         gr.api(translate, api_name="translate", **one_at_a_time)
-    return page.queue(api_open=False)  # no request passes by the queue
+    return page.queue(api_open=False)  # no request bypasses the queue
 
 
 def make_app(page: Any) -> Any:
-    """Wraps a page into the FastAPI application that a server runs.
+    """Mounts the page in a FastAPI application, which any ASGI server can run.
 
     Args:
-        page: from `make_page`.
+        page: what `make_page` returned.
+
+    Returns:
+        A `fastapi.FastAPI`.
     """
     import gradio as gr
     from fastapi import FastAPI
@@ -185,14 +198,14 @@ def make_app(page: Any) -> Any:
         FastAPI(),
         page,
         path="/",
-        theme=gr.themes.Default(  # its own fonts would be asked of another host
+        theme=gr.themes.Default(  # its default fonts would be loaded from another host
             primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
         ),
         css=PAGE_STYLE,
         footer_links=[],
         run_history=False,
         show_error=False,
-        max_file_size=1,  # nothing on the page takes a file, so none is taken
+        max_file_size=1,  # the page needs no uploads
         enable_monitoring=False,
         ssr_mode=False,
         mcp_server=False,
@@ -200,16 +213,19 @@ def make_app(page: Any) -> Any:
     )
 
 
-def example_lines(data: Path) -> list[str]:
-    """Picks some sentences of a prepared corpus's validation split: neither the shortest nor long ones.
+def example_lines(data: str | Path) -> list[str]:
+    """Picks a few sentences of medium length from the validation split of a prepared corpus.
 
     Args:
         data: the folder of the prepared corpus.
 
+    Returns:
+        At most `EXAMPLES` source sentences.
+
     Raises:
-        UserError: if the split is not there.
+        UserError: if the split does not exist.
     """
-    lines = list(itertools.islice(read_lines(data, "validation", "source"), 1000))
+    lines = list(itertools.islice(read_lines(Path(data), "validation", "source"), 1000))
     fitting = [line for line in lines if 30 <= len(line) <= 60] or lines
     return [fitting[index * len(fitting) // EXAMPLES] for index in range(min(EXAMPLES, len(fitting)))]
 
@@ -220,16 +236,16 @@ def _heat_map(hypothesis: Hypothesis | None) -> str:
     return heat_map_table(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces)
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    """A socket that listens, so that browsers wait instead of being turned away while the server starts."""
+def _listen(host: str, port: int) -> socket.socket:
+    """Opens the listening socket, so that browsers wait while the server starts instead of being refused."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
-        raise UserError(f"nmt demo: cannot listen on {host}, port {port}: {error}") from None
+        raise UserError(f"cannot listen on {host}, port {port}: {error}") from None
 
 
 def _check_gradio() -> None:
     try:
         import gradio  # noqa: F401
     except ImportError:
-        raise UserError("nmt demo: expected gradio to be installed: pip install 'gru-nmt[demo]'") from None
+        raise UserError("gradio is not installed: pip install 'gru-nmt[demo]'") from None

@@ -1,7 +1,7 @@
-"""The tables of the demo's page as HTML: translations to choose from, and an attention as a heat map.
+"""HTML of the demo's two tables: the translations to choose from, and the attention of one of them as a heat map.
 
-Sentences come from anyone, so every text is escaped. Style and script travel beside the tables, not in them: a browser
-does not run a script that is put into a page later.
+Sentences are untrusted, so every text is escaped. Styles and scripts are separate from the tables, because a browser
+does not run a script that is inserted into a page.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 
 from nmt.inference.translator import Hypothesis
 
-MAX_PIECES = 100  # of each side that a heat map shows: 10,000 cells, which a browser still draws without delay
+MAX_PIECES = 100  # shown of each side; a browser renders 10,000 cells without delay
 
-# `&` is the element that holds the table. Text stays legible on every shade (a contrast of 4.5 or more), because the
-# darkest shade is still light in the light theme, and the lightest still dark in the dark one.
+# `&` is the element that contains the table. Text has a contrast of at least 4.5 on every shade, because the darkest
+# shade is still light in the light theme, and the lightest one still dark in the dark theme.
 HEAT_MAP_STYLE = """
 --none: #eff3f8; --full: #5c9df5; --text: #0f1720; --chosen: #fde68a;
 color: var(--text);
@@ -38,7 +38,7 @@ th.pointed { background: var(--chosen); font-weight: 600; }
 td.pointed, td:focus { outline: 2px solid var(--text); }
 """
 
-# One line tells what is pointed at; one cell is in the tab order, and the arrow keys go on from there.
+# The output line shows the cell under the pointer. A single cell is in the tab order; arrow keys move from there.
 HEAT_MAP_SCRIPT = """
 const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 function point(cell) {
@@ -88,7 +88,7 @@ input { appearance: auto; margin: 0.2rem 0 0; }
 tr:has(input:checked) { background: var(--chosen); }
 """
 
-# A radio button that a person has used no longer follows its HTML: with each answer the first one is chosen again.
+# A radio button that was clicked ignores its `checked` attribute, so every answer selects the first one by script.
 TRANSLATIONS_SCRIPT = """
 element.addEventListener("change", (event) => {
   trigger("select", { index: event.target.value.split(",").map(Number), value: event.target.value });
@@ -100,15 +100,15 @@ watch("value", () => {
 
 
 def translations_table(lines: Sequence[str], translations: Sequence[Sequence[Hypothesis]], name: str) -> str:
-    """The n-best translations of each line as a table in which one is chosen.
+    """Renders the n-best translations of each line as a table with a radio button for each translation.
 
     Args:
-        lines: the texts.
-        translations: the hypotheses of each, the best first; none for an empty line, which is left out.
-        name: of the group of radio buttons, whose values are `line,rank` from 0.
+        lines: the source texts.
+        translations: the hypotheses of each line, the best first; lines without hypotheses are left out.
+        name: name of the group of radio buttons. Their values are `line,rank`, both counted from 0.
 
     Returns:
-        HTML, or an empty string where there is nothing to choose from.
+        HTML, or an empty string if there are no hypotheses.
 
     Example:
 
@@ -135,12 +135,14 @@ def translations_table(lines: Sequence[str], translations: Sequence[Sequence[Hyp
 
 
 def heat_map_table(attention: ArrayLike, source_pieces: Sequence[str], target_pieces: Sequence[str]) -> str:
-    """An attention as a table: pieces of the source across, of the translation down, the bluer the more.
+    """Renders attention weights as a table: one column per source piece, one row per target piece.
+
+    Only the first `MAX_PIECES` pieces of each side are shown.
 
     Args:
-        attention: `[target, source]`, as long as the pieces, each row a distribution.
-        source_pieces: the headings of the columns, of which the first `MAX_PIECES` are shown.
-        target_pieces: the headings of the rows, likewise.
+        attention: float `[target pieces, source pieces]`; each row sums to 1.
+        source_pieces: headings of the columns.
+        target_pieces: headings of the rows.
 
     Returns:
         HTML.
@@ -158,10 +160,10 @@ def heat_map_table(attention: ArrayLike, source_pieces: Sequence[str], target_pi
     cut = max(len(source_pieces), len(target_pieces)) > MAX_PIECES
     return (
         '<h2 id="attention">Attention</h2>'
-        "<p>Each row is a piece of the translation, each column a piece of the source; the bluer, the more the model "
-        "looked there. \N{LOWER ONE EIGHTH BLOCK} begins a word, &lt;/s&gt; ends a sentence."
+        "<p>Each row is a piece of the translation, each column a piece of the source. The stronger the blue, the "
+        "higher the attention weight. \N{LOWER ONE EIGHTH BLOCK} begins a word, &lt;/s&gt; ends a sentence."
         f"{f' Only the first {MAX_PIECES} pieces are shown.' if cut else ''}</p>"
-        '<output data-hint="Point at a cell, or walk there with the arrow keys."></output>'
+        '<output data-hint="Point at a cell, or move to it with the arrow keys."></output>'
         '<div class="scrolled"><table role="grid" aria-labelledby="attention">'
         f"<thead><tr><td></td>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -176,16 +178,16 @@ def _choice(hypothesis: Hypothesis, value: str, name: str) -> str:
 
 
 def _cell(weight: float, first: bool) -> str:
-    faint = ' class="faint"' if weight < 0.05 else ""  # its number is there for those who cannot see the shade
+    faint = ' class="faint"' if weight < 0.05 else ""  # its number is hidden, but screen readers still read it
     return f'<td{faint} tabindex="{0 if first else -1}" style="--weight:{weight:.0%}">{weight:.2f}</td>'
 
 
 def _split_note(lines: Sequence[str], translations: Sequence[Sequence[Hypothesis]]) -> str:
-    """Tells which lines were too long to be translated in one go: each part has an end mark of its own."""
+    """Names the lines that were translated in parts, which their source pieces show by several end marks."""
     parts = [hypotheses[0].source_pieces.count("</s>") if hypotheses else 0 for hypotheses in translations]
     notes = [
-        f"{f'Line {number}' if len(lines) > 1 else 'The text'} is longer than what the model has learnt from: it was "
-        f"cut into {count} parts, translated one by one."
+        f"{f'Line {number}' if len(lines) > 1 else 'The text'} is longer than the sentences that the model was "
+        f"trained on: it was cut into {count} parts, each translated by itself."
         for number, count in enumerate(parts, 1)
         if count > 1
     ]

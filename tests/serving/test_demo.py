@@ -40,7 +40,7 @@ HOSTILE = (
 
 
 class Echo:
-    """In place of a translator: says a line as it is, then turned around; a line of more than 99 words has parts."""
+    """A translator that returns a line as it is, then reversed; a line of more than 99 words has several parts."""
 
     def __init__(self) -> None:
         self.working = self.most_at_once = 0
@@ -186,7 +186,7 @@ def test_without_gradio_one_line_says_how_to_get_it(trained_run: Path, monkeypat
         serve(trained_run)
 
 
-def test_a_taken_port_is_told_before_the_model_is_loaded(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_taken_port_raises_before_the_model_is_loaded(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nmt.serving.demo.load_translator", None)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

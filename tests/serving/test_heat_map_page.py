@@ -81,7 +81,7 @@ def test_translations_of_several_lines_are_grouped_and_the_first_is_chosen() -> 
     assert outline.find("td")[1:3] == ["-0.250", "-1.500"]
 
 
-def test_a_line_that_was_cut_is_told() -> None:
+def test_a_line_that_was_cut_has_a_note() -> None:
     cut = hypothesis(source=("▁a", "</s>", "▁b", "</s>", "▁c", "</s>"))
     assert "The text is longer" in Outline(translations_table(["a b c"], [[cut]], "x")).find("p", role="status")[0]
     outline = Outline(translations_table(["a", "a b c"], [[hypothesis()], [cut]], "x"))

@@ -137,7 +137,7 @@ def test_the_command_exports_and_says_where(trained_run, tmp_path, capsys):
         (["--format", "litert", "--n-best", "2"], "its search is greedy"),
     ],
 )
-def test_mistakes_are_told_in_one_line(trained_run, tmp_path, capsys, arguments, message):
+def test_a_mistake_prints_one_line(trained_run, tmp_path, capsys, arguments, message):
     with pytest.raises(SystemExit, match="2"):
         main(["export", str(trained_run), "--to", str(tmp_path / "model"), *arguments])
     error = capsys.readouterr().err
