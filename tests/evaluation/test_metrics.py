@@ -52,7 +52,10 @@ def test_case_counts() -> None:
 
 @pytest.mark.parametrize(
     ("language", "tokenizer"),
-    [("de", "13a"), ("", "13a"), ("zh", "zh"), ("zh-Hans", "zh"), ("ZH_cn", "zh"), ("th", "char"), ("ho", "13a")],
+    [
+        *[("de", "13a"), ("deu", "13a"), ("", "13a"), ("ho", "13a"), ("th", "char"), ("tha", "char"), ("bo", "char")],
+        *[("zh", "zh"), ("zh-Hans", "zh"), ("ZH_cn", "zh"), ("zho", "zh"), ("yue", "zh")],
+    ],
 )
 def test_bleu_splits_words_by_language(language: str, tokenizer: str) -> None:
     [bleu] = evaluate(["我是一只猫。"], ["我是一只狗。"], language, metrics=["BLEU"])
@@ -63,7 +66,7 @@ def test_bleu_splits_words_by_language(language: str, tokenizer: str) -> None:
 @pytest.mark.parametrize(("there", "tokenizer"), [(None, "char"), (object(), "ja-mecab")])
 def test_japanese_needs_an_extra(monkeypatch: pytest.MonkeyPatch, there: object, tokenizer: str) -> None:
     monkeypatch.setattr(metrics.importlib.util, "find_spec", lambda name: there)
-    assert metrics.bleu_tokenizer("ja") == tokenizer
+    assert metrics.bleu_tokenizer("ja") == metrics.bleu_tokenizer("jpn") == tokenizer
 
 
 def test_edits_of_chinese_are_counted_in_characters() -> None:

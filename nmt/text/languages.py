@@ -1,0 +1,57 @@
+"""What is known of languages by their codes: one name for each, and which are written without spaces."""
+
+# ISO 639: a language's code of two letters, and its codes of three letters where it has such a short one.
+_CODES = """
+aa:aar ab:abk ae:ave af:afr ak:aka am:amh an:arg ar:ara as:asm av:ava ay:aym az:aze ba:bak be:bel bg:bul bi:bis
+bm:bam bn:ben bo:bod:tib br:bre bs:bos ca:cat ce:che ch:cha co:cos cr:cre cs:ces:cze cu:chu cv:chv cy:cym:wel
+da:dan de:deu:ger dv:div dz:dzo ee:ewe el:ell:gre en:eng eo:epo es:spa et:est eu:eus:baq fa:fas:per ff:ful
+fi:fin fj:fij fo:fao fr:fra:fre fy:fry ga:gle gd:gla gl:glg gn:grn gu:guj gv:glv ha:hau he:heb hi:hin ho:hmo
+hr:hrv ht:hat hu:hun hy:hye:arm hz:her ia:ina id:ind ie:ile ig:ibo ii:iii ik:ipk io:ido is:isl:ice it:ita iu:iku
+ja:jpn jv:jav ka:kat:geo kg:kon ki:kik kj:kua kk:kaz kl:kal km:khm kn:kan ko:kor kr:kau ks:kas ku:kur kv:kom
+kw:cor ky:kir la:lat lb:ltz lg:lug li:lim ln:lin lo:lao lt:lit lu:lub lv:lav mg:mlg mh:mah mi:mri:mao
+mk:mkd:mac ml:mal mn:mon mr:mar ms:msa:may mt:mlt my:mya:bur na:nau nb:nob nd:nde ne:nep ng:ndo nl:nld:dut
+nn:nno no:nor nr:nbl nv:nav ny:nya oc:oci oj:oji om:orm or:ori os:oss pa:pan pi:pli pl:pol ps:pus pt:por qu:que
+rm:roh rn:run ro:ron:rum ru:rus rw:kin sa:san sc:srd sd:snd se:sme sg:sag sh:hbs si:sin sk:slk:slo sl:slv
+sm:smo sn:sna so:som sq:sqi:alb sr:srp ss:ssw st:sot su:sun sv:swe sw:swa ta:tam te:tel tg:tgk th:tha ti:tir
+tk:tuk tl:tgl tn:tsn to:ton tr:tur ts:tso tt:tat tw:twi ty:tah ug:uig uk:ukr ur:urd uz:uzb ve:ven vi:vie vo:vol
+wa:wln wo:wol xh:xho yi:yid yo:yor za:zha zh:zho:chi:cmn zu:zul
+"""
+_TWO_LETTERS = {long: short for entry in _CODES.split() for short, *longs in [entry.split(":")] for long in longs}
+
+# Written without spaces between words: Chinese in all its varieties that are written in characters alone (Cantonese
+# yue, Wu wuu, Gan gan, Hakka hak, Xiang hsn, Classical lzh), Japanese, Thai, Lao, Khmer, Burmese and its neighbours
+# Shan and Mon, Tibetan and Dzongkha.
+CHINESE = frozenset({"zh", "yue", "wuu", "gan", "hak", "hsn", "lzh"})
+_SPACELESS = CHINESE | {"ja", "th", "lo", "km", "my", "shn", "mnw", "bo", "dz"}
+
+
+def base_language(code: str) -> str:
+    """Returns the language of a code, without script and region, by its shortest ISO 639 code.
+
+    Args:
+        code: a code as `de`, `deu`, `zh-Hans` or `pt_BR`, in upper or lower case.
+
+    Returns:
+        The code of two letters if the language has one, else the first part of `code` in lower case.
+
+    Example:
+
+    >>> [base_language(code) for code in ("zh-Hans", "PT_br", "jpn", "yue", "")]
+    ['zh', 'pt', 'ja', 'yue', '']
+    """
+    language = code.replace("_", "-").split("-")[0].lower()
+    return _TWO_LETTERS.get(language, language)
+
+
+def has_spaces(code: str) -> bool:
+    """Returns whether a language is written with spaces between words.
+
+    Args:
+        code: as for `base_language`. A language that is not known is taken to have spaces.
+
+    Example:
+
+    >>> has_spaces("en-GB"), has_spaces("zh-Hans"), has_spaces("tha")
+    (True, False, False)
+    """
+    return base_language(code) not in _SPACELESS
