@@ -1,1 +1,1 @@
-"""Models for small devices: LiteRT files, and what translates with them without TensorFlow."""
+"""Models for small devices: the export to LiteRT files, and a translator that runs them without TensorFlow."""

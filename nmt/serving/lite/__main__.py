@@ -1,4 +1,4 @@
-"""`python -m nmt.serving.lite FOLDER` translates stdin to stdout."""
+"""`python -m nmt.serving.lite FOLDER` translates standard input to standard output."""
 
 from nmt.serving.lite.translator import main
 

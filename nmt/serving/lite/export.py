@@ -1,4 +1,4 @@
-"""A run's model for small devices: a folder of LiteRT files that `nmt.serving.lite.translator` runs."""
+"""Exports a run for small devices: a folder of LiteRT files, which `nmt.serving.lite.translator` runs."""
 
 import hashlib
 import json
@@ -27,38 +27,43 @@ Weights = Literal["float32", "float16", "int8"]
 
 
 def export_lite(
-    run: Path,
-    to: Path,
+    run: str | Path,
+    output: str | Path,
     weights: Weights = "float32",
     checkpoint: str | None = None,
     overrides: Sequence[str] = (),
 ) -> None:
-    """Writes a run's model as a folder that a device translates with, without TensorFlow.
+    """Exports a run's model as a folder with which a device translates without TensorFlow.
 
-    It holds the encoder and a step of the decoder as LiteRT models of built-in operations alone, both tokenizers, and
-    the settings that the search needs. All arithmetic is in float32, whatever precision the model was trained in;
-    int8 weights are multiplied with inputs that are rounded to 8 bits on the fly.
+    The folder contains the encoder and one step of the decoder as LiteRT models that use built-in operations only,
+    both tokenizers, and the settings of the search. All arithmetic is in float32, whatever precision the model was
+    trained in, except that int8 weights are multiplied with inputs rounded to 8 bits.
 
     Args:
         run: the run folder.
-        to: the folder to make; it appears once it is complete.
-        weights: how matrices are stored: float32 gives the checkpoint's numbers, float16 takes half the space, int8
-            (a scale for each row) a quarter.
-        checkpoint: `best`, `last`, `averaged` or another name; by default the averaged one if there is one, else the
-            best.
-        overrides: of the search's lengths, as `decoding.max_length_factor=1.5`; they are fixed in the export.
+        output: the folder to create, which appears once it is complete.
+        weights: how matrices are stored: `float32` exactly, `float16` in half the space, `int8`, with a scale for
+            each row, in a quarter.
+        checkpoint: name of the checkpoint: `best`, `last`, `averaged` or another. None for the averaged one if it
+            exists, otherwise the best.
+        overrides: changed settings of the search's lengths, such as `decoding.max_length_factor=1.5`, which are fixed
+            in the export.
 
     Raises:
-        UserError: if the run, the checkpoint or a setting is wrong, if `to` is there and not an empty folder, or if it
-            cannot be written.
+        UserError: if the run, the checkpoint or a setting is invalid, if `output` exists and is not an empty folder,
+            or if it cannot be written.
+
+    Example:
+
+    >>> export_lite("runs/quickstart", "lite", weights="int8")  # doctest: +SKIP
     """
-    with _folder_written_whole(to) as folder:
-        model, (source, target), config = load_for_search(run, checkpoint, overrides, 1)
+    with _folder_written_whole(Path(output)) as folder:
+        model, (source, target), config = load_for_search(Path(run), checkpoint, overrides, 1)
         for setting in ("language_model", "ensemble"):
             if getattr(config.decoding, setting):
-                raise UserError(f"nmt export --format litert: {run}: expected no decoding.{setting}")
+                raise UserError(f"{run}: expected no decoding.{setting}: LiteRT's search runs a single model")
         if config.decoding.precision != "float32":
-            raise UserError(f"nmt export --format litert: {run}: expected decoding.precision float32")
+            raise UserError(f"{run}: expected decoding.precision float32, got {config.decoding.precision}")
         files = dict(zip((ENCODER, DECODER_STEP), convert(model, weights), strict=True))
         files |= {SOURCE_TOKENIZER: source.model, TARGET_TOKENIZER: target.model}
         for name, content in files.items():
@@ -69,18 +74,19 @@ def export_lite(
 
 
 def convert(model: Seq2Seq, weights: Weights) -> tuple[bytes, bytes]:
-    """Encoder and decoder step as LiteRT models, for one sentence at a time.
+    """Converts the encoder and one step of the decoder to LiteRT models, for one sentence at a time.
 
     Args:
-        model: in float32; afterwards it is of no other use.
-        weights: see `export_lite`.
+        model: a model in float32. Its embeddings are replaced, so it can be used for nothing else afterwards.
+        weights: how matrices are stored; see `export_lite`.
 
     Returns:
-        The encoder, from `ids` (int32 `[1, source time]`, its end mark last) to `keys` and `values` (`[1, source time,
-        ...]`) and `states` (`[layers, 1, units]`); and the step, from `token` (int32 `[1, 1]`), `keys`, `values` and
-        `states` to `logits` (`[vocabulary]`) and the new `states`.
+        Two LiteRT models. The encoder computes, from `ids`, int32 `[1, source time]` with the end mark last, `keys`
+        and `values`, float32 `[1, source time, ...]`, and `states`, float32 `[layers, 1, units]`. The step computes,
+        from `token`, int32 `[1, 1]`, `keys`, `values` and `states`, the `logits`, float32 `[vocabulary]`, and the
+        new `states`.
     """
-    _take_lite_lookups(model)
+    _use_lite_lookups(model)
     decoder = model.decoder
 
     def encode(ids: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -92,19 +98,19 @@ def convert(model: Seq2Seq, weights: Weights) -> tuple[bytes, bytes]:
         vectors, _, new = decoder.stepper()(token, memory, tuple(state[:, None] for state in tf.unstack(states)))
         return {"logits": model.logits(vectors)[0, 0], "states": tf.stack([state[:, 0] for state in new])}
 
-    encoder = _concrete(encode, ids=tf.TensorSpec((1, None), tf.int32))
+    encoder = _trace(encode, ids=tf.TensorSpec((1, None), tf.int32))
     made = {name: tf.TensorSpec(x.shape) for name, x in encoder.structured_outputs.items()}
-    step = _concrete(decode, token=tf.TensorSpec((1, 1), tf.int32), **made)
-    return _converted(encoder, model, weights), _converted(step, model, weights)
+    step = _trace(decode, token=tf.TensorSpec((1, 1), tf.int32), **made)
+    return _to_lite(encoder, model, weights), _to_lite(step, model, weights)
 
 
-def _concrete(function: Callable[..., Any], **inputs: tf.TensorSpec) -> Any:
+def _trace(function: Callable[..., Any], **inputs: tf.TensorSpec) -> Any:
     return tf.function(function, autograph=False).get_concrete_function(**inputs)
 
 
-def _converted(function: Any, model: Seq2Seq, weights: Weights) -> bytes:
+def _to_lite(function: Any, model: Seq2Seq, weights: Weights) -> bytes:
     module = tf.Module()
-    module.kept = [weight.value for weight in model.weights]
+    module.weights = [weight.value for weight in model.weights]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
     if weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -114,24 +120,24 @@ def _converted(function: Any, model: Seq2Seq, weights: Weights) -> bytes:
         return bytes(converter.convert())
 
 
-def _take_lite_lookups(model: Any) -> None:
-    """Replaces the embeddings' lookup by LiteRT's; all else stays."""
+def _use_lite_lookups(model: Any) -> None:
+    """Replaces the embeddings' lookups by LiteRT's operation."""
     encoder, decoder = model.encoder, model.decoder
     encoder.embedding, decoder.embedding = _lookup(encoder.embedding), _lookup(decoder.embedding)
 
 
 @tf.function(experimental_implements="embedding_matmul")
 def _rows(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-    """The converter takes what implements `embedding_matmul` for LiteRT's embedding lookup.
+    """Gathers rows of a table. The converter maps a function that implements `embedding_matmul` to LiteRT's lookup.
 
-    Unlike a gather, the lookup reads int8 tables with a scale for each row, as does the product that scores the
-    vocabulary: so a table for both is stored once.
+    Unlike a gather, that lookup reads int8 tables with a scale for each row, as does the product that gives the
+    logits, so a table used for both is stored once.
     """
     return tf.gather(table, ids)
 
 
 def _lookup(embedding: TiedEmbedding) -> Callable[[tf.Tensor], tf.Tensor]:
-    """What `embedding` does."""
+    """Returns a function from ids to the vectors of `embedding`."""
 
     def call(ids: tf.Tensor) -> tf.Tensor:
         rows = _rows(tf.convert_to_tensor(embedding.table), tf.reshape(ids, (-1,))) * embedding.units**0.5
@@ -158,17 +164,17 @@ def _settings(config: Config, weights: Weights, files: dict[str, bytes]) -> dict
 
 
 @contextmanager
-def _folder_written_whole(to: Path) -> Iterator[Path]:
-    """A folder to fill that stands at `to` once the block is through, and nowhere if it raises."""
-    if to.exists() and not (to.is_dir() and not any(to.iterdir())):
-        raise UserError(f"{to}: is there already; expected a new or an empty folder")
-    to = to.resolve()  # "." has no name
-    beside = to.with_name(f".{to.name}.{os.getpid()}.part")
+def _folder_written_whole(output: Path) -> Iterator[Path]:
+    """Yields a temporary folder that is renamed to `output` when the block ends, and deleted if the block raises."""
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise UserError(f"{output}: exists already; expected a new or an empty folder")
+    output = output.resolve()  # "." has no name
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        beside.mkdir(parents=True)
-        yield beside
-        os.replace(beside, to)
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.replace(temporary, output)
     except OSError as error:
-        raise UserError(f"{to}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Translates with the folder that `nmt export --format litert` writes, without TensorFlow.
+"""Translates with the folder that `nmt.serving.lite.export.export_lite` writes, without TensorFlow.
 
-Beside the standard library it needs numpy, sentencepiece and ai-edge-litert alone:
+It needs numpy, sentencepiece and ai-edge-litert, and nothing else outside the standard library:
 
     python -m nmt.serving.lite FOLDER < source.txt > translation.txt
 """
@@ -17,17 +17,18 @@ from typing import Any
 import numpy as np
 import sentencepiece
 
+from nmt.constants import BEGIN, END, PADDING
 from nmt.text.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
 from nmt.text.normalization import normalize
-from nmt.text.placeholders import KINDS, SYMBOLS, hide, restore
+from nmt.text.placeholders import KINDS, SYMBOLS, mask, restore
 from nmt.utils.errors import UserError
 from nmt.utils.silence import silenced
 
 ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
 SOURCE_TOKENIZER, TARGET_TOKENIZER = "source.model", "target.model"
 SETTINGS = "settings.json"
-FORMAT = 2  # of the folder; counts up when what an older runner expects of it changes
-# Settings that are numbers: their types and least values.
+FORMAT = 2  # version of the folder's format; increased by every change that an older translator cannot read
+# The numeric settings, with their types and minima.
 _NUMBERS = {
     "max_tokens": ((int,), 2),
     "max_length_factor": ((int, float), 0),
@@ -35,20 +36,27 @@ _NUMBERS = {
     "min_length": ((int,), 0),
 }
 
-_PADDING, _BEGIN, _END = 0, 2, 3  # as in `nmt.text.tokenizer`
-_FIRST_SYMBOL, _EARLY = 4, -1e5  # as in `nmt.decoding.keeping`
+_FIRST_SYMBOL = END + 1  # the symbols of placeholders follow the end mark, in the order of `SYMBOLS`
+_EARLY_END = -1e5  # added to the end mark's logit while symbols are missing: below all others, but possible
 
 
 class LiteTranslator:
-    """Translates line by line, as `nmt translate` does with `decoding.beam_size=1`.
+    """Translates single lines by greedy search.
 
-    With float32 weights the output is the checkpoint's. Each thread needs a translator of its own.
+    With float32 weights, its translations are those of `nmt.Translator` with `decoding.beam_size=1`. A translator must
+    not be shared between threads.
 
     Args:
-        folder: what `nmt.serving.lite.export.export_lite` wrote.
+        folder: a folder written by `nmt.serving.lite.export.export_lite`.
 
     Raises:
-        UserError: if a file there is missing, damaged or of another version, or ai-edge-litert is not installed.
+        UserError: if a file in the folder is missing, damaged or in another format, or ai-edge-litert is not
+            installed.
+
+    Example:
+
+    >>> LiteTranslator("lite").translate("Restart the device.")  # doctest: +SKIP
+    'Starten Sie das Gerät neu.'
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -64,64 +72,64 @@ class LiteTranslator:
         """Translates a line.
 
         Args:
-            line: any string. One of more tokens than the model has seen in training is translated in parts.
+            line: any string. A line longer than the model's training sentences is translated in parts.
 
         Returns:
-            Its translation; of an empty line, or one of white space alone, an empty one.
+            The translation; an empty string for a line without text.
         """
-        text = line.encode(errors="replace").decode()  # half a surrogate pair, which no UTF-8 has, becomes a "?"
-        hidden, placeholders = hide(text, self.settings["placeholders"])
-        ids = self._source.encode(normalize(hidden.replace(WORD_START, " ")))
+        text = line.encode(errors="replace").decode()  # "?" for unpaired surrogates, which UTF-8 does not have
+        masked, placeholders = mask(text, self.settings["placeholders"])
+        ids = self._source.encode(normalize(masked.replace(WORD_START, " ")))
         if not ids:
             return ""
         parts = split_long(ids, self.settings["max_tokens"] - 1, self._source.id_to_piece)
-        return restore(" ".join(self._text(self.search([*part, _END])) for part in parts), placeholders)
+        return restore(" ".join(self._text(self.search([*part, END])) for part in parts), placeholders)
 
     def search(self, ids: Sequence[int]) -> list[int]:
-        """Searches greedily: each token is the likeliest after those before it.
+        """Searches greedily: each token is the most likely one, given the source and the tokens before it.
 
         Args:
-            ids: of the source, its end mark last.
+            ids: token ids of the source, with the end mark last.
 
         Returns:
-            The translation's ids, its end mark last.
+            Token ids of the translation, with the end mark last.
         """
         settings = self.settings
         memory = self._encode(ids=np.array([ids], np.int32))
         states = memory.pop("states")
-        from_source = int(np.float32(settings["max_length_factor"]) * np.float32(len(ids)))  # rounded as the search's
+        from_source = int(np.float32(settings["max_length_factor"]) * np.float32(len(ids)))  # rounded like the search
         limit = max(from_source + settings["max_length_offset"], settings["min_length"] + 1)
         missing = [ids.count(_FIRST_SYMBOL + number) for number in range(len(SYMBOLS))]
         found: list[int] = []
-        while len(found) < limit - 1 and _END not in found[-1:]:
-            last = np.array([found[-1:] or [_BEGIN]], np.int32)
+        while len(found) < limit - 1 and END not in found[-1:]:
+            last = np.array([found[-1:] or [BEGIN]], np.int32)
             step = self._step(token=last, states=states, **memory)
             logits, states = step["logits"], step["states"]
             if settings["placeholders"]:
-                self._keep_symbols(logits, missing, limit - len(found))
+                self._constrain_symbols(logits, missing, limit - len(found))
             if len(found) < settings["min_length"]:
-                logits[_END] = -np.inf
+                logits[END] = -np.inf
             found.append(int(logits.argmax()))
             if 0 <= found[-1] - _FIRST_SYMBOL < len(SYMBOLS):
                 missing[found[-1] - _FIRST_SYMBOL] -= 1
-        return found if _END in found[-1:] else [*found, _END]
+        return found if END in found[-1:] else [*found, END]
 
-    def _keep_symbols(self, logits: np.ndarray, missing: list[int], room: int) -> None:
-        """Makes impossible what `nmt.decoding.keeping` does, where there is room for so many tokens."""
+    def _constrain_symbols(self, logits: np.ndarray, missing: list[int], room: int) -> None:
+        """Constrains the next token so that the translation gets the source's symbols, within `room` more tokens."""
         symbols = slice(_FIRST_SYMBOL, _FIRST_SYMBOL + len(SYMBOLS))
         space = self._target.piece_to_id(WORD_START)
         of_symbols = np.where(np.array(missing) > 0, logits[symbols], -np.inf)
-        of_end, of_space = logits[_END], logits[space]
+        of_end, of_space = logits[END], logits[space]
         if any(missing):
             no_room = room <= sum(missing) + 1
             if no_room or of_end == logits.max():
                 logits[:] = -np.inf
                 logits[space] = -np.inf if no_room else of_space
-            logits[_END] = of_end + _EARLY
+            logits[END] = of_end + _EARLY_END
         logits[symbols] = of_symbols
 
     def _text(self, ids: list[int]) -> str:
-        return str(self._target.decode([index for index in ids[:-1] if index != _PADDING]))
+        return str(self._target.decode([index for index in ids[:-1] if index != PADDING]))
 
 
 def split_long(ids: Sequence[int], limit: int, piece: Callable[[int], str]) -> list[Sequence[int]]:
@@ -174,16 +182,16 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         value: Any = settings.get(name)
         if type(value) not in kinds or not least <= value < math.inf:
             raise UserError(f"{path}: {name}: expected a number of at least {least}, got {value!r}")
-    hidden = settings.get("placeholders")
-    if not isinstance(hidden, list) or not all(isinstance(kind, str) and kind in KINDS for kind in hidden):
-        raise UserError(f"{path}: placeholders: expected some of {', '.join(KINDS)}, got {hidden!r}")
+    kinds = settings.get("placeholders")
+    if not isinstance(kinds, list) or not all(isinstance(kind, str) and kind in KINDS for kind in kinds):
+        raise UserError(f"{path}: placeholders: expected some of {', '.join(KINDS)}, got {kinds!r}")
     if not isinstance(settings.get("sha256"), dict):
         raise UserError(f"{path}: sha256: missing")
     return settings
 
 
 def _check_files(folder: Path, digests: dict[str, Any]) -> None:
-    """A damaged model may well load, and translate nonsense."""
+    """Compares checksums, because a damaged model may load without an error and translate wrongly."""
     for name in (ENCODER, DECODER_STEP, SOURCE_TOKENIZER, TARGET_TOKENIZER):
         try:
             with open(folder / name, "rb") as file:
@@ -191,7 +199,7 @@ def _check_files(folder: Path, digests: dict[str, Any]) -> None:
         except OSError as error:
             raise UserError(f"{folder / name}: cannot be read: {error.strerror}") from error
         if digests.get(name) != digest:
-            raise UserError(f"{folder / name}: is damaged, or of another export than {SETTINGS}")
+            raise UserError(f"{folder / name}: is damaged, or belongs to another export than {SETTINGS}")
 
 
 def _load_tokenizer(path: Path) -> Any:
@@ -215,11 +223,11 @@ def _load_model(path: Path) -> Callable[..., dict[str, np.ndarray]]:
 
 
 def main() -> None:
-    """Translates stdin to stdout, line by line."""
+    """Translates standard input to standard output, line by line."""
     parser = argparse.ArgumentParser(
-        prog="python -m nmt.serving.lite", description="Translates stdin to stdout, line by line."
+        prog="python -m nmt.serving.lite", description="Translates standard input to standard output, line by line."
     )
-    parser.add_argument("folder", type=Path, help="what `nmt export RUN --to FOLDER --format litert` wrote")
+    parser.add_argument("folder", type=Path, help="a folder written by `nmt export RUN --to FOLDER --format litert`")
     try:
         translator = LiteTranslator(parser.parse_args().folder)
         for line in sys.stdin.buffer:
@@ -229,7 +237,7 @@ def main() -> None:
     except UserError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    except BrokenPipeError:  # the reader, as `head`, has seen enough
+    except BrokenPipeError:  # the reader of the pipe, such as `head`, has closed it
         sys.stderr.close()
         raise SystemExit(0) from None
     except KeyboardInterrupt:

@@ -184,7 +184,7 @@ def damage(path: Path) -> None:
     ("name", "change", "message"),
     [
         ("encoder.tflite", Path.unlink, "encoder.tflite: cannot be read: No such file"),
-        ("decoder_step.tflite", damage, "decoder_step.tflite: is damaged, or of another export"),
+        ("decoder_step.tflite", damage, "decoder_step.tflite: is damaged, or belongs to another export"),
         ("target.model", lambda path: path.write_bytes(b""), "target.model: is damaged"),
         ("settings.json", Path.unlink, "settings.json: cannot be read: .*expected the folder of a LiteRT export"),
         ("settings.json", lambda path: path.write_bytes(b'{"form'), "settings.json: is damaged"),
@@ -227,7 +227,7 @@ def test_without_the_runtime_it_says_what_to_install(folder: Path, monkeypatch: 
 
 @only_trained
 def test_no_folder_is_overwritten_and_none_is_left_half_written(run: Path, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is there already; expected a new or an empty folder"):
+    with pytest.raises(UserError, match="exists already; expected a new or an empty folder"):
         export_lite(run, folder)
     with pytest.raises(UserError, match="has no checkpoint `other`"):
         export_lite(run, tmp_path / "new" / "lite", "int8", "other")
