@@ -28,7 +28,7 @@ from nmt.evaluation.metrics import bleu_tokenizer
 from nmt.inference.translator import Hypothesis, Translator
 from nmt.runs.folder import RunFolder, load_run_config
 from nmt.runs.translation import load_translator
-from nmt.text.masking import hide
+from nmt.text.masking import mask
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.progress import tracked
@@ -177,8 +177,8 @@ def _translate_parts(parts: Path, lines: Iterator[Pair], translator: Translator,
 
 def _translated(lines: Sequence[Pair], translator: Translator, choose: Choice) -> Iterator[_Translated]:
     tokenizer = translator.text_to_text.source_tokenizer
-    hidden = hide(tokenizer.placeholders, tf.constant([text for text, _ in lines]))
-    fit = (tokenizer.encode(hidden.source).row_lengths() <= translator.text_to_text.max_tokens).numpy()
+    masked = mask(tokenizer.placeholders, tf.constant([text for text, _ in lines]))
+    fit = (tokenizer.encode(masked.source).row_lengths() <= translator.text_to_text.max_tokens).numpy()
     translations = translator.translate(line.source for line, fits in zip(lines, fit, strict=True) if fits)
     for (text, reference), fits in zip(lines, fit, strict=True):
         hypotheses = next(translations) if fits else []

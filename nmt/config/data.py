@@ -55,7 +55,7 @@ class TokenizerSettings(Settings):
     )
     placeholders: list[Literal["braces", "printf", "tags", "numbers"]] = Field(
         [],
-        description="what texts must keep, hidden from the model: {name} ${name} {{ name }}; %s %(count)d; <b>; digits",
+        description="what a translation must repeat, masked for the model: {name} ${name} {{ name }}; %s %(count)d; <b>; digits",
     )
     model: Path | None = Field(
         None, description="a tokenizer to take instead of training one: another run's `data/target.model`"

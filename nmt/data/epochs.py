@@ -12,7 +12,7 @@ import sentencepiece
 
 from nmt.config import Config
 from nmt.constants import SIDES, Side
-from nmt.data.token_store import Array, TokenizedCorpus, in_chunks, open_side, read_hidden_lines, read_model, write_side
+from nmt.data.token_store import Array, TokenizedCorpus, in_chunks, open_side, read_masked_lines, read_model, write_side
 
 # SentencePiece has one random seed for the whole process, and a store must not go between its making and its opening.
 _one_at_a_time = threading.RLock()
@@ -75,7 +75,7 @@ def _draw_side(
 
     def chunks() -> Iterator[tuple[Array, Array]]:
         begin = 0
-        for texts in in_chunks(read_hidden_lines(folder, "train", side, config.tokenizer.placeholders)):
+        for texts in in_chunks(read_masked_lines(folder, "train", side, config.tokenizer.placeholders)):
             # The library begins anew at its seed in each call; its threads would share the random numbers by chance.
             sentencepiece.set_random_generator_seed(int(generator.integers(2**31)))
             rows = processor.encode(

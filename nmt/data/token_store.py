@@ -17,7 +17,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from nmt.constants import SIDES, Side, Split
-from nmt.text.masking import encode_pair, hide
+from nmt.text.masking import encode_pair, mask
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
@@ -112,14 +112,14 @@ def read_lines(folder: Path, split: str, side: Side) -> Iterator[str]:
         raise UserError(f"{path}: is damaged: {error}") from None
 
 
-def read_hidden_lines(folder: Path, split: str, side: Side, placeholders: Sequence[str]) -> Iterator[str]:
+def read_masked_lines(folder: Path, split: str, side: Side, placeholders: Sequence[str]) -> Iterator[str]:
     """Reads a split's cleaned text as it is tokenized.
 
     Args:
         folder: a prepared folder.
         split: which of its splits.
         side: of the pairs.
-        placeholders: the kinds that are hidden.
+        placeholders: the kinds that are masked.
 
     Raises:
         UserError: naming the file that is missing or damaged.
@@ -128,8 +128,8 @@ def read_hidden_lines(folder: Path, split: str, side: Side, placeholders: Sequen
         yield from read_lines(folder, split, side)
         return
     for pairs in in_chunks(zip(*(read_lines(folder, split, each) for each in SIDES), strict=True)):
-        hidden = hide(placeholders, *(tf.constant(texts) for texts in zip(*pairs, strict=True)))
-        yield from (text.decode() for text in hidden[SIDES.index(side)].numpy())
+        masked = mask(placeholders, *(tf.constant(texts) for texts in zip(*pairs, strict=True)))
+        yield from (text.decode() for text in masked[SIDES.index(side)].numpy())
 
 
 def write_store(folder: Path, split: Split, tokenizers: tuple[Tokenizer, Tokenizer]) -> dict[Side, int]:

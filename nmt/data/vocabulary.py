@@ -8,7 +8,7 @@ import sentencepiece
 
 from nmt.config import Config
 from nmt.constants import SIDES, Side
-from nmt.data.token_store import read_hidden_lines
+from nmt.data.token_store import read_masked_lines
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
@@ -70,7 +70,7 @@ def _train(config: Config, folder: Path) -> None:
     for group in groups:
         sides = group if config.task == "translation" else ("target",)  # the other one is empty
         kinds = config.tokenizer.placeholders
-        sentences = itertools.chain.from_iterable(read_hidden_lines(folder, "train", side, kinds) for side in sides)
+        sentences = itertools.chain.from_iterable(read_masked_lines(folder, "train", side, kinds) for side in sides)
         _write(folder, group, train_tokenizer(sentences, config.tokenizer, config.seed))
 
 

@@ -1,7 +1,6 @@
-"""Placeholders hidden from the model and restored, in the graph: they never pass through subwords.
+"""Placeholders of software strings, such as `{name}`, masked and restored in the TensorFlow graph.
 
-Each placeholder of a source becomes a symbol that the vocabulary has as a token of its own: the first of a text always
-the same one, and so on, and equal ones the same. The model learns to repeat symbols; each becomes what it stood for.
+`nmt.text.placeholders` describes the symbols that replace placeholders, and does the same in plain Python.
 """
 
 from collections.abc import Sequence
@@ -13,67 +12,80 @@ from nmt.text.placeholders import CUT, REPLACEMENT, RESERVED, SYMBOL, SYMBOLS, p
 from nmt.text.tokenizer import Tokenizer
 
 
-class Hidden(NamedTuple):
-    """Texts with symbols in place of placeholders."""
+class Masked(NamedTuple):
+    """Texts in which symbols replace the placeholders.
 
-    source: tf.Tensor  # strings [n]
-    target: tf.Tensor  # strings [n], or [0] where there was none
-    placeholders: tf.Tensor  # strings [n, symbols], of each source by number, "" if there are fewer; [n, 0] of no kinds
+    Attributes:
+        source: strings `[n]`, the masked source texts.
+        target: strings `[n]`, the masked translations; `[0]` if there were none.
+        placeholders: strings `[n, 10]`, the placeholder for each symbol of each source (`""` for an unused symbol);
+            `[n, 0]` if no kinds of placeholders are masked.
+    """
+
+    source: tf.Tensor
+    target: tf.Tensor
+    placeholders: tf.Tensor
 
 
-def hide(kinds: Sequence[str], source: tf.Tensor, target: tf.Tensor | None = None) -> Hidden:
-    """Puts symbols in place of placeholders.
+def mask(kinds: Sequence[str], source: tf.Tensor, target: tf.Tensor | None = None) -> Masked:
+    """Replaces placeholders by symbols.
 
-    A target's placeholder has the number of the source's equal one. Where the source has none, it stays as it is, and
-    so does in both what is beyond the tenth different placeholder of a source. The symbols' own characters, which no
-    text should have, become U+FFFD.
+    In a target, a placeholder gets the symbol of the equal placeholder in its source, and stays as it is if the source
+    has none. Placeholders after the tenth different one of a source stay as they are, in the source and in the target.
+    Reserved characters in the texts, and bytes that are not UTF-8, become U+FFFD.
 
     Args:
-        kinds: of `nmt.text.placeholders.KINDS`; of none, texts stay as they are.
+        kinds: keys of `nmt.text.placeholders.KINDS`; if empty, the texts are returned unchanged.
         source: strings `[n]`, any bytes.
-        target: their translations, strings `[n]`.
+        target: strings `[n]`, the translations of `source`.
+
+    Returns:
+        The masked texts and the placeholders.
 
     Example:
 
-    >>> hidden = hide(["braces"], tf.constant(["{a} or {b}, {a}"]), tf.constant(["{b}, {c}"]))
-    >>> [text.numpy()[0].decode().encode("unicode_escape").decode() for text in hidden[:2]]
+    >>> masked = mask(["braces"], tf.constant(["{a} or {b}, {a}"]), tf.constant(["{b}, {c}"]))
+    >>> [text.numpy()[0].decode().encode("unicode_escape").decode() for text in masked[:2]]
     ['\\\\ufdd0 or \\\\ufdd1, \\\\ufdd0', '\\\\ufdd1, {c}']
-    >>> hidden.placeholders.numpy()[0, :3].tolist()
+    >>> masked.placeholders.numpy()[0, :3].tolist()
     [b'{a}', b'{b}', b'']
     """
     target = source[:0] if target is None else target
     if not kinds:
-        return Hidden(source, target, tf.zeros((tf.size(source), 0), tf.string))
+        return Masked(source, target, tf.zeros((tf.size(source), 0), tf.string))
     texts = tf.strings.unicode_transcode(tf.concat([source, target], 0), "UTF-8", "UTF-8", errors="replace")
     pieces, places = _cut(tf.strings.regex_replace(texts, RESERVED, REPLACEMENT), pattern(kinds))
     found, text = tf.gather(pieces.flat_values, places), tf.gather(pieces.value_rowids(), places)
     sources = tf.size(source, tf.int64)
     pair, in_source = text % sources, text < sources
-    # What differs, in the order of the sources, of each in the order of the text; what targets alone have comes last.
+    # tf.unique counts different placeholders in the order of their first occurrence. The sources come first, so the
+    # placeholders of one source have consecutive numbers, and those that only targets have come last.
     _, index = tf.unique(tf.strings.join([tf.strings.as_string(pair), found], CUT))
     of_source, its_text = tf.boolean_mask(index, in_source), tf.boolean_mask(pair, in_source)
     number = index - tf.gather(tf.math.unsorted_segment_min(of_source, its_text, sources), pair)
     known = (index <= tf.reduce_max(of_source)) & (number < len(SYMBOLS))
     symbols = tf.gather(tf.constant(SYMBOLS), tf.where(known, number, 0))
-    hidden = _joined(pieces, places, tf.where(known, symbols, found))
-    kept = known & in_source
+    masked = _join(pieces, places, tf.where(known, symbols, found))
+    in_table = known & in_source
     placeholders = tf.tensor_scatter_nd_update(
         tf.fill((sources, len(SYMBOLS)), ""),
-        tf.stack([tf.boolean_mask(pair, kept), tf.cast(tf.boolean_mask(number, kept), tf.int64)], 1),
-        tf.boolean_mask(found, kept),
+        tf.stack([tf.boolean_mask(pair, in_table), tf.cast(tf.boolean_mask(number, in_table), tf.int64)], 1),
+        tf.boolean_mask(found, in_table),
     )
-    return Hidden(hidden[:sources], hidden[sources:], placeholders)
+    return Masked(masked[:sources], masked[sources:], placeholders)
 
 
 def restore(texts: tf.Tensor, placeholders: tf.Tensor) -> tf.Tensor:
-    """Puts the sources' placeholders in place of translations' symbols.
+    """Replaces the symbols in translations by the placeholders of their sources.
+
+    A symbol that stands for no placeholder is removed, with the space before it.
 
     Args:
-        texts: translations, strings `[n, n_best]`.
-        placeholders: of their sources, see `Hidden`. A symbol without one goes, and the space before it.
+        texts: strings `[n, n_best]`, the translations of each source.
+        placeholders: strings `[n, 10]`, `Masked.placeholders` of the sources.
 
     Returns:
-        Strings `[n, n_best]`.
+        Strings `[n, n_best]`, the texts with placeholders.
 
     Example:
 
@@ -87,34 +99,34 @@ def restore(texts: tf.Tensor, placeholders: tf.Tensor) -> tf.Tensor:
     number = tf.argmax(tf.strings.strip(found)[:, None] == tf.constant(SYMBOLS), 1)
     known = tf.gather_nd(placeholders, tf.stack([text // texts.shape[1], number], 1))
     space = tf.strings.regex_replace(found, RESERVED, "")
-    restored = _joined(pieces, places, tf.where(known == "", "", tf.strings.join([space, known])))
+    restored = _join(pieces, places, tf.where(known == "", "", tf.strings.join([space, known])))
     return tf.reshape(restored, tf.shape(texts))
 
 
 def encode_pair(
     tokenizers: Sequence[Tokenizer], source: tf.Tensor, target: tf.Tensor
 ) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
-    """Splits texts and their translations into subwords, with placeholders hidden.
+    """Masks the placeholders of texts and their translations, and splits both into subwords.
 
     Args:
-        tokenizers: of source and target.
+        tokenizers: the tokenizers of the source and the target language.
         source: strings `[n]`, any bytes.
-        target: strings `[n]`.
+        target: strings `[n]`, the translations of `source`.
 
     Returns:
-        What `Tokenizer.encode` returns, of each.
+        The ids of the source and of the target, each int32 `[n, (time)]`, as `Tokenizer.encode` returns them.
     """
-    hidden = hide(tokenizers[0].placeholders, source, target)
-    return tokenizers[0].encode(hidden.source), tokenizers[1].encode(hidden.target)
+    masked = mask(tokenizers[0].placeholders, source, target)
+    return tokenizers[0].encode(masked.source), tokenizers[1].encode(masked.target)
 
 
 def _cut(texts: tf.Tensor, matched: str) -> tuple[tf.RaggedTensor, tf.Tensor]:
-    """Cuts texts before and after each match; the second tensor tells which of all pieces are matches."""
+    """Cuts texts before and after each match; returns the pieces, and the indices of the matches among all pieces."""
     pieces = tf.strings.split(tf.strings.regex_replace(texts, matched, CUT + r"\0" + CUT), CUT)
     return pieces, tf.where(tf.ragged.range(pieces.row_lengths()).flat_values % 2 == 1)[:, 0]
 
 
-def _joined(pieces: tf.RaggedTensor, places: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """The texts again, with other values at some places."""
+def _join(pieces: tf.RaggedTensor, places: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Joins the pieces of each text, after replacing those at `places` by `values`."""
     changed = tf.tensor_scatter_nd_update(pieces.flat_values, places[:, None], values)
     return tf.strings.unsorted_segment_join(changed, pieces.value_rowids(), pieces.nrows())

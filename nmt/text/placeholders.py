@@ -1,33 +1,41 @@
-"""Placeholders of software strings and numbers, which a translation has to repeat, by the standard library alone.
+"""Placeholders of software strings, such as `{name}`, masked and restored in plain Python.
 
-In their place the model sees symbols: U+FDD0 for the first of a source, U+FDD1 for the next different one, and so on.
-Unicode sets these characters aside for a program's own use, so no text should have them.
+A translation must repeat placeholders exactly. So each is replaced by a symbol before the model sees the text: U+FDD0
+for the first placeholder of a source, U+FDD1 for the next different one, and so on. The model learns to repeat the
+symbols, and `restore` puts the placeholders back. Unicode reserves these characters for internal use by programs, so
+no text should contain them.
+
+`nmt.text.masking` does the same in the TensorFlow graph. This module needs the standard library only.
 """
 
 import re
 from collections.abc import Sequence
 
-# Expressions that RE2, in the graph, and Python understand alike: no class of characters but those spelled out.
+# Written for both regular expression engines, Python's and RE2 in the graph: their shorthands for classes differ, so
+# every class is spelled out.
 KINDS = {
-    # {name}, {0:.2f}, ${name}, %{name}, {{ name }}; but not a text within braces, as ICU's plurals have it
+    # {name}, {0:.2f}, ${name}, %{name}, {{ name }}; but no text within braces, as in ICU's plurals
     "braces": r"[$%]?\{\{[^{}]*\}\}|[$%]?\{ ?[^{} ]* ?\}",
     # %s, %(count)d, %1$s, %.2f, %@, %%
     "printf": r"%(?:\([^()]*\))?(?:[0-9]+\$)?[-+#0]*(?:[0-9]+|\*)?(?:\.(?:[0-9]+|\*))?(?:hh|ll|[hljztLq])?"
     r"[@diouxXeEfFgGaAcsp]|%%",
     # <b>, </b>, <br/>, <a href="...">
     "tags": r"</?[A-Za-z][^<>]*>",
-    # 1 and 000 of 1,000: what separates them is for the translation to change
+    # The groups of digits: 1 and 000 of 1,000, because a translation may separate them differently.
     "numbers": r"[0-9]+",
 }
 SYMBOLS = tuple(chr(0xFDD0 + number) for number in range(10))
-CUT = "\ufddf"  # another such character, by which the graph tells where placeholders and symbols begin and end
+CUT = "\ufddf"  # marks in the graph where placeholders and symbols begin and end
 RESERVED = f"[{SYMBOLS[0]}-{CUT}]"
-REPLACEMENT = "\ufffd"  # in place of a character that no text can have
-SYMBOL = f" ?[{SYMBOLS[0]}-{SYMBOLS[-1]}]"  # with the space before it, which goes where the symbol has to go
+REPLACEMENT = "\ufffd"  # replaces reserved characters in texts
+SYMBOL = f" ?[{SYMBOLS[0]}-{SYMBOLS[-1]}]"  # with the space before it, which is removed together with the symbol
 
 
 def pattern(kinds: Sequence[str]) -> str:
-    """The expression that finds placeholders of some of the `KINDS`.
+    """Returns the regular expression that matches placeholders of the given kinds.
+
+    Args:
+        kinds: keys of `KINDS`.
 
     Example:
 
@@ -37,20 +45,24 @@ def pattern(kinds: Sequence[str]) -> str:
     return "|".join(KINDS[kind] for kind in kinds)
 
 
-def hide(text: str, kinds: Sequence[str]) -> tuple[str, list[str]]:
-    """Puts symbols in place of a source's placeholders, as `nmt.text.masking.hide` does in the graph.
+def mask(text: str, kinds: Sequence[str]) -> tuple[str, list[str]]:
+    """Replaces the placeholders of a source text by symbols.
+
+    Equal placeholders get the same symbol. Placeholders after the tenth different one stay as they are. Reserved
+    characters in the text become U+FFFD.
 
     Args:
-        text: any text.
-        kinds: some of the `KINDS`.
+        text: a source text.
+        kinds: keys of `KINDS`; if empty, the text is returned unchanged.
 
     Returns:
-        The text, and the placeholders by number, "" if there are fewer; of no kinds, none.
+        The masked text, and a list of 10 strings, the placeholder for each symbol (`""` for an unused symbol). The
+        list is empty if `kinds` is.
 
     Example:
 
-    >>> hidden, placeholders = hide("{a} or {b}, {a}", ["braces"])
-    >>> hidden.replace(SYMBOLS[0], "0").replace(SYMBOLS[1], "1"), placeholders[:3]
+    >>> masked, placeholders = mask("{a} or {b}, {a}", ["braces"])
+    >>> masked.replace(SYMBOLS[0], "0").replace(SYMBOLS[1], "1"), placeholders[:3]
     ('0 or 1, 0', ['{a}', '{b}', ''])
     """
     if not kinds:
@@ -64,16 +76,21 @@ def hide(text: str, kinds: Sequence[str]) -> tuple[str, list[str]]:
             placeholders.append(match[0])
         return SYMBOLS[placeholders.index(match[0])]
 
-    hidden = re.sub(pattern(kinds), symbol, re.sub(RESERVED, REPLACEMENT, text))
-    return hidden, placeholders + [""] * (len(SYMBOLS) - len(placeholders))
+    masked = re.sub(pattern(kinds), symbol, re.sub(RESERVED, REPLACEMENT, text))
+    return masked, placeholders + [""] * (len(SYMBOLS) - len(placeholders))
 
 
 def restore(text: str, placeholders: Sequence[str]) -> str:
-    """Puts the source's placeholders in place of a translation's symbols, as `nmt.text.masking.restore` in the graph.
+    """Replaces the symbols in a translation by the placeholders of its source.
+
+    A symbol that stands for no placeholder is removed, with the space before it.
 
     Args:
         text: a translation.
-        placeholders: of its source, see `hide`. A symbol without one goes, and the space before it.
+        placeholders: the list that `mask` returned for the source.
+
+    Returns:
+        The text with placeholders.
 
     Example:
 

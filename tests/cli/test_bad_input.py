@@ -291,7 +291,7 @@ ERRORS = {
         tokenizer_without_symbols,
         r"target.model: has no symbols for tokenizer.placeholders",
     ),
-    "placeholders to hide from a language model, or from one in a translation's search": (
+    "placeholders to mask for a language model, or for one in a translation's search": (
         placeholders_of_a_language_model,
         r"tokenizer.placeholders: expected none of a language model",
     ),

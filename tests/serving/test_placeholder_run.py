@@ -1,4 +1,4 @@
-"""A run that hides placeholders repeats those it has never seen, alike from the checkpoint and from each export."""
+"""A run that masks placeholders repeats those it has never seen, alike from the checkpoint and from each export."""
 
 import json
 import random

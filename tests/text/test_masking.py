@@ -1,4 +1,4 @@
-"""Hiding and restoring in the graph, against the same rules written plainly, and what training data becomes by it."""
+"""Masking and restoring in the graph, against the same rules written plainly, and what training data becomes by it."""
 
 import re
 from pathlib import Path
@@ -14,9 +14,9 @@ from nmt.config import Config, TokenizerSettings, parse_config
 from nmt.constants import SIDES
 from nmt.data.epochs import training_epoch
 from nmt.data.preparation import load_tokenizers, prepare
-from nmt.data.token_store import TokenizedCorpus, read_hidden_lines, read_lines
+from nmt.data.token_store import TokenizedCorpus, read_lines, read_masked_lines
 from nmt.text import placeholders
-from nmt.text.masking import hide, restore
+from nmt.text.masking import mask, restore
 from nmt.text.placeholders import KINDS, REPLACEMENT, SYMBOLS
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.utils.errors import UserError
@@ -54,10 +54,10 @@ def plainly(source: str, target: str, kinds: list[str]) -> tuple[str, str, list[
 
 def in_graph(pairs: list[tuple[str, str]], kinds: list[str]) -> list[tuple[str, str, list[str]]]:
     sides = (tf.constant([pair[side].encode() for pair in pairs], tf.string) for side in (0, 1))
-    hidden = [side.numpy() for side in hide(kinds, *sides)]
+    masked = [side.numpy() for side in mask(kinds, *sides)]
     return [
         (source.decode(), target.decode(), [text.decode() for text in of_source])
-        for source, target, of_source in zip(*hidden, strict=True)
+        for source, target, of_source in zip(*masked, strict=True)
     ]
 
 
@@ -68,13 +68,13 @@ def in_graph(pairs: list[tuple[str, str]], kinds: list[str]) -> list[tuple[str, 
 )
 @example(pairs=[("".join(f"{{{n % 12}}}" for n in range(30)), "{11}{3}{4}{c}")] * 2, kinds=["braces"])
 @example(pairs=[("1 {a}", "{a}"), ("", "{a}"), ("{b}1 {a}", "{a}{b}"), ("11 {a}", "")], kinds=["braces"])
-def test_hiding_equals_the_plain_rules(pairs: list[tuple[str, str]], kinds: list[str]) -> None:
+def test_masking_equals_the_plain_rules(pairs: list[tuple[str, str]], kinds: list[str]) -> None:
     expected = [plainly(source, target, kinds) for source, target in pairs]
     assert in_graph(pairs, kinds) == expected
-    assert [placeholders.hide(source, kinds) for source, _ in pairs] == [(row[0], row[2]) for row in expected]
+    assert [placeholders.mask(source, kinds) for source, _ in pairs] == [(row[0], row[2]) for row in expected]
     # Without targets, and with no other text beside it, a source is the same.
     for source, row in zip((source for source, _ in pairs), expected, strict=True):
-        alone = hide(kinds, tf.constant([source.encode()]))
+        alone = mask(kinds, tf.constant([source.encode()]))
         assert alone.source.numpy()[0].decode() == row[0]
         assert [text.decode() for text in alone.placeholders.numpy()[0]] == row[2]
         assert alone.target.shape == (0,)
@@ -113,30 +113,30 @@ def test_restoring_equals_the_plain_rules(texts: list[list[str]], known: list[li
 
 @settings(deadline=None, max_examples=100, derandomize=True)
 @given(text=TEXTS)
-def test_what_is_hidden_comes_back(text: str) -> None:
-    hidden = hide(EVERY, tf.constant([text.encode()]))
-    back = restore(hidden.source[:, None], hidden.placeholders).numpy()[0, 0].decode()
+def test_what_is_masked_comes_back(text: str) -> None:
+    masked = mask(EVERY, tf.constant([text.encode()]))
+    back = restore(masked.source[:, None], masked.placeholders).numpy()[0, 0].decode()
     assert back == re.sub("[\ufdd0-\ufddf]", REPLACEMENT, text)
 
 
 def test_texts_without_placeholders_stay_bit_by_bit() -> None:
     texts = ["", " two  spaces\t", "Grüße 😀 \u2581 e\u0301", "100% of { this and that }", "1 < 2\x00\x1b", "日" * 5000]
-    hidden = hide(["braces", "printf", "tags"], tf.constant(texts), tf.constant(texts))
+    masked = mask(["braces", "printf", "tags"], tf.constant(texts), tf.constant(texts))
     assert (
-        [text.decode() for text in hidden.source.numpy()] == [text.decode() for text in hidden.target.numpy()] == texts
+        [text.decode() for text in masked.source.numpy()] == [text.decode() for text in masked.target.numpy()] == texts
     )
-    assert not any(hidden.placeholders.numpy().flat)
+    assert not any(masked.placeholders.numpy().flat)
     odd = tf.constant([b"{a} \xff\xfe", "\ufdd0".encode()])
-    nothing = hide([], odd, odd)
+    nothing = mask([], odd, odd)
     assert nothing.source is odd
     assert nothing.target is odd
     assert restore(odd[:, None], nothing.placeholders).numpy()[:, 0].tolist() == odd.numpy().tolist()
 
 
 def test_bytes_that_are_no_text() -> None:
-    hidden = hide(EVERY, tf.constant([b"{a\xff} \xc3{b}"]))
-    assert hidden.source.numpy()[0].decode() == f"{SYMBOLS[0]} {REPLACEMENT}{SYMBOLS[1]}"
-    assert [text.decode() for text in hidden.placeholders.numpy()[0, :2]] == [f"{{a{REPLACEMENT}}}", "{b}"]
+    masked = mask(EVERY, tf.constant([b"{a\xff} \xc3{b}"]))
+    assert masked.source.numpy()[0].decode() == f"{SYMBOLS[0]} {REPLACEMENT}{SYMBOLS[1]}"
+    assert [text.decode() for text in masked.placeholders.numpy()[0, :2]] == [f"{{a{REPLACEMENT}}}", "{b}"]
 
 
 def config_for(folder: Path, pairs: list[tuple[str, str]], **changes: Any) -> Config:
@@ -174,7 +174,7 @@ def test_the_store_holds_symbols_and_the_files_the_text(tmp_path: Path, algorith
     for number, (side, tokenizer) in enumerate(zip(SIDES, tokenizers, strict=True)):
         assert list(read_lines(folder, "train", side)) == [pair[number] for pair in PAIRS]
         expected = [plainly(*pair, kinds)[number] for pair in PAIRS]
-        assert list(read_hidden_lines(folder, "train", side, kinds)) == expected
+        assert list(read_masked_lines(folder, "train", side, kinds)) == expected
         for sides in rows:
             assert [text.decode() for text in tokenizer.decode(sides[number]).numpy()] == expected
             pieces = [tokenizer.pieces(ids) for ids in sides[number]]

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from nmt.config import TokenizerSettings
-from nmt.text.placeholders import CUT, KINDS, REPLACEMENT, SYMBOLS, hide, pattern, restore
+from nmt.text.placeholders import CUT, KINDS, REPLACEMENT, SYMBOLS, mask, pattern, restore
 
 FOUND = {
     "braces": [
@@ -48,20 +48,20 @@ def test_no_kind_matches_nothing() -> None:
 
 def test_beyond_the_tenth_they_stay() -> None:
     names = [f"{{n{number}}}" for number in range(12)]
-    hidden, placeholders = hide(" ".join([*names, *names]), ["braces"])
-    assert hidden == " ".join([*SYMBOLS, *names[10:]] * 2)
+    masked, placeholders = mask(" ".join([*names, *names]), ["braces"])
+    assert masked == " ".join([*SYMBOLS, *names[10:]] * 2)
     assert placeholders == names[:10]
-    assert restore(hidden, placeholders) == " ".join([*names, *names])
+    assert restore(masked, placeholders) == " ".join([*names, *names])
 
 
 def test_the_symbols_own_characters_are_no_text() -> None:
-    hidden, placeholders = hide(f"a{SYMBOLS[0]}{CUT}{{b}}", ["braces"])
-    assert hidden == f"a{REPLACEMENT * 2}{SYMBOLS[0]}"
+    masked, placeholders = mask(f"a{SYMBOLS[0]}{CUT}{{b}}", ["braces"])
+    assert masked == f"a{REPLACEMENT * 2}{SYMBOLS[0]}"
     assert placeholders[:2] == ["{b}", ""]
     assert restore(f"{CUT} x {SYMBOLS[1]}{SYMBOLS[0]}", placeholders) == f"{REPLACEMENT} x{{b}}"
 
 
 def test_of_no_kinds_nothing_happens() -> None:
     text = f"{{a}} %s <b> {SYMBOLS[0]}{CUT}"
-    assert hide(text, []) == (text, [])
+    assert mask(text, []) == (text, [])
     assert restore(text, []) == text
