@@ -1,1 +1,1 @@
-"""More training data: back-translation, self-training, distillation, selection."""
+"""Data augmentation and selection: back-translation, self-training, distillation, cross-entropy difference."""

@@ -1,4 +1,4 @@
-"""More training data: each pair is the translator's own, none is lost or doubled, and the report tells how to train."""
+"""Augmentation: pairs are the translator's own, none is lost or doubled, and the report says how to train."""
 
 import gzip
 import json
@@ -10,7 +10,7 @@ import sacrebleu
 import yaml
 
 import nmt
-from nmt.augmentation import augment as module
+from nmt.augmentation import parts as module
 from nmt.augmentation.augment import augment
 from nmt.cli import main
 from nmt.runs.folder import RunFolder
@@ -32,13 +32,13 @@ def written(path, lines):
 
 
 def translated(run, lines, **options):
-    """Those pairs that are no copies, with their scores."""
+    """The pairs that are no copies, with their scores."""
     found = nmt.load_translator(run, **options).translate(lines)
     pairs = [(line, one[0].text, one[0].score) for line, one in zip(lines, found, strict=True)]
     return [pair for pair in pairs if pair[1] and pair[0] != pair[1]]
 
 
-def test_back_translation_drops_counts_and_tells_how_to_train(trained_run, tmp_path, capsys):
+def test_back_translation_counts_drops_and_says_how_to_train(trained_run, tmp_path, capsys):
     lines = [*LINES, "", LINES[3], "1 \u200b2 3", LONG, "1" * 1001]
     with gzip.open(tmp_path / "more.gz", "wb") as file:
         file.write("".join(line + "\n" for line in lines).encode() + b"1 \xff\n")
@@ -69,7 +69,7 @@ def test_back_translation_drops_counts_and_tells_how_to_train(trained_run, tmp_p
     assert report["dropped"] == dropped
     assert (report["read"], report["pairs"], report["below_keep"]) == (len(lines) + 1, len(expected), 0)
 
-    # A model of the other direction is prepared on both, by the setting that is told.
+    # A model of the other direction is prepared on both, by the setting that is printed.
     tree = reversal_config(tmp_path / "corpus").model_dump(mode="json")
     tree["data"] |= {"source_language": "reversed", "target_language": "digits"}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
@@ -128,10 +128,10 @@ def test_distillation_translates_the_training_split(small_run, closest, tmp_path
     assert report["corpus"]["train"]["source"] == [own, str(tmp_path / "made" / "source.txt")]
 
 
-def test_a_killed_call_goes_on(trained_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PART", 8)
+def test_a_killed_call_resumes(trained_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PART_LINES", 8)
     file, to = written(tmp_path / "lines", [LINES[0], *LINES]), tmp_path / "made"
-    begun, real = [], module._translated
+    begun, real = [], module._translate
 
     def killed_in_the_third(lines, *rest):
         begun.append(len(lines))
@@ -140,7 +140,7 @@ def test_a_killed_call_goes_on(trained_run, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             yield row
 
-    monkeypatch.setattr(module, "_translated", killed_in_the_third)
+    monkeypatch.setattr(module, "_translate", killed_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         augment(trained_run, "self-training", to, [file])
     assert {path.name for path in to.iterdir()} == {"parts"}
@@ -154,22 +154,23 @@ def test_a_killed_call_goes_on(trained_run, tmp_path, monkeypatch):
     assert read(to / "source.txt") == [line for line, *_ in expected]
     assert read(to / "target.txt") == [translation for _, translation, _ in expected]
     assert report["dropped"]["duplicate"] == 1
-    with pytest.raises(UserError, match="holds augmented data already"):
+    with pytest.raises(UserError, match="contains augmented data already"):
         augment(trained_run, "self-training", to, [file])
 
 
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("distillation", {"monolingual": ["x"]}, "--method distillation: expected no file: its sources are"),
-        ("self-training", {}, "--method self-training: expected a file to translate"),
-        ("self-training", {"monolingual": ["x"], "closest": True}, "--closest: expected --method distillation"),
-        ("self-training", {"monolingual": ["x"], "tag": "a\nb"}, "--tag: expected one line"),
+        ("distillation", {"monolingual": ["x"]}, "distillation: expected no `monolingual` files"),
+        ("self-training", {}, "self-training: expected `monolingual` files to translate, got none"),
+        ("self-training", {"monolingual": ["x"], "closest": True}, "self-training: expected no `closest`"),
+        ("self-training", {"monolingual": ["x"], "tag": "a\nb"}, "expected `tag` to be one line"),
+        ("self-training", {"monolingual": ["x"], "keep": 1.5}, "expected `keep` to be between 0 and 1, got 1.5"),
         ("self-training", {"monolingual": ["nowhere"]}, "nowhere: no such file"),
         ("self-training", {"monolingual": ["lines"], "keep": 0.0}, r"no pair is left of 3 lines \(empty 1\)"),
     ],
 )
-def test_what_cannot_be(method, options, message, trained_run, tmp_path):
+def test_invalid_arguments_raise(method, options, message, trained_run, tmp_path):
     written(tmp_path / "lines", ["1 2 3 4", "", "5 6 7 8"])
     options = options | {"monolingual": [tmp_path / name for name in options.get("monolingual", ())]}
     with pytest.raises(UserError, match=message):

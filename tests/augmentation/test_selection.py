@@ -69,7 +69,7 @@ def test_a_number_of_lines_and_one_file(in_domain, language_model_run, corpus, t
     counts = select(in_domain, language_model_run, [tmp_path / "corpus.gz"], [tmp_path / "selected"], keep=7)
     assert counts == (7, 101)
     assert len((tmp_path / "selected").read_text().splitlines()) == 7
-    with pytest.raises(UserError, match=r"--keep: expected from 1 to the 101 lines of .*corpus.gz, got 102"):
+    with pytest.raises(UserError, match=r"expected `keep` to select 1 to 101 lines of .*corpus.gz, got 102"):
         select(in_domain, language_model_run, [tmp_path / "corpus.gz"], [tmp_path / "more"], keep=102)
     (tmp_path / "other.txt").write_text("1\n")
     files = [tmp_path / "corpus.gz", tmp_path / "other.txt"]
@@ -78,7 +78,7 @@ def test_a_number_of_lines_and_one_file(in_domain, language_model_run, corpus, t
     assert not (tmp_path / "one").exists()
 
 
-def test_a_few_things_that_cannot_be(in_domain, tmp_path, corpus, capsys):
+def test_invalid_options_print_one_line(in_domain, tmp_path, corpus, capsys):
     for arguments, message in (
         (("--keep", "2.5", "--output", "x"), "--keep: expected a share below 1 or a number of lines, got 2.5"),
         (("--keep", "2", "--output", "x", "--output", "y"), "--output: expected it 1 times"),

@@ -305,7 +305,7 @@ ERRORS = {
     ),
     "no text to translate back": (
         nothing_to_translate_back,
-        r"--method back-translation: expected a file to translate",
+        r"back-translation: expected `monolingual` files to translate",
     ),
     "a folder where other data is being made": (
         folder_of_another_augmentation,
@@ -313,7 +313,7 @@ ERRORS = {
     ),
     "more lines to select than there are": (
         more_lines_than_there_are,
-        r"--keep: expected from 1 to the 1 lines of .*lines.txt, got 9",
+        r"expected `keep` to select 1 to 1 lines of .*lines.txt, got 9",
     ),
 }
 
