@@ -181,20 +181,23 @@ def bench(config: Path, settings: list[str]) -> dict[str, Any]:
 
 def measure_copy(cell: str, seed: int) -> dict[str, Any]:
     """Trains a cell on the copy task, of a single symbol, as not every cell learns the order of several."""
-    from nmt.analysis.network import MemoryNetwork
+    from nmt.analysis.curriculum import train_curriculum
+    from nmt.analysis.network import TaskNetwork
     from nmt.analysis.tasks import CopyTask
-    from nmt.analysis.training import train
 
     task = CopyTask(remembered=int(COPY["remembered"]))
     longest, steps = int(COPY["longest"]), int(COPY["steps"])
-    network = MemoryNetwork(cell, int(COPY["units"]), task, seed)
-    learned = train(network, longest, steps, seed, COPY["learning_rate"])
+    network = TaskNetwork(cell, int(COPY["units"]), task, seed)
+    result = train_curriculum(network, longest, steps, seed, COPY["learning_rate"])
     return {
         "parameters": network.count_params(),
-        "longest_delay_learned": learned.longest,
-        "steps": learned.steps,
-        "seconds": round(learned.seconds, 1),
-        "stages": [stage._asdict() | {"seconds": round(stage.seconds, 1)} for stage in learned.stages],
+        "longest_delay_learned": result.longest_delay,
+        "steps": result.training_steps,
+        "seconds": round(result.seconds, 1),
+        "stages": [
+            {"delay": stage.delay, "step": stage.training_steps, "seconds": round(stage.seconds, 1)}
+            for stage in result.stages
+        ],
     }
 
 

@@ -1,1 +1,1 @@
-"""What recurrent cells remember, and how far back their gradients reach."""
+"""How far back in time the gradients of recurrent cells reach, and how long the cells learn to remember."""

@@ -1,4 +1,4 @@
-"""The picture of the vanishing gradient."""
+"""Plots of gradient norms by the distance from the last step."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,49 +6,71 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmt.analysis.experiment import Outcome
+from nmt.analysis.experiment import CellResult
 from nmt.analysis.gradients import Array, Curve
 from nmt.utils.files import written_whole
 
-_LOWEST = 1e-12  # what falls deeper leaves the picture
-# Okabe and Ito's colours, which the colour-blind can tell apart; their greys differ, and so do the markers.
+_LOWEST = 1e-12  # lower end of the vertical axis
+# The palette of Okabe and Ito, which colour-blind readers can distinguish. The lines also differ in grey and markers.
 _COLOURS = ("#0072B2", "#D55E00", "#000000", "#009E73", "#CC79A7")
 _MARKERS = ("o", "s", "^", "D", "v")
 
 
 class Line(NamedTuple):
-    """A curve and its name."""
+    """A curve to draw and its label.
+
+    Attributes:
+        label: text at the end of the line.
+        curve: the norms.
+        is_bound: whether to draw the curve as a bound: dotted, in the colour of the line before.
+    """
 
     label: str
     curve: Curve
-    dotted: bool = False  # as a bound, in the colour of the line before it
+    is_bound: bool = False
 
 
-def draw_experiment(path: Path, outcomes: Mapping[str, Outcome]) -> None:
-    """Draws the norms of all cells, before training and after it; see `draw`."""
+def draw_experiment(path: str | Path, results: Mapping[str, CellResult]) -> None:
+    """Draws the gradient norms of all cells before and after training, in two panels.
+
+    Args:
+        path: the PNG file to write.
+        results: what `run_experiment` returned.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
     panels: dict[str, list[Line]] = {}
-    for title, place in (("at initialisation", 0), ("after training", -1)):
+    for title, index in (("at initialisation", 0), ("after training", -1)):
         panels[title] = []
-        for cell, outcome in outcomes.items():
-            point = outcome.points[place]
-            panels[title].append(Line(cell, point.states["all"]))
-            if point.bound is not None:
-                panels[title].append(Line(f"{cell}, bound", point.bound, dotted=True))
+        for cell, result in results.items():
+            measurement = result.measurements[index]
+            panels[title].append(Line(cell, measurement.curves["all"]))
+            if measurement.bound is not None:
+                panels[title].append(Line(f"{cell}, bound", measurement.bound, is_bound=True))
     draw(path, panels)
 
 
-def draw_run(path: Path, measured: Mapping[str, Mapping[str, Curve]]) -> None:
-    """Draws the norms of a run's layers; see `draw`."""
-    title = "loss of the last target token, by the states before it"
-    draw(path, {title: [Line(name, states["all"]) for name, states in measured.items()]})
-
-
-def draw(path: Path, panels: Mapping[str, Sequence[Line]]) -> None:
-    """Draws norms by distance as a PNG picture, logarithmic, medians with their quartiles, each named beside its line.
+def draw_run(path: str | Path, layers: Mapping[str, Mapping[str, Curve]]) -> None:
+    """Draws the gradient norms of a run's layers.
 
     Args:
-        path: where the picture shall stand.
-        panels: the lines of each, by its title; they share their axes.
+        path: the PNG file to write.
+        layers: what `measure_run` returned.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    title = "loss of the last target token"
+    draw(path, {title: [Line(name, curves["all"]) for name, curves in layers.items()]})
+
+
+def draw(path: str | Path, panels: Mapping[str, Sequence[Line]]) -> None:
+    """Draws norms by distance on a logarithmic axis: medians, quartiles as a shade, and a label at each line.
+
+    Args:
+        path: the PNG file to write.
+        panels: the lines of each panel, by the panel's title. All panels have the same axes.
 
     Raises:
         UserError: if the file cannot be written.
@@ -65,8 +87,8 @@ def draw(path: Path, panels: Mapping[str, Sequence[Line]]) -> None:
         axes.grid(alpha=0.25)
         _draw_lines(axes, lines)
         if not index:
-            axes.set_ylabel("norm of the gradient, at the last step 1")
-    with written_whole(path, "wb") as file:
+            axes.set_ylabel("norm of the gradient, relative to the last step")
+    with written_whole(Path(path), "wb") as file:
         figure.savefig(file, format="png", pil_kwargs={"optimize": True})
 
 
@@ -74,11 +96,11 @@ def _draw_lines(axes: Any, lines: Sequence[Line]) -> None:
     colour = -1
     ends: list[tuple[float, float, str, str]] = []
     for line in lines:
-        colour += not line.dotted
+        colour += not line.is_bound
         style: dict[str, Any] = {"color": _COLOURS[colour % len(_COLOURS)], "linewidth": 1.4}
         distances = np.arange(len(line.curve.median))
         shown = np.where(line.curve.median > 0, line.curve.median, np.nan)
-        if line.dotted:
+        if line.is_bound:
             axes.plot(distances, shown, linestyle=":", **style)
         else:
             every = max(len(distances) // 8, 1)
@@ -86,24 +108,24 @@ def _draw_lines(axes: Any, lines: Sequence[Line]) -> None:
             low, high = (np.maximum(side, _LOWEST / 10) for side in (line.curve.lower, line.curve.upper))
             axes.fill_between(distances, low, high, color=style["color"], alpha=0.12, linewidth=0)
         ends.append((*_end(line.curve.median, axes.get_ylim()[1]), line.label, style["color"]))
-    _name(axes, ends)
+    _label(axes, ends)
 
 
 def _end(values: Array, top: float) -> tuple[float, float]:
-    """Where a line ends, or where it leaves the picture."""
+    """Returns the last point of a line before it leaves the axes."""
     outside = np.flatnonzero(~((values > _LOWEST) & (values < top)))
     last = max(int(outside[0]) - 1, 0) if outside.size else len(values) - 1
     return float(last), float(values[last])
 
 
-def _name(axes: Any, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Writes the names beside the ends of the lines, the next lower one at least a line of text below."""
+def _label(axes: Any, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Writes the labels at the ends of the lines, at least one line of text apart."""
     bottom, top = np.log10(axes.get_ylim())
     height = 0.055 * (top - bottom)
     widest = max((x for x, *_ in ends), default=1.0)
     level = np.inf
     ordered = sorted(ends, key=lambda end: -end[1])
-    # From the top down each is pushed below the one before; as many as need it are then lifted off the bottom.
+    # From the top down, each label is moved below the one before. Labels that end up below the axes are moved up.
     levels = []
     for _, y, *_ in ordered:
         level = min(np.log10(y), level - height)
@@ -121,4 +143,4 @@ def _name(axes: Any, ends: Sequence[tuple[float, float, str, str]]) -> None:
 
 
 def _highest(line: Line) -> float:
-    return 1.0 if line.dotted else float(np.nanmax(line.curve.median, initial=1.0))
+    return 1.0 if line.is_bound else float(np.nanmax(line.curve.median, initial=1.0))

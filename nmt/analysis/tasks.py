@@ -1,7 +1,7 @@
-"""Two tasks that nothing but a long memory solves: the copy problem and the adding problem.
+"""Two tasks that only a long memory solves: the copy problem and the adding problem.
 
-Both come from Hochreiter and Schmidhuber 1997 (sections 5.1 to 5.4), in the form of Arjovsky et al. 2016. Of each it is
-known what an answer without memory scores, so that a network's score tells whether it remembers.
+Both come from Hochreiter and Schmidhuber (1997, sections 5.1 to 5.4), in the form of Arjovsky et al. (2016). The best
+score without memory is known for each, so a network's score shows whether it remembers.
 """
 
 from dataclasses import dataclass
@@ -13,62 +13,84 @@ import tensorflow as tf
 
 
 class Batch(NamedTuple):
-    """Sequences of the same length."""
+    """Sequences of the same length, and the answers to give at their last steps."""
 
     inputs: npt.NDArray[np.float32]  # [batch, time, features]
-    targets: npt.NDArray[np.float32]  # [batch, answers], for the last steps of the sequence
+    targets: npt.NDArray[np.float32]  # [batch, answers]
 
 
 class Scores(NamedTuple):
-    """How well something answers."""
+    """Mean loss and accuracy of predictions."""
 
     loss: float
     accuracy: float
 
 
 class Task(Protocol):
-    """Sequences of a chosen delay, answered at their last steps."""
+    """The interface of a task: sequences of any delay, whose answers are due at their last steps."""
 
     @property
-    def features(self) -> int:
+    def num_features(self) -> int:
         """Width of the inputs."""
 
     @property
-    def outputs(self) -> int:
-        """Width of the predictions."""
+    def num_outputs(self) -> int:
+        """Width of a prediction."""
 
     @property
-    def answers(self) -> int:
-        """How many of the last steps are answered."""
+    def num_answers(self) -> int:
+        """Number of steps at the end of a sequence that have an answer."""
 
     @property
     def chance(self) -> Scores:
-        """What the best answer without memory scores, the same at every delay."""
+        """The best scores without memory, the same for every delay."""
 
     def length(self, delay: int) -> int:
-        """Steps of a sequence."""
+        """Returns the length in steps of a sequence with the given delay."""
 
     def batch(self, size: int, delay: int, generator: np.random.Generator) -> Batch:
-        """Draws sequences."""
+        """Draws sequences.
+
+        Args:
+            size: number of sequences.
+            delay: steps over which the network has to remember, at least 1.
+            generator: random generator.
+        """
 
     def losses(self, targets: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
-        """`[batch, answers]` from targets, of that shape too, and predictions `[batch, answers, outputs]`."""
+        """Computes the loss of each answer.
+
+        Args:
+            targets: float32 `[batch, answers]`.
+            predictions: float32 `[batch, answers, outputs]`.
+
+        Returns:
+            float32 `[batch, answers]`.
+        """
 
     def correct(self, targets: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
-        """Whether each answer counts as right, 0.0 or 1.0, `[batch, answers]`."""
+        """Decides which answers are correct.
+
+        Args:
+            targets: float32 `[batch, answers]`.
+            predictions: float32 `[batch, answers, outputs]`.
+
+        Returns:
+            float32 `[batch, answers]`, 1.0 where an answer is correct, else 0.0.
+        """
 
 
 @dataclass(frozen=True)
 class CopyTask:
-    """Some symbols, blanks, a cue, and then the same symbols are to be said.
+    """The copy problem: a sequence shows some symbols, then blanks, then a cue to repeat the symbols.
 
-    The cue comes so that the first symbol is due `delay` steps after the last one was shown; each has to be kept for
-    `delay + remembered` steps. All inputs are one-hot: the symbols, then the blank, then the cue. The loss is the
-    cross-entropy; without memory nothing is better than equal probabilities.
+    The first symbol has to be repeated `delay` steps after the last one was shown, so each has to be remembered for
+    `delay + remembered` steps. The inputs are one-hot vectors of the symbols, the blank and the cue, in this order.
+    The loss is the cross-entropy; the best predictions without memory are equal probabilities.
 
     Args:
-        symbols: to choose from.
-        remembered: symbols of a sequence.
+        symbols: number of different symbols.
+        remembered: number of symbols to repeat.
 
     Example:
 
@@ -84,54 +106,54 @@ class CopyTask:
     name: ClassVar[str] = "copy"
 
     @property
-    def features(self) -> int:
-        """The symbols, the blank and the cue."""
+    def num_features(self) -> int:
+        """One for each symbol, the blank and the cue."""
         return self.symbols + 2
 
     @property
-    def outputs(self) -> int:
-        """A score for each symbol."""
+    def num_outputs(self) -> int:
+        """One logit for each symbol."""
         return self.symbols
 
     @property
-    def answers(self) -> int:
-        """One for each symbol that was shown."""
+    def num_answers(self) -> int:
+        """One for each symbol to repeat."""
         return self.remembered
 
     @property
     def chance(self) -> Scores:
-        """Of equal probabilities."""
+        """The scores of equal probabilities."""
         return Scores(float(np.log(self.symbols)), 1 / self.symbols)
 
     def length(self, delay: int) -> int:
-        """The symbols, the delay, and the symbols again."""
+        """The symbols, the delay, and the symbols again; see `Task.length`."""
         return delay + 2 * self.remembered
 
     def batch(self, size: int, delay: int, generator: np.random.Generator) -> Batch:
-        """See `Task.batch`; the delay is at least 1."""
+        """Draws sequences of random symbols; see `Task.batch`."""
         shown = generator.integers(self.symbols, size=(size, self.remembered))
         ids = np.full((size, self.length(delay)), self.symbols)
         ids[:, : self.remembered] = shown
         ids[:, self.remembered + delay - 1] = self.symbols + 1
-        return Batch(np.eye(self.features, dtype=np.float32)[ids], shown.astype(np.float32))
+        return Batch(np.eye(self.num_features, dtype=np.float32)[ids], shown.astype(np.float32))
 
     def losses(self, targets: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
-        """The cross-entropy of each symbol."""
+        """Computes the cross-entropy of each symbol; see `Task.losses`."""
         return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(targets, tf.int32), predictions)
 
     def correct(self, targets: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
-        """Whether the likeliest symbol is the right one."""
+        """Compares the most likely symbol with the target; see `Task.correct`."""
         return tf.cast(tf.argmax(predictions, -1, tf.int32) == tf.cast(targets, tf.int32), tf.float32)
 
 
 @dataclass(frozen=True)
 class AddingTask:
-    """Many numbers, two of them marked; their sum is to be said at the end.
+    """The adding problem: a sequence of numbers, two of them marked; the answer at the end is the sum of these two.
 
-    The numbers are uniform between 0 and 1; one is marked in each half of the sequence, which is `delay` steps long.
-    The loss is the squared error. Without memory nothing is better than to say 1 always: 1/6, the variance of the sum;
-    with a memory of the second number alone, 1/12. An answer counts as right within 0.08, which is Hochreiter and
-    Schmidhuber's 0.04 for their sums, scaled to half as wide a range.
+    The numbers are uniform between 0 and 1. One is marked in each half of the sequence, which is `delay` steps long.
+    The loss is the squared error. The best prediction without memory is always 1, with a loss of 1/6, the variance of
+    the sum; a network that remembers only the second number reaches 1/12. An answer counts as correct within 0.08,
+    the 0.04 of Hochreiter and Schmidhuber (1997), whose targets range from 0 to 1, scaled to sums from 0 to 2.
 
     Example:
 
@@ -141,22 +163,22 @@ class AddingTask:
     """
 
     name: ClassVar[str] = "adding"
-    features: ClassVar[int] = 2  # number and mark
-    outputs: ClassVar[int] = 1
-    answers: ClassVar[int] = 1
+    num_features: ClassVar[int] = 2  # the number, and 1.0 if it is marked
+    num_outputs: ClassVar[int] = 1
+    num_answers: ClassVar[int] = 1
     tolerance: ClassVar[float] = 0.08
 
     @property
     def chance(self) -> Scores:
-        """Of always saying 1: the sum's density falls from 1 there to 0 at 0 and 2."""
+        """The scores of always predicting 1: the density of the sum falls from 1 at 1 to 0 at 0 and 2."""
         return Scores(1 / 6, 2 * self.tolerance - self.tolerance**2)
 
     def length(self, delay: int) -> int:
-        """The delay, and at least a step for each marked number."""
+        """The delay, but at least one step for each marked number; see `Task.length`."""
         return max(delay, 2)
 
     def batch(self, size: int, delay: int, generator: np.random.Generator) -> Batch:
-        """See `Task.batch`."""
+        """Draws sequences of random numbers; see `Task.batch`."""
         length, rows = self.length(delay), np.arange(size)
         numbers = generator.random((size, length))
         marks = np.zeros((size, length))
@@ -166,11 +188,11 @@ class AddingTask:
         return Batch(np.stack([numbers, marks], -1).astype(np.float32), sums.astype(np.float32))
 
     def losses(self, targets: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
-        """The squared error."""
+        """Computes the squared error of each sum; see `Task.losses`."""
         return tf.square(predictions[..., 0] - tf.cast(targets, predictions.dtype))
 
     def correct(self, targets: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
-        """Whether the error is within the tolerance."""
+        """Compares the error with the tolerance; see `Task.correct`."""
         return tf.cast(self.losses(targets, predictions) <= self.tolerance**2, tf.float32)
 
 

@@ -1,4 +1,4 @@
-"""The gradients within a translator that a user has trained."""
+"""Gradients through time within the translator of a run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nmt.analysis.gradients import Array, Curve, curves, state_gradients
-from nmt.constants import SIDES, Side
+from nmt.analysis.gradients import Array, Curve, gradient_curves, state_gradients
+from nmt.constants import Side
 from nmt.data.batches import evaluation_batches
 from nmt.data.token_store import TokenizedCorpus
 from nmt.layers.recurrent import Recurrent
@@ -16,71 +16,92 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.folder import load_model, load_run_config
 from nmt.utils.progress import tracked
 
+Batch = tuple[tf.Tensor, tf.Tensor]  # token ids of source and target, int32 [batch, time]
 
-class Layer(NamedTuple):
-    """A layer over time, and the side of the sentence pair that it reads."""
+
+class MeasuredLayer(NamedTuple):
+    """A recurrent layer, and the side of the sentence pair that it reads."""
 
     layer: Recurrent
     side: Side
 
 
-def measured_layers(model: Seq2Seq) -> dict[str, Layer]:
-    """The first layers of a translator: of its decoder, and of its encoder in both directions."""
+def measured_layers(model: Seq2Seq) -> dict[str, MeasuredLayer]:
+    """Returns the first layers of the decoder and of the encoder, in both directions, by name.
+
+    Args:
+        model: a translator.
+    """
     encoder = model.encoder.recurrent[0]
     return {
-        "decoder": Layer(model.decoder.recurrent[0], "target"),
-        "encoder, forward": Layer(encoder.forward_layer, "source"),
-        "encoder, backward": Layer(encoder.backward_layer, "source"),
+        "decoder": MeasuredLayer(model.decoder.recurrent[0], "target"),
+        "encoder, forward": MeasuredLayer(encoder.forward_layer, "source"),
+        "encoder, backward": MeasuredLayer(encoder.backward_layer, "source"),
     }
 
 
-def measure_run(path: Path, checkpoint: str | None) -> dict[str, dict[str, Curve]]:
-    """Takes the gradients of a run's model on all validation sentences.
+def measure_run(run: str | Path, checkpoint: str | None = None) -> dict[str, dict[str, Curve]]:
+    """Measures the gradients of a run's model on all its validation sentences.
 
-    The loss is that of the last target token, the end mark, given the source and all target tokens before it.
+    The loss is the cross-entropy of the last target token, the end mark, given the source and the tokens before it.
 
     Args:
-        path: the run folder.
-        checkpoint: see `load_model`.
+        run: the run folder.
+        checkpoint: name of the checkpoint: `best`, `last`, `averaged` or another. None for the averaged one if it
+            exists, otherwise the best.
 
     Returns:
-        For each of `measured_layers` the curves of its states. Distances are steps of the layer: in the decoder back
-        from the last token, in the encoder from where the layer ends its reading, for the backward layer the first
-        source token. Only real tokens count.
+        For each of `measured_layers`, its `gradient_curves`. Distances are counted in real tokens from the last one
+        that the layer reads: the last token, or for the backward encoder the first.
 
     Raises:
-        UserError: if there is no such run or checkpoint.
+        UserError: if the run or the checkpoint does not exist.
+
+    Example:
+
+    >>> measure_run("runs/quickstart")["decoder"]["all"].median[0]  # doctest: +SKIP
+    1.0
     """
-    run, config = load_run_config(path)
-    model, *_ = load_model(run, config, checkpoint)
+    folder, config = load_run_config(Path(run))
+    model, *_ = load_model(folder, config, checkpoint)
     layers = measured_layers(model)
     gradients_of = last_token_gradients(model, [layer for layer, _ in layers.values()])
-    found: dict[str, list[tuple[list[Array], Array]]] = {name: [] for name in layers}
-    batches = evaluation_batches(TokenizedCorpus.open(run.data, "validation"), config.batches)
-    for batch in tracked(batches, "measuring"):
-        for (name, (layer, side)), gradients in zip(layers.items(), gradients_of(batch), strict=True):
-            mask = batch[SIDES.index(side)].numpy() != 0
-            values = [gradient.numpy() for gradient in gradients]
-            if layer.go_backwards:  # distances are counted to the end of the layer's reading
-                mask, values = mask[:, ::-1], [value[:, ::-1] for value in values]
-            found[name].append((values, mask))
-    return {name: curves(*_together(batches)) for name, batches in found.items()}
+    batches_by_layer: dict[str, list[tuple[list[Array], Array]]] = {name: [] for name in layers}
+    for source, target in tracked(
+        evaluation_batches(TokenizedCorpus.open(folder.data, "validation"), config.batches), "measuring"
+    ):
+        ids = {"source": source.numpy(), "target": target.numpy()}
+        for (name, (layer, side)), gradients in zip(layers.items(), gradients_of((source, target)), strict=True):
+            mask = ids[side] != 0
+            arrays = [gradient.numpy() for gradient in gradients]
+            if layer.go_backwards:  # so that time ends where the layer's reading ends
+                mask, arrays = mask[:, ::-1], [array[:, ::-1] for array in arrays]
+            batches_by_layer[name].append((arrays, mask))
+    return {name: gradient_curves(*_concatenate(batches)) for name, batches in batches_by_layer.items()}
 
 
-def last_token_gradients(model: Seq2Seq, layers: list[Recurrent]) -> Callable[[tuple[tf.Tensor, tf.Tensor]], Any]:
-    """A function in the graph from a batch of padded ids to the `state_gradients` of each sentence's last token."""
+def last_token_gradients(model: Seq2Seq, layers: list[Recurrent]) -> Callable[[Batch], Any]:
+    """Returns a graph function that computes `state_gradients` for the loss of each sentence's last token.
+
+    Args:
+        model: a translator.
+        layers: recurrent layers of the model.
+
+    Returns:
+        A function from a batch of token ids, padded with zeros, to the gradients of each layer.
+    """
     ids = tf.TensorSpec((None, None), tf.int32)
 
     @tf.function(input_signature=[(ids, ids)], autograph=False)
-    def gradients(batch: tuple[tf.Tensor, tf.Tensor]) -> Any:
-        target = batch[1]
+    def gradients(batch: Batch) -> Any:
+        source, target = batch
         lengths = tf.reduce_sum(tf.cast(target != 0, tf.int32), 1)
-        last = tf.maximum(lengths - 1, 0)  # of a row of padding nothing counts
+        last = tf.maximum(lengths - 1, 0)  # a row of padding has no last token
 
         def loss() -> tf.Tensor:
-            outputs = tf.gather(model(batch, training=False), last, batch_dims=1)
+            vectors = tf.gather(model.hidden(source, target, training=False), last, batch_dims=1)
             tokens = tf.gather(target, last, batch_dims=1)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tokens, model.logits(outputs))
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tokens, model.logits(vectors))
             return tf.where(lengths > 0, losses, 0)
 
         return state_gradients(layers, loss)
@@ -88,13 +109,13 @@ def last_token_gradients(model: Seq2Seq, layers: list[Recurrent]) -> Callable[[t
     return gradients
 
 
-def _together(batches: list[tuple[list[Array], Array]]) -> tuple[list[Array], Array]:
-    """Gradients of each state, and the masks, of all batches, padded at the end to the same length."""
+def _concatenate(batches: list[tuple[list[Array], Array]]) -> tuple[list[Array], Array]:
+    """Concatenates the gradients of each state, and the masks, of all batches, padded at the end to one length."""
     longest = max(mask.shape[1] for _, mask in batches)
 
     def joined(parts: list[Array]) -> Array:
         widths = [[(0, 0), (0, longest - part.shape[1]), (0, 0)][: part.ndim] for part in parts]
         return np.concatenate([np.pad(part, width) for part, width in zip(parts, widths, strict=True)])
 
-    values, masks = zip(*batches, strict=True)
-    return [joined(list(parts)) for parts in zip(*values, strict=True)], joined(list(masks))
+    arrays, masks = zip(*batches, strict=True)
+    return [joined(list(parts)) for parts in zip(*arrays, strict=True)], joined(list(masks))

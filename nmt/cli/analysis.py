@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.options import CheckpointOption, load_tensorflow, say
+from nmt.cli.options import CheckpointOption, load_tensorflow
 from nmt.utils.errors import UserError
 
 app = typer.Typer()
@@ -36,19 +36,20 @@ def gradients(
     if run is not None:
         _of_run(run, checkpoint, output)
         return
-    from nmt.analysis.experiment import Settings, run_experiment
+    from nmt.analysis.experiment import ExperimentSettings, run_experiment
     from nmt.analysis.plot import draw_experiment
     from nmt.analysis.report import experiment_as_json, print_experiment, write_json
 
-    settings = Settings(tuple(cells or Settings().cells), task, delay, units, steps, learning_rate, seed, chrono)
-    outcomes = run_experiment(settings, say)
-    options = [f"--cell {cell}" for cell in outcomes]
+    cells = cells or list(ExperimentSettings().cells)
+    settings = ExperimentSettings(tuple(cells), task, delay, units, steps, learning_rate, seed, chrono)
+    results = run_experiment(settings)
+    options = [f"--cell {cell}" for cell in results]
     options += [f"--task {task} --delay {delay} --units {units} --steps {steps}"]
     options += [f"--learning-rate {learning_rate} --seed {seed}", *(["--chrono"] if chrono else [])]
     command = " ".join(["nmt gradients", *options, f"--output {output}"])
-    write_json(output / "gradients.json", {"command": command} | experiment_as_json(settings, outcomes))
-    draw_experiment(output / "gradients.png", outcomes)
-    print_experiment(settings, outcomes)
+    write_json(output / "gradients.json", {"command": command} | experiment_as_json(settings, results))
+    draw_experiment(output / "gradients.png", results)
+    print_experiment(settings, results)
 
 
 def _of_run(run: Path, checkpoint: str | None, output: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config import load_config
-from nmt.data.token_store import read_lines
+from nmt.data.token_store import read_sentences
 from nmt.inference.translator import Hypothesis, Translator
 from nmt.runs.folder import load_run_config
 from nmt.runs.translation import load_translator
@@ -29,7 +29,7 @@ from nmt.serving.heat_map_page import (
 )
 from nmt.utils.errors import UserError
 
-logger = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 N_BEST = 5
 MAX_CHARACTERS = 5000  # in one request, so that others do not wait long for it
@@ -76,12 +76,12 @@ def serve(
     beam_size = load_config(folder.config, overrides).decoding.beam_size
     with _listen(host, port) as listener:  # before loading the model, which takes seconds
         translator = load_translator(run, checkpoint, overrides, min(N_BEST, beam_size), attention=True)
-        list(translator.translate(["."]))  # traces the graph, so that the first request is fast
+        list(translator.hypotheses(["."]))  # traces the graph, so that the first request is fast
         title = f"{config.data.source_language} \N{RIGHTWARDS ARROW} {config.data.target_language}"
         page = make_page(translator, title, example_lines(folder.data))
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}/"
-        logger.info("the page is at %s", address)
+        _LOG.info("the page is at %s", address)
         if open_browser:  # in a thread, because some browsers return only when they are closed
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         # An open page keeps a stream open. Uvicorn would log a traceback when the shutdown cuts it.
@@ -115,7 +115,7 @@ def make_page(translator: Translator, title: str, examples: Sequence[str] = ()) 
         if len(text) > MAX_CHARACTERS:
             raise gr.Error(f"Expected at most {MAX_CHARACTERS:,} characters, got {len(text):,}.", print_exception=False)
         lines = text.splitlines()
-        return lines, list(translator.translate(lines))
+        return lines, list(translator.hypotheses(lines))
 
     def answer(text: str) -> tuple[str, str, str, list[list[Hypothesis]]]:
         lines, translations = hypotheses_of(text)
@@ -225,7 +225,7 @@ def example_lines(data: str | Path) -> list[str]:
     Raises:
         UserError: if the split does not exist.
     """
-    lines = list(itertools.islice(read_lines(Path(data), "validation", "source"), 1000))
+    lines = list(itertools.islice(read_sentences(Path(data), "validation", "source"), 1000))
     fitting = [line for line in lines if 30 <= len(line) <= 60] or lines
     return [fitting[index * len(fitting) // EXAMPLES] for index in range(min(EXAMPLES, len(fitting)))]
 

@@ -10,7 +10,7 @@ from nmt.analysis.tasks import TASKS, AddingTask, CopyTask
 def test_copy_shows_symbols_waits_cues_and_asks_for_them():
     task = CopyTask(symbols=4, remembered=3)
     inputs, targets = task.batch(5, 6, np.random.default_rng(0))
-    assert inputs.shape == (5, task.length(6), task.features) == (5, 12, 6)
+    assert inputs.shape == (5, task.length(6), task.num_features) == (5, 12, 6)
     ids = inputs.argmax(-1)
     np.testing.assert_array_equal(inputs.sum(-1), 1)
     np.testing.assert_array_equal(ids[:, :3], targets)
@@ -40,7 +40,7 @@ def test_adding_marks_a_number_in_each_half(delay):
 def test_answers_without_memory_score_what_is_said(name):
     task = TASKS[name]
     _, targets = task.batch(20_000, 5, np.random.default_rng(2))
-    constant = np.zeros((*targets.shape, task.outputs)) if name == "copy" else np.ones((*targets.shape, 1))
+    constant = np.zeros((*targets.shape, task.num_outputs)) if name == "copy" else np.ones((*targets.shape, 1))
     loss = tf.reduce_mean(task.losses(tf.constant(targets), tf.constant(constant, tf.float32)))
     accuracy = tf.reduce_mean(task.correct(tf.constant(targets), tf.constant(constant, tf.float32)))
     assert float(loss) == pytest.approx(task.chance.loss, abs=0.005)
