@@ -23,7 +23,7 @@ from nmt.config import CleaningSettings, load_config
 from nmt.constants import SIDES, SPLITS, Side
 from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.readers import RawPair, read_texts
-from nmt.data.token_store import read_lines, text_path
+from nmt.data.token_store import read_sentences, text_path
 from nmt.runs.folder import RunFolder, load_run_config
 from nmt.runs.translation import load_translator
 from nmt.utils.errors import UserError
@@ -74,8 +74,8 @@ def augment(
 
     >>> augment("runs/de-en", "back-translation", "runs/more", ["more.de.gz"], tag="<BT>")  # doctest: +SKIP
     """
-    run, output, monolingual = Path(run), Path(output), [Path(path) for path in monolingual]
-    _check(method, monolingual, closest, keep, tag)
+    run, output, inputs = Path(run), Path(output), [Path(path) for path in monolingual]
+    _check(method, inputs, closest, keep, tag)
     if (output / "report.json").exists():
         raise UserError(f"{output}: contains augmented data already; choose another folder")
     folder, config = load_run_config(run, "translation")
@@ -83,13 +83,13 @@ def augment(
     arguments = {
         "run": str(run),
         "method": method,
-        "monolingual": [str(path) for path in monolingual],
+        "monolingual": [str(path) for path in inputs],
         "closest": closest,
         "checkpoint": checkpoint,
         "settings": list(overrides),
     }
     lines_report, pairs_report = CleaningReport(), CleaningReport()
-    lines = _lines(folder, monolingual, rules, lines_report)
+    lines = _lines(folder, inputs, rules, lines_report)
     n_best = load_config(folder.config, overrides).decoding.beam_size if closest else 1
     translator = load_translator(run, checkpoint, overrides, n_best)
     choose = closest_to_reference(config.data.target_language) if closest else best
@@ -102,7 +102,7 @@ def augment(
     if not kept.any():
         reasons = ", ".join(f"{reason} {count}" for reason, count in dropped.items() if count)
         raise UserError(f"no pair is left of {sum(dropped.values()) + len(scores)} lines ({reasons})")
-    suffix = ".txt.gz" if any(path.suffix == ".gz" for path in monolingual) else ".txt"
+    suffix = ".txt.gz" if any(path.suffix == ".gz" for path in inputs) else ".txt"
     files = {side: output / f"{side}{suffix}" for side in SIDES}
     pairs = zip(_pairs(parts, reverse, rules, CleaningReport()), kept, strict=True)
     _write(files, (pair for (pair, _), keeps in pairs if keeps), tag)
@@ -139,7 +139,7 @@ def _lines(
 ) -> Iterator[Pair]:
     """Yields the lines to translate, with their references for distillation and empty strings otherwise."""
     if not monolingual:
-        return map(Pair, *(read_lines(run.data, "train", side) for side in SIDES))
+        return map(Pair, *(read_sentences(run.data, "train", side) for side in SIDES))
     lines = clean(read_texts(monolingual), rules, report, training=True, target_only=True)
     return (Pair(line.target, "") for line in lines)
 

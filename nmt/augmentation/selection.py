@@ -54,20 +54,20 @@ def select(
     >>> select("runs/domain", "runs/general", ["big.en", "big.de"], ["en", "de"], keep=0.2)  # doctest: +SKIP
     (200000, 1000000)
     """
-    files = [Path(path) for path in files]
+    corpus = [Path(path) for path in files]
     models = [load_language_model(Path(path)) for path in (in_domain, general)]
     if models[0].tokenizer.model != models[1].tokenizer.model:
         raise UserError(
             f"{in_domain} and {general}: their tokenizers differ; expected one to be trained with the setting "
             "tokenizer.model, the `data/target.model` of the other"
         )
-    lines = sum(1 for _ in _pairs(files))  # reads all files once, so that errors in them come before the scoring
+    lines = sum(1 for _ in _pairs(corpus))  # reads all files once, so that errors in them come before the scoring
     number = round(keep * lines) if keep < 1 else int(keep)
     if not 0 < number <= lines:
-        raise UserError(f"expected `keep` to select 1 to {lines} lines of {files[0]}, got {number}")
+        raise UserError(f"expected `keep` to select 1 to {lines} lines of {corpus[0]}, got {number}")
 
     differences = np.empty(lines)
-    texts, *streams = tee((pair.source for pair in _pairs(files)), 3)
+    texts, *streams = tee((pair.source for pair in _pairs(corpus)), 3)
     in_domain_scores, general_scores = (
         score_texts(make_sentence_scorer(loaded.model), loaded.tokenizer, stream)
         for loaded, stream in zip(models, streams, strict=True)
@@ -80,7 +80,7 @@ def select(
 
     with ExitStack() as open_files:
         writers = [open_files.enter_context(written_whole(Path(path), "wb")) for path in outputs]
-        for pair, keeps in zip(_pairs(files), kept, strict=True):
+        for pair, keeps in zip(_pairs(corpus), kept, strict=True):
             if keeps:
                 for writer, side in zip(writers, (pair.source, pair.target), strict=False):
                     writer.write(side + b"\n")
