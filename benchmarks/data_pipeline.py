@@ -10,6 +10,7 @@ import argparse
 import importlib.metadata
 import itertools
 import json
+import logging
 import platform
 import resource
 import subprocess
@@ -119,8 +120,13 @@ def measure(folder: Path, algorithm: str) -> dict[str, Any]:
         print(f"{now:8.1f} s  peak {memory() / 2**20:6.0f} MiB  {line}", file=sys.stderr, flush=True)
         stages[line] = now
 
+    handler = logging.Handler()
+    handler.emit = lambda record: progress(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("nmt")
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
     prepared = folder / "prepared"
-    report = prepare(config, prepared, progress)
+    report = prepare(config, prepared)
     progress("taking one epoch of batches")
     shapes = load_shapes(prepared)
     count = batches_in_epoch(prepared, config, shapes, 0)

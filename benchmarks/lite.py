@@ -88,12 +88,12 @@ def main() -> None:
 def _sentences(run: Path, source: Path | None, reference: Path | None) -> tuple[list[str], list[str]]:
     from nmt.constants import SIDES
     from nmt.data.readers import read_split
-    from nmt.data.token_store import read_lines
+    from nmt.data.token_store import read_sentences
     from nmt.runs.folder import load_run_config
 
     folder, config = load_run_config(run)
     if source is None or reference is None:
-        of_source, of_target = (list(read_lines(folder.data, "test", side)) for side in SIDES)
+        of_source, of_target = (list(read_sentences(folder.data, "test", side)) for side in SIDES)
         return of_source, of_target
     corpus = TextCorpus(kind="text", train=SideFiles(source=[source], target=[reference]))
     pairs = list(read_split(config.data.model_copy(update={"corpus": corpus}), "train") or ())

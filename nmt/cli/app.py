@@ -28,6 +28,7 @@ from nmt.cli.options import (
 from nmt.cli.serving import app as serving
 from nmt.config import load_config
 from nmt.utils.errors import UserError
+from nmt.utils.lines import read_text_lines
 
 # TensorFlow takes seconds to import: the commands import what they call, so that `nmt --help` answers at once.
 
@@ -54,7 +55,7 @@ def prepare(config: ConfigArgument, run: RunOption, settings: SetOption = None) 
 
     check_start(checked, run)
     folder = open_run(run, checked)
-    _print_json(prepare(checked, folder.data, say))
+    _print_json(prepare(checked, folder.data))
 
 
 @app.command()
@@ -160,7 +161,7 @@ def evaluate(
     Perplexity is per token; per word, which is what white space separates, and the end of each line; and per byte of
     UTF-8, a line feed for each line included.
     """
-    from nmt.evaluation.metrics import as_json, compare, print_results, read_lines
+    from nmt.evaluation.metrics import as_json, compare, print_results
     from nmt.evaluation.metrics import evaluate as measure
     from nmt.evaluation.preservation import measure_preservation, preservation_as_json, print_preservation
 
@@ -181,13 +182,13 @@ def evaluate(
             raise UserError(f"nmt evaluate --text: expected a language model, but {run} translates")
         texts, translations, truth, code = translate_split(run, split, checkpoint, settings or [], save)
     elif hypotheses is not None and references is not None:
-        translations, truth, code = read_lines(hypotheses), read_lines(references), language or ""
-        texts = None if sources is None else read_lines(sources)
+        translations, truth, code = list(read_text_lines(hypotheses)), list(read_text_lines(references)), language or ""
+        texts = None if sources is None else list(read_text_lines(sources))
     else:
         raise UserError("evaluate: expected a run folder, or --hypotheses and --references")
     systems = {"translations": translations, "references": truth}
     if baseline is not None:
-        systems["baseline"] = read_lines(baseline)
+        systems["baseline"] = list(read_text_lines(baseline))
         results: Any = compare(translations, systems["baseline"], truth, code, samples=samples or 1000)
     else:
         results = measure(translations, truth, code, samples=samples)

@@ -48,7 +48,7 @@ class TokenizerSettings(Settings):
     algorithm: Literal["unigram", "bpe"] = Field("unigram", description="unigram samples the better segmentations")
     vocabulary_size: int = Field(8000, ge=300, le=256_000, description="pieces, of which 260 are bytes and controls")
     joint: bool = Field(True, description="one vocabulary for both languages; False trains one for each")
-    character_coverage: float = Field(0.9995, gt=0.5, le=1.0, description="rarer characters are written as bytes")
+    character_coverage: float = Field(0.9995, ge=0.98, le=1.0, description="rarer characters are written as bytes")
     sampling: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None,
         description="a new segmentation every epoch: of unigram, more varied if smaller; of bpe, merges left out",

@@ -1,4 +1,4 @@
-"""Batches of similar length in a few fixed shapes, in an order that only `seed` and epoch decide."""
+"""Batches of similar length in a few fixed shapes, in an order that depends on the seed and the epoch alone."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +20,25 @@ _PREFETCH = 8
 
 
 class Position(NamedTuple):
-    """A place in the endless sequence of training batches: the next batch to come, both counted from 0."""
+    """A place in the endless sequence of training batches.
+
+    Attributes:
+        epoch: int, the epoch of the next batch, counted from 0.
+        batch: int, the index of the next batch in its epoch, counted from 0.
+    """
 
     epoch: int
     batch: int
 
 
 class Share(NamedTuple):
-    """The replicas whose rows of each batch are read here: `replicas` of all `of` of them, from replica `first` on."""
+    """The replicas that this process feeds, when each batch is divided among several replicas.
+
+    Attributes:
+        first: int, the index of the first replica.
+        replicas: int, the number of replicas.
+        of: int, the number of replicas of all processes.
+    """
 
     first: int
     replicas: int
@@ -38,26 +49,26 @@ ALONE = Share(0, 1, 1)
 
 
 def training_batches(
-    folder: Path, config: Config, shapes: Sequence[Shape], position: Position, share: Share = ALONE
+    folder: str | Path, config: Config, shapes: Sequence[Shape], position: Position, share: Share = ALONE
 ) -> tf.data.Dataset:
-    """Gives training batches without end, from any place of the sequence on.
+    """Returns an endless dataset of training batches, which may begin anywhere in their sequence.
 
     Args:
         folder: a prepared folder.
-        config: of which `seed`, `tokenizer`, `batches` and `training.curriculum_epochs` count.
-        shapes: the folder's.
-        position: the first batch to give. What comes before is not read.
-        share: whose rows to give, by default all. The sequence of whole batches does not depend on it.
+        config: the configuration; its `seed`, `tokenizer`, `batches` and `training.curriculum_epochs` matter.
+        shapes: the shapes of batches that were chosen for the folder.
+        position: the first batch. The batches before it are not read.
+        share: the replicas to read for; by default a single one. The sequence of whole batches does not depend on it.
 
     Returns:
         A dataset of pairs `(source, target)`: int32 `[batch, source time]` and `[batch, target time]`, 0 is padding.
-        With a share, each element holds one replica's rows: of the first batch one after the other, then of the next.
-        Rows of zeros make them as many for each replica.
+        With a `share`, an element has the rows of one replica: first those of each replica in the first batch, then
+        those in the second batch, and so on. Rows of zeros make the numbers of rows equal.
 
     Raises:
-        UserError: naming the file of the folder that is missing or damaged.
+        UserError: if a file of the folder is missing or damaged.
     """
-    # Opened here, what is wrong with it does not come as TensorFlow's error at the first batch.
+    # Opened here, so that an error in it is not wrapped in TensorFlow's error at the first batch.
     fixed = TokenizedCorpus.open(folder, "train")
 
     def epoch_of(epoch: int) -> tuple[TokenizedCorpus, Plan]:
@@ -73,25 +84,25 @@ def training_batches(
             while True:
                 corpus, plan = upcoming.result()
                 epoch += 1
-                upcoming = ahead.submit(epoch_of, epoch)  # while the batches of this one are taken
+                upcoming = ahead.submit(epoch_of, epoch)  # while this epoch is being read
                 yield from _take(corpus, plan, shapes, first, share)
                 first = 0
 
-    # Said to be endless, replicas need not ask each other at every step whether there is more.
+    # If the dataset were not declared infinite, replicas would ask each other at every step whether it goes on.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     return _dataset(batches).apply(endless).prefetch(_PREFETCH)
 
 
 def random_batches(shapes: Sequence[Shape], vocabulary: int, share: Share = ALONE) -> tf.data.Dataset:
-    """Gives a full batch of random tokens of each shape, in their order: to compile a training step, or to time it.
+    """Returns a full batch of random tokens for each shape, for compiling or timing a training step.
 
     Args:
-        shapes: of the batches.
-        vocabulary: number of tokens, the same for both sides.
+        shapes: the shapes of the batches, in their order.
+        vocabulary: int, the number of tokens of both sides.
         share: as for `training_batches`.
 
     Returns:
-        A dataset of elements as of `training_batches`.
+        A dataset of pairs as for `training_batches`, one batch for each shape.
     """
 
     def batches() -> Iterator[tuple[Array, Array]]:
@@ -99,7 +110,7 @@ def random_batches(shapes: Sequence[Shape], vocabulary: int, share: Share = ALON
         for shape in shapes:
             rows = -(-shape.sentences // share.of)
             for _ in range(share.replicas):
-                # The least ids are marks, padding among them.
+                # The lowest ids are padding and other special tokens.
                 source, target = (
                     generator.integers(vocabulary // 2, vocabulary, (rows, time)).astype(np.int32)
                     for time in (shape.source, shape.target)
@@ -110,14 +121,14 @@ def random_batches(shapes: Sequence[Shape], vocabulary: int, share: Share = ALON
 
 
 def evaluation_batches(corpus: TokenizedCorpus, settings: BatchSettings) -> tf.data.Dataset:
-    """Gives every sentence of a corpus once, however long, sorted by length, in a few shapes of its own.
+    """Returns every sentence of a corpus once, sorted by length, in a few shapes chosen for this corpus.
 
     Args:
         corpus: a validation or test split.
-        settings: for `tokens`.
+        settings: the settings of batches; its `tokens` and `shapes` matter, but not its `max_length`.
 
     Returns:
-        A finite dataset of elements as of `training_batches`. Rows of zeros fill the last batch.
+        A finite dataset of pairs as for `training_batches`. Rows of zeros fill the last batch.
     """
     lengths = corpus.source_lengths, corpus.target_lengths
     longest = int(max(side.max() for side in lengths))
@@ -128,16 +139,15 @@ def evaluation_batches(corpus: TokenizedCorpus, settings: BatchSettings) -> tf.d
 
 
 def competence(epoch: int, curriculum_epochs: int) -> float:
-    """The share of the training's sentences, the shortest of them, that an epoch is made of.
+    """Returns the share of the training sentences, the shortest ones, that an epoch of a curriculum consists of.
 
-    It is the competence that rises with the square root of time t over T epochs (Platanios et al. 2019), here from
-    c0 = 0.1, and a sentence's difficulty is its rank by length:
+    This is the square-root competence of Platanios et al. (2019), with sentences ranked by length and c0 = 0.1:
 
-        c(t) = min(1, sqrt(c0^2 + (1 - c0^2) t / T))
+        c(t) = min(1, sqrt(t / T * (1 - c0^2) + c0^2))
 
     Args:
-        epoch: t, from 0.
-        curriculum_epochs: T; 0 is without a curriculum.
+        epoch: int, t, counted from 0.
+        curriculum_epochs: int, T; 0 for no curriculum.
 
     Example:
 
@@ -149,22 +159,25 @@ def competence(epoch: int, curriculum_epochs: int) -> float:
     return math.sqrt(_FIRST_COMPETENCE**2 + (1 - _FIRST_COMPETENCE**2) * epoch / curriculum_epochs)
 
 
-def batches_in_epoch(folder: Path, config: Config, shapes: Sequence[Shape], epoch: int) -> int:
-    """Counts the batches of a training epoch. Epochs may differ with `tokenizer.sampling`, and in a curriculum."""
+def batches_in_epoch(folder: str | Path, config: Config, shapes: Sequence[Shape], epoch: int) -> int:
+    """Counts the batches of a training epoch, which may differ between epochs.
+
+    They do with `tokenizer.sampling`, and in a curriculum.
+    """
     corpus = training_epoch(folder, config, epoch)
     share = competence(epoch, config.training.curriculum_epochs)
     return count_batches(corpus.source_lengths, corpus.target_lengths, shapes, share)
 
 
-def advance(position: Position, batches: int, folder: Path, config: Config, shapes: Sequence[Shape]) -> Position:
-    """Tells where training is after some more batches.
+def advance(position: Position, batches: int, folder: str | Path, config: Config, shapes: Sequence[Shape]) -> Position:
+    """Returns the position in the sequence of training batches after some more batches.
 
     Args:
-        position: where they began.
-        batches: how many were taken.
-        folder: as for `training_batches`, and so the others.
-        config: of which the same counts.
-        shapes: the folder's.
+        position: the position before these batches.
+        batches: int, the number of batches.
+        folder: a prepared folder.
+        config: the configuration, as for `training_batches`.
+        shapes: the shapes of batches that were chosen for the folder.
     """
     epoch, batch = position.epoch, position.batch + batches
     while batch >= (count := batches_in_epoch(folder, config, shapes, epoch)):

@@ -1,4 +1,4 @@
-"""What comes between the corpus and the tokenizer: every pair made uniform, the harmful ones left out and counted."""
+"""Cleans a corpus: normalises every pair, and removes pairs that would harm training, counted by reason."""
 
 import hashlib
 import unicodedata
@@ -10,7 +10,7 @@ from nmt.config import CleaningSettings
 from nmt.data.readers import RawPair
 from nmt.text.normalization import compose, without_invisible
 
-# Why a pair was left out, in the order of the checks, and how a person reads it.
+# The reasons to remove a pair, in the order of the checks, and their names in reports.
 REASONS = {
     "invalid_utf8": "not valid UTF-8",
     "empty": "an empty side",
@@ -32,7 +32,14 @@ class Pair(NamedTuple):
 
 @dataclass
 class CleaningReport:
-    """How many pairs were read, kept, changed and left out, and where to find some of those left out.
+    """How many pairs were read, kept, changed and removed, and where some of the removed ones stand.
+
+    Attributes:
+        read: the number of pairs that were read.
+        kept: the number of pairs that were kept.
+        dropped: the number of pairs removed for each of `REASONS`.
+        changed: the number of pairs with each of `CHANGES`.
+        examples: for each of `REASONS` the origins of the first few removed pairs.
 
     Example:
 
@@ -53,13 +60,18 @@ class CleaningReport:
     examples: dict[str, list[str]] = field(default_factory=lambda: {reason: [] for reason in REASONS})
 
     def drop(self, reason: str, origin: str) -> None:
-        """Counts a pair that is left out for one of `REASONS` and remembers the origins of the first few."""
+        """Counts a pair that is removed, and records its origin if it is among the first few.
+
+        Args:
+            reason: one of `REASONS`.
+            origin: where the pair stands.
+        """
         self.dropped[reason] += 1
         if len(self.examples[reason]) < EXAMPLES:
             self.examples[reason].append(origin)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns all figures as plain values for JSON."""
+        """Returns the report as plain values for JSON."""
         return {
             "read": self.read,
             "kept": self.kept,
@@ -69,7 +81,7 @@ class CleaningReport:
         }
 
     def lines(self) -> list[str]:
-        """Returns a table for people: figures that are zero are not shown."""
+        """Returns the report as lines of a table, without the figures that are zero."""
         rows = [("kept", self.kept, "")]
         rows += [
             (f"left out: {REASONS[key]}", n, ", ".join(self.examples[key])) for key, n in self.dropped.items() if n
@@ -87,20 +99,20 @@ def clean(
     training: bool,
     target_only: bool = False,
 ) -> Iterator[Pair]:
-    """Normalises pairs and leaves out those that would teach nothing or harm.
+    """Normalises pairs, and removes those that would harm training.
 
-    Streams: pairs are taken and given one by one. To know duplicates it keeps 60 to 110 bytes for each distinct pair.
+    Pairs are read and yielded one by one. To find duplicates, 60 to 110 bytes stay in memory for each different pair.
 
     Args:
-        pairs: from `nmt.data.readers.read_split`.
+        pairs: the pairs, as `nmt.data.readers.read_split` reads them.
         settings: the limits.
-        report: is counted up while the pairs go through; complete when they are exhausted.
-        training: True applies every filter. False, for validation and test, leaves out only what cannot be used at
-            all, an empty side or invalid UTF-8, so that scores stay comparable with other people's.
-        target_only: whether the target is all that counts, as for a language model; the source becomes empty.
+        report: the report to update; it is complete when the iterator ends.
+        training: bool. True applies every filter. False, for validation and test, removes only pairs that cannot be
+            used, with an empty side or invalid UTF-8, so that scores stay comparable with published ones.
+        target_only: bool, whether the target alone matters, as for a language model. The source becomes empty.
 
     Yields:
-        The pairs that stay, in their order.
+        The remaining pairs, in their order.
     """
     seen: set[int] = set()
     for raw in pairs:
@@ -122,7 +134,7 @@ def clean(
 
 
 def _normalize_pair(source: str, target: str, report: CleaningReport) -> Pair:
-    """As `nmt.text.normalization.normalize` for both sides, but counts what had to be changed."""
+    """Normalises both sides as `nmt.text.normalization.normalize` does, and counts the changes."""
     visible = without_invisible(source), without_invisible(target)
     report.changed["control_characters"] += visible != (source, target)
     report.changed["not_nfc"] += not all(unicodedata.is_normalized("NFC", side) for side in visible)
@@ -130,19 +142,19 @@ def _normalize_pair(source: str, target: str, report: CleaningReport) -> Pair:
 
 
 def _unfit(pair: Pair, settings: CleaningSettings, seen: set[int], target_only: bool) -> str:
-    """Returns why a pair is not for training, or an empty string; only a pair that is fit joins `seen`."""
+    """Returns the reason to remove a pair from training, or `""`. Pairs that are kept are added to `seen`."""
     shorter, longer = sorted((len(pair.source), len(pair.target)))
     if longer > settings.max_characters:
         return "too_long"
-    # The 20 characters on top let short pairs differ freely: "OK" may well become "Einverstanden".
+    # The additional 20 characters allow for short pairs, such as "OK" and "Einverstanden".
     if not target_only and longer > settings.max_length_ratio * shorter + 20:
         return "length_ratio"
     if settings.drop_copies and pair.source == pair.target:
         return "copy"
     if settings.drop_duplicates:
-        # A hash, for memory: 5 million pairs share one by accident with a probability of about 1 in 100,000. Python's
-        # own hash would differ in every process. 60 of its 64 bits, because such an integer takes 32 bytes instead
-        # of 48. A line end, which no normalised text has, keeps ("a b", "c") and ("a", "b c") apart.
+        # Hashes save memory. Among 5 million pairs, two get the same hash by accident with a probability of about
+        # 1 in 100,000. Python's `hash` differs from process to process. An integer of 60 bits takes 32 bytes, one of
+        # 64 bits would take 48. Normalised text has no line feed, so it keeps ("a b", "c") and ("a", "b c") apart.
         digest = hashlib.blake2b(f"{pair.source}\n{pair.target}".encode(), digest_size=8).digest()
         key = int.from_bytes(digest, "big") >> 4
         if key in seen:

@@ -1,4 +1,4 @@
-"""The training split as each epoch sees it: with `tokenizer.sampling`, in segmentations of its own."""
+"""The training split of each epoch: with `tokenizer.sampling`, every epoch splits the text into other subwords."""
 
 import os
 import shutil
@@ -12,28 +12,41 @@ import sentencepiece
 
 from nmt.config import Config
 from nmt.constants import SIDES, Side
-from nmt.data.token_store import Array, TokenizedCorpus, in_chunks, open_side, read_masked_lines, read_model, write_side
+from nmt.data.token_store import (
+    Array,
+    TokenizedCorpus,
+    in_chunks,
+    open_side,
+    read_masked_sentences,
+    read_model,
+    write_side,
+)
 
-# SentencePiece has one random seed for the whole process, and a store must not go between its making and its opening.
+# SentencePiece has one random seed for the whole process, and a store must not be deleted before it is opened.
 _one_at_a_time = threading.RLock()
 
 
-def training_epoch(folder: Path, config: Config, epoch: int) -> TokenizedCorpus:
-    """Opens the training split as an epoch sees it.
+def training_epoch(folder: str | Path, config: Config, epoch: int) -> TokenizedCorpus:
+    """Opens the training split of an epoch.
 
-    Without `tokenizer.sampling` that is always the same store. With it every epoch has a segmentation of its own, a
-    pure function of `seed` and epoch, so that a killed training goes on exactly: it is drawn on first use and kept in
-    `epoch-0003/` for a while.
+    Without `tokenizer.sampling` it is always the same store. With it, every epoch samples a segmentation of its own
+    (subword regularization, Kudo 2018), which depends on `seed` and the epoch alone, so that a training that was
+    killed continues exactly. The segmentation is drawn on first use and kept in a folder such as `epoch-0003` for some
+    epochs.
 
     Args:
         folder: a prepared folder.
-        config: of which `seed`, `tokenizer.sampling` and `batches.max_length` count.
-        epoch: from 0.
+        config: the configuration; its `seed`, `tokenizer.sampling` and `batches.max_length` matter.
+        epoch: int, counted from 0.
 
     Returns:
-        The epoch's corpus. A sentence whose drawn segmentation is longer than all unsampled ones keeps its best one,
-        so whatever holds the best segmentations also holds these.
+        The corpus of the epoch. A sentence whose sampled segmentation is longer than every best segmentation keeps its
+        best one, so batches that are wide enough for the best segmentations are wide enough for the sampled ones.
+
+    Raises:
+        UserError: if a file of the folder is missing or damaged.
     """
+    folder = Path(folder)
     if config.tokenizer.sampling is None:
         return TokenizedCorpus.open(folder, "train")
     with _one_at_a_time:
@@ -47,9 +60,9 @@ def training_epoch(folder: Path, config: Config, epoch: int) -> TokenizedCorpus:
             except OSError:
                 if not place.is_dir():
                     raise
-                shutil.rmtree(beside)  # another worker of the training was faster, and drew the same
+                shutil.rmtree(beside)  # another worker was faster, and drew the same
         corpus = TokenizedCorpus.open(place, "train")
-        # Those close by may be in use: batches are made ahead of the step that is being trained.
+        # Epochs close by may be in use, because batches are read ahead of the step that is being trained.
         for other in folder.glob("epoch-*"):
             if abs(int(other.name.removeprefix("epoch-")) - epoch) > 2:
                 shutil.rmtree(other, ignore_errors=True)
@@ -57,6 +70,7 @@ def training_epoch(folder: Path, config: Config, epoch: int) -> TokenizedCorpus:
 
 
 def _draw_epoch(folder: Path, place: Path, config: Config, epoch: int) -> None:
+    """Samples the segmentations of an epoch, and writes them to `place`."""
     best = TokenizedCorpus.open(folder, "train")
     limit = config.batches.max_length
     used = (best.source_lengths <= limit) & (best.target_lengths <= limit)
@@ -68,15 +82,15 @@ def _draw_epoch(folder: Path, place: Path, config: Config, epoch: int) -> None:
 def _draw_side(
     folder: Path, place: Path, side: Side, *, used: Array, config: Config, generator: np.random.Generator
 ) -> None:
-    """Segments a side at random by the SentencePiece library, because TensorFlow Text's sampling takes no seed."""
+    """Samples the segmentations of one side by the SentencePiece library: TensorFlow Text's sampling takes no seed."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=read_model(folder, side))
     ids, offsets, lengths = open_side(folder, "train", side)
     longest = max(lengths[used], default=0)
 
     def chunks() -> Iterator[tuple[Array, Array]]:
         begin = 0
-        for texts in in_chunks(read_masked_lines(folder, "train", side, config.tokenizer.placeholders)):
-            # The library begins anew at its seed in each call; its threads would share the random numbers by chance.
+        for texts in in_chunks(read_masked_sentences(folder, "train", side, config.tokenizer.placeholders)):
+            # Each call starts again from the seed; several threads would share the random numbers in a random order.
             sentencepiece.set_random_generator_seed(int(generator.integers(2**31)))
             rows = processor.encode(
                 texts, add_eos=True, enable_sampling=True, alpha=config.tokenizer.sampling, nbest_size=-1, num_threads=1

@@ -1,21 +1,21 @@
-"""From a corpus to a prepared folder: cleaned text, tokenizers, token stores, batch shapes and a report.
+"""Prepares a corpus for training: cleaned text, tokenizers, token stores, the shapes of batches, and a report.
 
-Everything streams, so a corpus may be larger than the memory. `report.json` is written last: a folder without it is
-not complete and is prepared anew.
+Everything is streamed, so a corpus may be larger than the memory. `report.json` is written last: a folder without it
+is incomplete and is prepared again.
 """
 
 import hashlib
 import heapq
 import json
+import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from nmt.config import Config
 from nmt.constants import SIDES, SPLITS, Side, Split
@@ -23,47 +23,44 @@ from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.epochs import training_epoch
 from nmt.data.readers import read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
-from nmt.data.token_store import TokenizedCorpus, in_chunks, read_lines, read_model, text_path, write_store
-from nmt.data.vocabulary import make_tokenizers
-from nmt.text.tokenizer import Tokenizer, normalize
+from nmt.data.token_store import TokenizedCorpus, read_sentences, text_path, write_store
+from nmt.data.vocabulary import load_tokenizers, make_tokenizers
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.progress import tracked
 
-Progress = Callable[[str], None]
+_LOG = logging.getLogger(__name__)
 
-_WHOLE = "whole"  # the corpus before validation and test are taken from it
-_LARGEST_SHARE = 5  # held-out sentences may be at most one in so many
+_WHOLE = "whole"  # the name of the training split's text before validation and test are taken from it
+_LARGEST_SHARE = 5  # at most every fifth sentence may be held out
 
 
-def prepare(config: Config, folder: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """Prepares a corpus for training, unless the folder holds just this already.
+def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
+    """Prepares a corpus for training, unless the folder already holds exactly this corpus.
 
-    Where the configuration names no validation or test split, `data.held_out` different source sentences are drawn
-    for it by `seed`; every pair with one of them leaves training. A language model's texts are pairs of an empty
-    source and a target; its held-out sentences are drawn by their targets.
+    If the configuration names no validation or test split, `data.held_out` different source sentences are drawn for it
+    by `seed`, and every pair with one of them is removed from training. The texts of a language model are pairs with
+    an empty source; its held-out sentences are drawn by their targets.
 
     Args:
-        config: of which `task`, `data`, `tokenizer`, `batches` and `seed` count, and the run that
-            training starts from, if its tokenizers are to be taken.
-        folder: is made if needed.
-        progress: is called with a line for people at the start of each stage.
+        config: the configuration; its `task`, `data`, `tokenizer`, `batches`, `seed` and `training.start_from` matter.
+        folder: the folder to fill; it is created if needed.
 
     Returns:
-        The report: the `settings` it was made by; `cleaning` of each split; numbers of `pairs` and `tokens`; pairs
-        `held_out`, and how many `left_training` with them; the `overlap`, source sentences (of a language model,
-        texts) of validation and test that training has too; `vocabulary` sizes; training pairs
-        `longer_than_max_length`, which are in the store but in no
-        batch; `shapes`, `padding_share` and number of `batches` of the first epoch.
+        The report: the `settings`; the `cleaning` report of each split; the number of `pairs` and `tokens` of each
+        split; the sentences `held_out` for each split, and the number of pairs that `left_training` with them; the
+        `overlap`, the number of sentences of validation and of test that training contains too; the `vocabulary`
+        sizes; the number of training pairs `longer_than_max_length`, which are in the store but in no batch; and the
+        `shapes`, the `padding_share` and the number of `batches` of the first epoch.
 
     Raises:
-        UserError: in one line, if the corpus cannot be read or is too small for what the settings ask of it.
+        UserError: if the corpus cannot be read, or is too small for the settings.
     """
-    tell = progress or (lambda line: None)
+    folder = Path(folder)
     settings = config.model_dump(mode="json", include={"task", "data", "tokenizer", "batches", "seed"})
     if config.training.tokenizers_of is not None:
         settings["tokenizers_of"] = str(config.training.tokenizers_of)
-    with suppress(UserError):  # a missing or damaged report is one more reason to begin
+    with suppress(UserError):  # a missing or damaged report is a reason to prepare again
         known = load_report(folder)
         if known["settings"] == settings:
             return known
@@ -74,27 +71,30 @@ def prepare(config: Config, folder: Path, progress: Progress | None = None) -> d
     for left_by_failure in folder.glob(f"{_WHOLE}.*"):
         left_by_failure.unlink()
 
-    report: dict[str, Any] = {"settings": settings} | _write_texts(config, folder, tell)
-    report["overlap"] = _overlap(folder, _told_apart(config))
-    make_tokenizers(config, folder, tell)
+    report: dict[str, Any] = {"settings": settings} | _write_texts(config, folder)
+    report["overlap"] = _overlap(folder, _identifying_side(config))
+    make_tokenizers(config, folder)
     tokenizers = load_tokenizers(folder, config.tokenizer.placeholders)
     report["vocabulary"] = {side: tokenizer.vocabulary_size for side, tokenizer in zip(SIDES, tokenizers, strict=True)}
-    tell("tokenizing")
+    _LOG.info("tokenizing")
     report["tokens"] = {split: write_store(folder, split, tokenizers) for split in SPLITS}
-    tell("choosing the shapes of batches")
+    _LOG.info("choosing the shapes of batches")
     report |= _choose_shapes(config, folder)
     with written_whole(report_path) as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
     return report
 
 
-def load_report(folder: Path) -> dict[str, Any]:
-    """Reads what `prepare` returned.
+def load_report(folder: str | Path) -> dict[str, Any]:
+    """Reads the report that `prepare` returned.
+
+    Args:
+        folder: a prepared folder.
 
     Raises:
         UserError: if the folder is not completely prepared.
     """
-    path = folder / "report.json"
+    path = Path(folder) / "report.json"
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         if not {"settings", "shapes"} <= report.keys():
@@ -106,47 +106,40 @@ def load_report(folder: Path) -> dict[str, Any]:
     return dict(report)
 
 
-def load_shapes(folder: Path) -> list[Shape]:
-    """Reads the shapes of a prepared folder's training batches."""
-    return [Shape(*shape) for shape in load_report(folder)["shapes"]]
-
-
-def load_tokenizers(folder: Path, placeholders: Sequence[str] = ()) -> tuple[Tokenizer, Tokenizer]:
-    """Loads a prepared folder's tokenizers of source and target: the same object twice if the vocabulary is joint.
+def load_shapes(folder: str | Path) -> list[Shape]:
+    """Reads the shapes of a prepared folder's training batches.
 
     Args:
         folder: a prepared folder.
-        placeholders: `tokenizer.placeholders`, by which it was prepared.
 
     Raises:
-        UserError: naming the file that is missing or damaged.
+        UserError: if the folder is not completely prepared.
     """
-    source, target = (read_model(folder, side) for side in SIDES)
-    tokenizer = Tokenizer(source, str(folder / "source.model"), placeholders)
-    return tokenizer, tokenizer if source == target else Tokenizer(target, str(folder / "target.model"), placeholders)
+    return [Shape(*shape) for shape in load_report(folder)["shapes"]]
 
 
-def _write_texts(config: Config, folder: Path, tell: Progress) -> dict[str, Any]:
-    """Cleans all splits into text files and returns their part of the report."""
-    raw = {split: read_split(config.data, split) for split in SPLITS}  # tells at once what is not there
+def _write_texts(config: Config, folder: Path) -> dict[str, Any]:
+    """Cleans all splits into text files, and returns their part of the report."""
+    raw = {split: read_split(config.data, split) for split in SPLITS}  # a missing file is reported before the work
     missing = [split for split in SPLITS if raw[split] is None]
     cleaning: dict[str, Any] = {}
     pairs: dict[Split, int] = {}
     for split, rows in raw.items():
         if rows is None:
             continue
-        tell(f"cleaning {split}")
+        _LOG.info("cleaning %s", split)
         counts = CleaningReport()
         target_only = config.task == "language_model"
         cleaned = clean(rows, config.data.cleaning, counts, training=split == "train", target_only=target_only)
-        pairs[split] = _write_pairs(folder, _WHOLE if missing and split == "train" else split, cleaned)
+        name = _WHOLE if missing and split == "train" else split
+        pairs[split] = _write_pairs(folder, name, tracked(cleaned, f"cleaning {split}"))
         cleaning[split] = counts.as_dict()
         if not pairs[split]:
             dropped = ", ".join(f"{reason} {count}" for reason, count in cleaning[split]["dropped"].items() if count)
             raise UserError(f"data.corpus.{split}: no pair is left after cleaning ({dropped or 'it has none'})")
     whole = pairs["train"]
     if missing:
-        tell(f"holding out {' and '.join(missing)}")
+        _LOG.info("holding out %s", " and ".join(missing))
         pairs |= _hold_out(config, folder, missing)
     return {
         "cleaning": cleaning,
@@ -157,45 +150,30 @@ def _write_texts(config: Config, folder: Path, tell: Progress) -> dict[str, Any]
 
 
 def _write_pairs(folder: Path, split: str, pairs: Iterable[Pair]) -> int:
-    """Writes a split's text and returns its number of pairs."""
+    """Writes the text of a split, and returns its number of pairs."""
     count = 0
-    with (
-        written_whole(text_path(folder, split, "source"), "wb") as source,
-        written_whole(text_path(folder, split, "target"), "wb") as target,
-    ):
-        for chunk in in_chunks(tracked(pairs, f"cleaning {split}")):
-            count += len(chunk)
-            for file, texts in zip((source, target), zip(*chunk, strict=True), strict=True):
-                # The graph's own normalisation, so that the text is exactly what a translator will see.
-                file.write(b"\n".join(normalize(tf.constant(texts)).numpy()) + b"\n")
+    source_path, target_path = (text_path(folder, split, side) for side in SIDES)
+    with written_whole(source_path) as source_file, written_whole(target_path) as target_file:
+        for source, target in pairs:
+            count += 1
+            source_file.write(source + "\n")
+            target_file.write(target + "\n")
     return count
 
 
 def _hold_out(config: Config, folder: Path, missing: Sequence[Split]) -> dict[Split, int]:
-    """Divides the whole corpus: each missing split gets its first pair for each of `held_out` drawn sentences."""
-    wanted, side = config.data.held_out * len(missing), _told_apart(config)
-    drawn = _smallest_hashes(
-        (_hash(line, config.seed) for line in read_lines(folder, _WHOLE, side)), wanted * _LARGEST_SHARE
-    )
-    if len(drawn) < wanted * _LARGEST_SHARE:
-        largest = len(drawn) // _LARGEST_SHARE // len(missing)
-        name = " and ".join(f"data.corpus.{split}" for split in missing)
-        advice = f"set data.held_out to at most {largest}, or {name}" if largest else f"set {name}"
-        raise UserError(
-            f"data.held_out {config.data.held_out} would take {wanted} of only {len(drawn)} different {side} "
-            f"sentences, more than one in {_LARGEST_SHARE}: {advice}"
-        )
-    # The hashes are as good as random, so the smallest ones are a random choice.
-    chosen: dict[int, Split] = {key: missing[rank // config.data.held_out] for rank, key in enumerate(drawn[:wanted])}
+    """Divides the whole corpus; each missing split gets the first pair of each sentence that is drawn for it."""
+    chosen = _draw_held_out(config, folder, missing)
+    side = SIDES.index(_identifying_side(config))
     counts: dict[Split, int] = dict.fromkeys([*missing, "train"], 0)
     seen: set[int] = set()
     with ExitStack() as open_files:
         files = {
-            split: [open_files.enter_context(written_whole(text_path(folder, split, side))) for side in SIDES]
+            split: [open_files.enter_context(written_whole(text_path(folder, split, each))) for each in SIDES]
             for split in counts
         }
-        for pair in zip(*(read_lines(folder, _WHOLE, side) for side in SIDES), strict=True):
-            key = _hash(pair[SIDES.index(side)], config.seed)
+        for pair in zip(*(read_sentences(folder, _WHOLE, each) for each in SIDES), strict=True):
+            key = _hash(pair[side], config.seed)
             split = chosen.get(key, "train")
             if split != "train":
                 if key in seen:
@@ -204,22 +182,41 @@ def _hold_out(config: Config, folder: Path, missing: Sequence[Split]) -> dict[Sp
             counts[split] += 1
             for file, text in zip(files[split], pair, strict=True):
                 file.write(text + "\n")
-    for side in SIDES:
-        text_path(folder, _WHOLE, side).unlink()
+    for each in SIDES:
+        text_path(folder, _WHOLE, each).unlink()
     return counts
 
 
-def _told_apart(config: Config) -> Side:
-    """The side by which sentences of training and of held-out splits are told apart."""
+def _draw_held_out(config: Config, folder: Path, missing: Sequence[Split]) -> dict[int, Split]:
+    """Draws the sentences of the missing splits from the whole corpus; returns the split of each, by its hash."""
+    held_out, side = config.data.held_out, _identifying_side(config)
+    wanted = held_out * len(missing)
+    hashes = (_hash(sentence, config.seed) for sentence in read_sentences(folder, _WHOLE, side))
+    drawn = _smallest_hashes(hashes, wanted * _LARGEST_SHARE)
+    if len(drawn) < wanted * _LARGEST_SHARE:
+        largest = len(drawn) // _LARGEST_SHARE // len(missing)
+        name = " and ".join(f"data.corpus.{split}" for split in missing)
+        advice = f"set data.held_out to at most {largest}, or {name}" if largest else f"set {name}"
+        raise UserError(
+            f"data.held_out {held_out} would take {wanted} of only {len(drawn)} different {side} sentences, "
+            f"more than one in {_LARGEST_SHARE}: {advice}"
+        )
+    # Hashes are like random numbers, so the sentences with the smallest hashes are a random sample.
+    return {key: missing[rank // held_out] for rank, key in enumerate(drawn[:wanted])}
+
+
+def _identifying_side(config: Config) -> Side:
+    """The side whose sentences must not occur both in training and in a held-out split."""
     return "target" if config.task == "language_model" else "source"
 
 
 def _hash(text: str, seed: int) -> int:
+    """Returns a number from 0 to 2^64 - 1 that is as good as random, but always the same."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=str(seed).encode()).digest(), "big")
 
 
 def _smallest_hashes(hashes: Iterable[int], count: int) -> list[int]:
-    """Returns the smallest different hashes in ascending order: at most `count`, in memory for no more."""
+    """Returns the `count` smallest different hashes in ascending order, in memory for no more than these."""
     kept: set[int] = set()
     largest_first: list[int] = []
     for key in hashes:
@@ -234,11 +231,12 @@ def _smallest_hashes(hashes: Iterable[int], count: int) -> list[int]:
 
 
 def _choose_shapes(config: Config, folder: Path) -> dict[str, Any]:
+    """Chooses the shapes of batches, and returns their part of the report."""
     best = TokenizedCorpus.open(folder, "train")
     first = training_epoch(folder, config, 0)
     limit = config.batches.max_length
     longer = int(((best.source_lengths > limit) | (best.target_lengths > limit)).sum())
-    # Shapes must hold every epoch's segmentation: a drawn one, and the best one where that replaces it.
+    # The shapes must fit the segmentations of every epoch: a sampled one, and the best one that may replace it.
     lengths = (
         np.maximum(best.source_lengths, first.source_lengths),
         np.maximum(best.target_lengths, first.target_lengths),
@@ -254,10 +252,10 @@ def _choose_shapes(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def _overlap(folder: Path, side: Side) -> dict[str, int]:
-    """Counts the sentences of validation and test whose text on that side training has too."""
-    texts = {split: Counter(read_lines(folder, split, side)) for split in ("validation", "test")}
+    """Counts the sentences of validation and of test whose text on one side occurs in training too."""
+    texts = {split: Counter(read_sentences(folder, split, side)) for split in ("validation", "test")}
     common: set[str] = set()
-    for line in read_lines(folder, "train", side):
+    for line in read_sentences(folder, "train", side):
         if any(line in counts for counts in texts.values()):
             common.add(line)
     return {split: sum(counts[line] for line in common) for split, counts in texts.items()}

@@ -1,32 +1,29 @@
-"""Sentence pairs as the corpus holds them: plain text, tab-separated files or a TensorFlow Datasets corpus.
+"""Sentence pairs from a corpus: plain text, tab-separated files, or a dataset of TensorFlow Datasets.
 
-Lines of one language, for a language model, are pairs whose source is empty.
+Lines in one language, for a language model, are read as pairs with an empty source.
 
-Everything streams, so a corpus may be larger than the memory. Bytes pass through as they are, valid UTF-8 or not:
-`nmt.data.cleaning` decides and counts.
+Everything is streamed, so a corpus may be larger than the memory. Texts are passed on as bytes, valid UTF-8 or not;
+`nmt.data.cleaning` decides about them and counts.
 """
 
 import contextlib
 import difflib
-import gzip
 import io
 import os
 import sys
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import count, zip_longest
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from nmt.config import DataSettings, SideFiles, TfdsCorpus
 from nmt.constants import Split
 from nmt.utils.errors import UserError
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+from nmt.utils.lines import read_lines
 
 
 class RawPair(NamedTuple):
-    """A sentence and its translation, undecoded, and where they stand: `train.en:17` or `name/split:16`."""
+    """A sentence and its translation as bytes, and where they stand: `train.en:17` or `name/split:16`."""
 
     source: bytes
     target: bytes
@@ -36,20 +33,20 @@ class RawPair(NamedTuple):
 def read_split(data: DataSettings, split: Split) -> Iterator[RawPair] | None:
     """Reads one split of the corpus, pair by pair.
 
-    Files are looked for, and a TensorFlow Datasets corpus is prepared, before this returns; what is wrong inside a
-    file shows when the reading comes to it.
+    Missing files are reported, and a dataset of TensorFlow Datasets is prepared, before this returns. What is wrong
+    inside a file is reported when the reading comes to it.
 
     Args:
-        data: where the sentence pairs come from.
-        split: which of the three.
+        data: the settings of the corpus.
+        split: `"train"`, `"validation"` or `"test"`.
 
     Returns:
-        An iterator over the pairs, or None if the configuration names no such split. Lines end only at a line feed,
-        and neither a carriage return before it nor a byte order mark at a file's start belongs to the text.
+        An iterator over the pairs, or None if the configuration names no such split. Lines are those of
+        `nmt.utils.lines.read_lines`.
 
     Raises:
-        UserError: in one line that names the file (and the line) or the dataset: it is missing or cannot be read, two
-            files differ in length, a line has no tab, a .gz file is damaged, or the dataset lacks a language or split.
+        UserError: if a file is missing, cannot be read or is damaged, two files differ in length, a line has no tab,
+            or the dataset lacks a language or the split. The message names the file, and the line, or the dataset.
 
     Example:
 
@@ -77,17 +74,38 @@ def read_split(data: DataSettings, split: Split) -> Iterator[RawPair] | None:
     return _read_columns(paths)
 
 
-def read_texts(paths: Sequence[Path]) -> Iterator[RawPair]:
-    """Reads files of one language, line by line, as pairs whose source is empty; see `read_split`."""
+def read_texts(paths: Sequence[str | Path]) -> Iterator[RawPair]:
+    """Reads files in one language, line by line, as pairs with an empty source.
+
+    Args:
+        paths: the files, read one after the other.
+
+    Raises:
+        UserError: as for `read_split`.
+    """
     _check_files(paths)
-    return (
-        RawPair(b"", line, f"{path}:{number}") for path in paths for number, line in enumerate(_read_lines(path), 1)
-    )
+    return (RawPair(b"", line, f"{path}:{number}") for path in paths for number, line in enumerate(read_lines(path), 1))
 
 
-def _check_files(paths: Sequence[Path]) -> None:
-    """Complains about a file before hours go into those ahead of it. Does not open it: it may be a pipe."""
-    for path in paths:
+def read_sides(files: SideFiles) -> Iterator[RawPair]:
+    """Reads files whose lines translate each other, pair by pair.
+
+    Args:
+        files: the files of both sides.
+
+    Raises:
+        UserError: as for `read_split`.
+    """
+    _check_files([*files.source, *files.target])
+    return _read_sides(files)
+
+
+def _check_files(paths: Sequence[str | Path]) -> None:
+    """Reports a file that cannot be read before hours go into the files ahead of it.
+
+    It opens none of them, because a file may be a pipe.
+    """
+    for path in map(Path, paths):
         if path.is_dir():
             raise UserError(f"{path}: is a folder, expected a file")
         if not path.exists():
@@ -96,63 +114,38 @@ def _check_files(paths: Sequence[Path]) -> None:
             raise UserError(f"{path}: cannot be read: permission denied")
 
 
-def read_sides(files: SideFiles) -> Iterator[RawPair]:
-    """Reads files of two sides, pair by pair; see `read_split`."""
-    _check_files([*files.source, *files.target])
-    return _read_sides(files)
-
-
 def _read_sides(files: SideFiles) -> Iterator[RawPair]:
     for source_path, target_path in zip(files.source, files.target, strict=True):
-        sources, targets = _read_lines(source_path), _read_lines(target_path)
+        sources, targets = read_lines(source_path), read_lines(target_path)
         for number, (source, target) in enumerate(zip_longest(sources, targets), start=1):
             if source is None or target is None:
-                # One side has ended at the line before; this is the other's first line too many.
+                # One side has ended at the line before; the other one has this line and those that follow.
                 more = number + sum(1 for _ in (sources if target is None else targets))
                 lengths = (number - 1, more) if source is None else (more, number - 1)
                 raise UserError(
                     f"{source_path} has {lengths[0]} lines, {target_path} has {lengths[1]}: "
-                    "expected as many, each line the translation of the other file's line"
+                    "expected the same number, each line the translation of the other file's line"
                 )
             yield RawPair(source, target, f"{source_path}:{number}")
 
 
 def _read_columns(paths: Sequence[Path]) -> Iterator[RawPair]:
     for path in paths:
-        for number, line in enumerate(_read_lines(path), start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             columns = line.split(b"\t", 2)
             if len(columns) < 2:
                 raise UserError(f"{path}:{number}: expected source, tab, target; there is no tab")
             yield RawPair(columns[0], columns[1], f"{path}:{number}")
 
 
-def _read_lines(path: Path) -> Iterator[bytes]:
-    """Yields a file's lines without their ends. Splits bytes, not text, so that only a line feed ends a line."""
-    number = 0
-    try:
-        with _open(path) as file:
-            for number, line in enumerate(file, start=1):
-                text = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
-                yield text.removesuffix(b"\n").removesuffix(b"\r")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}:{number + 1}: the gzip data is damaged or cut off near this line: {error}") from error
-    except OSError as error:
-        raise UserError(f"{path}:{number + 1}: cannot be read: {error.strerror or error}") from error
-
-
-def _open(path: Path) -> IO[bytes]:
-    # Lines come twice as fast through a second buffer; a small one, as damage in a block is told at its first line.
-    return io.BufferedReader(gzip.open(path), 1 << 14) if path.suffix == ".gz" else open(path, "rb")
-
-
 def _read_dataset(corpus: TfdsCorpus, split: str, source: str, target: str) -> Iterator[RawPair]:
     builder = _find_builder(corpus, source, target)
     path, per_example = _find_languages(builder, corpus.name, source, target)
     _prepare(builder, corpus.name)
-    # TensorFlow takes seconds to load, which reading plain text can do without.
+    # Loaded here, because it takes seconds, and plain text is read without it.
     import tensorflow_datasets as tfds
 
-    # Records in the order of the files, so that an index tells a place; no copy of the corpus in memory.
+    # Records come in the order of the files, so that an index names a place, and no copy of them stays in memory.
     read_config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
     try:
         dataset = builder.as_dataset(split=split, read_config=read_config)
@@ -169,13 +162,15 @@ def _read_dataset(corpus: TfdsCorpus, split: str, source: str, target: str) -> I
 
 
 def _read_records(dataset: Any, name: str, languages: tuple[str, str] | None) -> Iterator[RawPair]:
-    """Yields pairs from (source, target) records, or, given `languages`, from (languages, translations) records."""
+    """Reads pairs from records (source, target), or with `languages` from records (languages, translations)."""
     import tensorflow as tf
 
     try:
         if languages is None:
             numbers = count()
-            for sources, targets in dataset.batch(1024).as_numpy_iterator():  # batched, as each step costs 30 µs
+            for sources, targets in dataset.batch(
+                1024
+            ).as_numpy_iterator():  # in batches, because each step of the iterator costs 30 µs
                 for source, target in zip(sources, targets, strict=True):
                     yield RawPair(source, target, f"{name}:{next(numbers)}")
             return
@@ -190,7 +185,7 @@ def _read_records(dataset: Any, name: str, languages: tuple[str, str] | None) ->
 
 
 def _find_builder(corpus: TfdsCorpus, source: str, target: str) -> Any:
-    """Returns the dataset's builder, or says which known name comes nearest."""
+    """Returns the builder of the dataset, or raises an error with the nearest known name."""
     import tensorflow_datasets as tfds
 
     name, _, config = corpus.name.partition("/")
@@ -206,7 +201,7 @@ def _find_builder(corpus: TfdsCorpus, source: str, target: str) -> Any:
         raise UserError(f"{name}: TensorFlow Datasets has no such dataset{_nearest(name, known)}") from error
     except UserError:
         raise
-    except Exception as error:  # whatever a builder's own code may raise
+    except Exception as error:  # a builder's own code may raise anything
         known = _configurations(name)
         if config and config not in known:
             raise UserError(f"{name}: has no configuration {config!r}{_nearest(config, known)}") from error
@@ -214,17 +209,17 @@ def _find_builder(corpus: TfdsCorpus, source: str, target: str) -> Any:
 
 
 def _find_languages(builder: Any, name: str, source: str, target: str) -> tuple[list[str], bool]:
-    """Looks for the two languages among the dataset's features.
+    """Finds the two languages among the features of the dataset.
 
     Returns:
-        The names of the features around them, outermost first, and whether each example brings its own languages.
+        The names of the features that contain them, outermost first; and whether each example has languages of its own.
     """
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     found: list[str] = []
     groups: list[tuple[list[str], Any]] = [([], builder.info.features)]
-    for path, group in groups:  # grows while it is walked through
+    for path, group in groups:  # grows during the loop
         if isinstance(group, tfds.features.TranslationVariableLanguages):
             if not group.languages or {source, target} <= set(group.languages):
                 return path, True
@@ -243,7 +238,7 @@ def _find_languages(builder: Any, name: str, source: str, target: str) -> tuple[
 
 
 def _prepare(builder: Any, name: str) -> None:
-    """Downloads and writes the dataset, unless that was done before. Shows progress on a terminal only."""
+    """Downloads and prepares the dataset, unless that was done before; shows progress on a terminal only."""
     import tensorflow_datasets as tfds
     from absl import logging
 
@@ -251,13 +246,13 @@ def _prepare(builder: Any, name: str) -> None:
     tfds.display_progress_bar(terminal)
     logging.set_verbosity(logging.ERROR)
     try:
-        # What TensorFlow Datasets prints would mix with the results that a command writes to its standard output.
+        # What TensorFlow Datasets prints must not mix with results on the standard output.
         with contextlib.redirect_stdout(sys.stderr if terminal else io.StringIO()):
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     except UserError:
         raise
-    except Exception as error:  # a builder may fail in any way: network, disk, a library that it needs
-        if not builder.data_path.exists():  # else another process has prepared it meanwhile
+    except Exception as error:  # network, disk, a missing library: a builder may raise anything
+        if not builder.data_path.exists():  # otherwise another process has prepared it meanwhile
             raise UserError(f"{name}: cannot be prepared: {_one_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
@@ -268,7 +263,7 @@ def _configurations(name: str) -> list[str]:
 
     try:
         return list(tfds.builder_cls(name).builder_configs)
-    except (ValueError, ImportError):  # prepared by code that is not here
+    except (ValueError, ImportError):  # the dataset was prepared by code that is not installed
         return []
 
 

@@ -1,7 +1,7 @@
-"""Few batch shapes, chosen for a corpus, and which sentences go into which batch.
+"""A few shapes of batches, chosen for a corpus, and the assignment of sentences to batches.
 
-XLA compiles a training step once for each shape of its inputs. So there are few shapes, chosen such that the least is
-padding, and every batch has one of them.
+XLA compiles a training step once for each shape of its inputs. So every batch has one of a few shapes, and these are
+chosen for the least padding.
 """
 
 import math
@@ -14,11 +14,17 @@ from nmt.config import BatchSettings
 from nmt.data.token_store import Array
 from nmt.utils.errors import UserError
 
-_GRID = 64  # lengths of each side among which the widths of shapes are chosen; the time grows with its 4th power
+_GRID = 64  # candidates for the widths of each side; the time to choose grows with its 4th power
 
 
 class Shape(NamedTuple):
-    """The size of a batch: so many sentences, each padded to these numbers of tokens."""
+    """The size of a batch.
+
+    Attributes:
+        sentences: int, the number of sentence pairs.
+        source: int, the tokens to which each source sentence is padded.
+        target: int, the tokens to which each target sentence is padded.
+    """
 
     sentences: int
     source: int
@@ -26,13 +32,13 @@ class Shape(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Which sentences make which batch of an epoch: batch b is `order[begin[b]:end[b]]`, padded to shape `shape[b]`.
+    """The batches of an epoch: batch b has the sentences `order[begin[b]:end[b]]` and the shape with index `shape[b]`.
 
     Attributes:
-        order: int32, indices of sentences.
-        begin: int64 `[batches]`.
-        end: int64 `[batches]`.
-        shape: int16 `[batches]`, indices of shapes.
+        order: int32 `[sentences]`, indices of sentences in the corpus.
+        begin: int64 `[batches]`, where each batch begins in `order`.
+        end: int64 `[batches]`, where each batch ends in `order`.
+        shape: int16 `[batches]`, the index of each batch's shape.
     """
 
     order: Array
@@ -42,18 +48,20 @@ class Plan(NamedTuple):
 
 
 def choose_shapes(source_lengths: Array, target_lengths: Array, settings: BatchSettings) -> list[Shape]:
-    """Chooses the shapes that need the least padding for a corpus.
+    """Chooses the shapes of batches that need the least padding for a corpus.
 
-    Each shape is at least as wide as the one before on both sides, so sentences that do not fill a batch of one shape
-    fit into the next. Among such sequences of shapes the best one is found by dynamic programming.
+    Each shape is at least as wide as the one before it on both sides, so sentences that are left over in one shape fit
+    into the next. Among all such sequences of shapes, dynamic programming finds the best one.
 
     Args:
-        source_lengths: int `[n]`, tokens of each sentence.
-        target_lengths: likewise.
-        settings: at most `settings.shapes` shapes of at most `settings.tokens` positions on the longer side.
+        source_lengths: integers `[n]`, the tokens of each source sentence.
+        target_lengths: integers `[n]`, the tokens of each target sentence.
+        settings: the settings of batches. There are at most `settings.shapes` shapes, each with at most
+            `settings.tokens` positions on its longer side.
 
     Returns:
-        Shapes in ascending order. The last holds every sentence of up to `settings.max_length` tokens on both sides.
+        The shapes in ascending order. The last one fits every sentence of up to `settings.max_length` tokens on both
+        sides.
 
     Raises:
         UserError: if there is no such sentence.
@@ -83,21 +91,22 @@ def plan_epoch(
     epoch: int = 0,
     share: float = 1.0,
 ) -> Plan:
-    """Puts every sentence that fits into a shape, or a share of them, into exactly one batch.
+    """Assigns every sentence that fits into a shape, or a share of them, to exactly one batch.
 
-    A sentence takes the narrowest shape that holds it, unless it is one of the few left over there after the last
-    full batch: they join the next wider shape. Only the last batch of the widest shape may be partial.
+    A sentence goes into the narrowest shape that it fits into. The few sentences that do not fill a last batch of this
+    shape go into the next wider one. Only the last batch of the widest shape may be partly empty.
 
     Args:
-        source_lengths: int `[n]`, tokens of each sentence.
-        target_lengths: likewise.
-        shapes: from `choose_shapes`.
-        seed: of the order of sentences and batches; None sorts by length instead.
-        epoch: likewise.
-        share: of the sentences, the shortest by their source, then by their target, then by their index.
+        source_lengths: integers `[n]`, the tokens of each source sentence.
+        target_lengths: integers `[n]`, the tokens of each target sentence.
+        shapes: the shapes that `choose_shapes` returned.
+        seed: int, seeds the order of sentences and batches together with `epoch`; None sorts them by length.
+        epoch: int, counted from 0.
+        share: float, the share of the sentences to take: the shortest by source length, then by target length, then by
+            index.
 
     Returns:
-        A pure function of the arguments.
+        The batches of the epoch, which depend on the arguments alone.
     """
     narrowest = _narrowest(source_lengths, target_lengths, shapes, share)
     generator = np.random.default_rng([seed or 0, epoch])
@@ -121,13 +130,13 @@ def plan_epoch(
 
 
 def count_batches(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape], share: float = 1.0) -> int:
-    """Counts the batches of `plan_epoch`."""
+    """Counts the batches that `plan_epoch` returns for the same arguments."""
     full, left = _full_batches(_narrowest(source_lengths, target_lengths, shapes, share), shapes)
     return sum(full) + (left > 0)
 
 
 def padding_share(plan: Plan, shapes: Sequence[Shape], source_lengths: Array, target_lengths: Array) -> float:
-    """Returns the share of an epoch's positions, on both sides, that hold no token."""
+    """Returns the share of padding among all positions of an epoch, both sides together."""
     positions = np.array([shape.sentences * (shape.source + shape.target) for shape in shapes])[plan.shape].sum()
     planned = plan.order[: plan.end.max(initial=0)]
     tokens = source_lengths[planned].sum(dtype=np.int64) + target_lengths[planned].sum(dtype=np.int64)
@@ -135,7 +144,7 @@ def padding_share(plan: Plan, shapes: Sequence[Shape], source_lengths: Array, ta
 
 
 def _narrowest(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape], share: float = 1.0) -> Array:
-    """Returns int8 `[n]`: the first shape that holds each sentence, `len(shapes)` where none does or it is left out."""
+    """Returns int8 `[n]`, the first shape that fits each sentence; `len(shapes)` if none does or it is left out."""
     by_source = np.searchsorted([shape.source for shape in shapes], source_lengths).astype(np.int8)
     by_target = np.searchsorted([shape.target for shape in shapes], target_lengths).astype(np.int8)
     narrowest = np.maximum(by_source, by_target)
@@ -147,7 +156,7 @@ def _narrowest(source_lengths: Array, target_lengths: Array, shapes: Sequence[Sh
 
 
 def _full_batches(narrowest: Array, shapes: Sequence[Shape]) -> tuple[list[int], int]:
-    """Counts the full batches of each shape, when each passes what is left over to the next, and what remains."""
+    """Counts the full batches of each shape, if each passes its leftover to the next, and the last leftover."""
     full, left = [], 0
     for kind, shape in enumerate(shapes):
         batches, left = divmod(int((narrowest == kind).sum()) + left, shape.sentences)
@@ -156,15 +165,15 @@ def _full_batches(narrowest: Array, shapes: Sequence[Shape]) -> tuple[list[int],
 
 
 def _even(shapes: Sequence[Shape], narrowest: Array) -> list[Shape]:
-    """Lowers the sentences of each shape so that its batches come out even and next to none are left over."""
+    """Lowers the sentences of each shape so that almost none are left over after its full batches."""
     even: list[Shape] = []
     left = 0
     for kind, shape in enumerate(shapes):
         waiting = int((narrowest == kind).sum()) + left
-        if not waiting:  # no sentence is of this shape
+        if not waiting:  # no sentence has this shape
             continue
         batches = -(-waiting // shape.sentences)
-        # The widest shape takes all that is left, so there an empty row is better than one more batch.
+        # The widest shape takes everything left over, so there an empty row is better than one more batch.
         sentences = -(-waiting // batches) if kind == len(shapes) - 1 else waiting // batches
         left = waiting % sentences
         even.append(shape._replace(sentences=sentences))
@@ -172,15 +181,15 @@ def _even(shapes: Sequence[Shape], narrowest: Array) -> list[Shape]:
 
 
 def _choose_widths(source_lengths: Array, target_lengths: Array, count: int) -> list[tuple[int, int]]:
-    """Finds at most `count` nested (source, target) widths with the least sum of padded positions."""
+    """Finds at most `count` nested pairs of widths with the least sum of padded positions."""
     source_grid, target_grid = _grid(source_lengths), _grid(target_lengths)
     sentences = np.zeros((len(source_grid), len(target_grid)), np.int64)
     np.add.at(
         sentences, (np.searchsorted(source_grid, source_lengths), np.searchsorted(target_grid, target_lengths)), 1
     )
-    held = sentences.cumsum(0).cumsum(1)  # [i, j]: sentences within source_grid[i] and target_grid[j]
+    held = sentences.cumsum(0).cumsum(1)  # [i, j]: the sentences that fit into source_grid[i] and target_grid[j]
     width = source_grid[:, None] + target_grid
-    # least[i, j]: positions for all of held[i, j] if [i, j] is the widest of k shapes; below[i, j]: the next narrower.
+    # least[i, j]: the positions for held[i, j] if [i, j] is the widest of k shapes; below[i, j]: the next narrower one.
     least = width * held
     chain: list[Array] = []
     for _ in range(count - 1):
@@ -199,7 +208,7 @@ def _choose_widths(source_lengths: Array, target_lengths: Array, count: int) -> 
 
 
 def _grid(lengths: Array) -> Array:
-    """Returns the different lengths, or of very many a selection, finer where there are more sentences."""
+    """Returns the different lengths, or if there are too many a selection, denser where sentences are more frequent."""
     different = np.unique(lengths)
     if len(different) <= _GRID:
         return different

@@ -1,8 +1,8 @@
-"""The token store: a corpus as flat arrays of ids on the disk, mapped into memory.
+"""The token store: the ids of a corpus as flat arrays on the disk, mapped into memory.
 
-For each side of a split a folder holds `train.source.ids.npy`, all sentences one after the other, each closed by its
-end mark; `train.source.offsets.npy`, where each begins (and, last, where all end); and `train.source.txt`, the
-cleaned text, line N for sentence N.
+A prepared folder holds for each side of each split: `train.source.txt`, the cleaned text, one sentence per line;
+`train.source.ids.npy`, the ids of all sentences one after the other, each ended by the end token; and
+`train.source.offsets.npy`, where each sentence begins, and last, where all of them end.
 """
 
 import itertools
@@ -21,8 +21,9 @@ from nmt.text.masking import encode_pair, mask
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
+from nmt.utils.lines import read_text_lines
 
-CHUNK = 1024  # sentences that are worked on at once: constant memory, whatever the size of the corpus
+CHUNK = 1024  # sentences in memory at once, whatever the size of the corpus
 
 Array = npt.NDArray[Any]
 Item = TypeVar("Item")
@@ -30,15 +31,15 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class TokenizedCorpus:
-    """A split of a prepared corpus, its ids mapped from the disk.
+    """One split of a prepared corpus, its ids mapped from the disk.
 
-    Args:
-        source_ids: all sentences of the source side one after the other.
+    Attributes:
+        source_ids: uint16 or int32 `[tokens]`, all source sentences one after the other.
         source_offsets: int64 `[n + 1]`; sentence i is `source_ids[source_offsets[i]:source_offsets[i + 1]]`.
-        source_lengths: int32 `[n]`, in tokens, the end mark included.
-        target_ids: as for the source, and so on.
-        target_offsets: as for the source.
-        target_lengths: as for the source.
+        source_lengths: int32 `[n]`, the tokens of each source sentence, its end token included.
+        target_ids: the same for the target sentences.
+        target_offsets: the same for the target sentences.
+        target_lengths: the same for the target sentences.
     """
 
     source_ids: Array
@@ -49,12 +50,17 @@ class TokenizedCorpus:
     target_lengths: Array
 
     @classmethod
-    def open(cls, folder: Path, split: Split) -> "TokenizedCorpus":
-        """Maps the arrays that `write_store` wrote for a split.
+    def open(cls, folder: str | Path, split: Split) -> "TokenizedCorpus":
+        """Opens a split that `write_store` wrote.
+
+        Args:
+            folder: a prepared folder.
+            split: `"train"`, `"validation"` or `"test"`.
 
         Raises:
-            UserError: naming the file that is missing or damaged.
+            UserError: if a file is missing or damaged.
         """
+        folder = Path(folder)
         source, target = (open_side(folder, split, side) for side in SIDES)
         if len(source[2]) != len(target[2]):
             name = folder / f"{split}.source.offsets.npy"
@@ -65,15 +71,15 @@ class TokenizedCorpus:
         return len(self.source_lengths)
 
     def gather(self, indices: Array, source_width: int, target_width: int) -> tuple[Array, Array]:
-        """Reads sentences as two padded arrays.
+        """Reads sentence pairs as two padded arrays.
 
         Args:
-            indices: int `[n]`, which sentences.
-            source_width: positions of each row, at least the longest of these sentences.
-            target_width: likewise.
+            indices: integers `[n]`, the indices of the sentence pairs.
+            source_width: int, the length of each source row; at least that of the longest source sentence.
+            target_width: int, the same for the target.
 
         Returns:
-            int32 `[n, source_width]` and `[n, target_width]`, zero where a sentence has ended.
+            int32 `[n, source_width]` and int32 `[n, target_width]`, padded with zeros.
         """
         return (
             _padded(self.source_ids, self.source_offsets, indices, source_width),
@@ -81,64 +87,64 @@ class TokenizedCorpus:
         )
 
 
-def text_path(folder: Path, split: str, side: Side) -> Path:
-    """Returns where a prepared folder keeps a split's cleaned text."""
-    return folder / f"{split}.{side}.txt"
+def text_path(folder: str | Path, split: str, side: Side) -> Path:
+    """Returns the path of a split's cleaned text in a prepared folder."""
+    return Path(folder) / f"{split}.{side}.txt"
 
 
-def read_model(folder: Path, side: Side) -> bytes:
-    """Reads the side's tokenizer model, for `Tokenizer`; with a joint vocabulary both sides' are equal."""
-    path = folder / f"{side}.model"
+def read_model(folder: str | Path, side: Side) -> bytes:
+    """Reads the tokenizer model of one side, for `Tokenizer`. A joint vocabulary has equal models for both sides.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = Path(folder) / f"{side}.model"
     try:
         return path.read_bytes()
     except OSError:
         raise UserError(f"{path}: does not exist; prepare the data first") from None
 
 
-def read_lines(folder: Path, split: str, side: Side) -> Iterator[str]:
-    """Reads a split's cleaned text, one sentence after the other.
+def read_sentences(folder: str | Path, split: str, side: Side) -> Iterator[str]:
+    """Reads the cleaned text of one side of a split, sentence by sentence.
 
     Raises:
-        UserError: naming the file that is missing or damaged.
+        UserError: if the file is missing or damaged.
     """
     path = text_path(folder, split, side)
-    try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            for line in file:
-                yield line.removesuffix("\n")
-    except FileNotFoundError:
-        raise UserError(f"{path}: does not exist; prepare the data first") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is damaged: {error}") from None
+    if not path.exists():
+        raise UserError(f"{path}: does not exist; prepare the data first")
+    yield from read_text_lines(path)
 
 
-def read_masked_lines(folder: Path, split: str, side: Side, placeholders: Sequence[str]) -> Iterator[str]:
-    """Reads a split's cleaned text as it is tokenized.
+def read_masked_sentences(folder: str | Path, split: str, side: Side, placeholders: Sequence[str]) -> Iterator[str]:
+    """Reads the text of one side of a split as it is tokenized, with its placeholders masked.
 
     Args:
         folder: a prepared folder.
-        split: which of its splits.
-        side: of the pairs.
-        placeholders: the kinds that are masked.
+        split: the name of the split.
+        side: `"source"` or `"target"`.
+        placeholders: the kinds of placeholders to mask, keys of `nmt.text.placeholders.KINDS`.
 
     Raises:
-        UserError: naming the file that is missing or damaged.
+        UserError: if a file is missing or damaged.
     """
     if not placeholders:
-        yield from read_lines(folder, split, side)
+        yield from read_sentences(folder, split, side)
         return
-    for pairs in in_chunks(zip(*(read_lines(folder, split, each) for each in SIDES), strict=True)):
+    # A target's placeholders are numbered by its source, so both sides are read.
+    for pairs in in_chunks(zip(*(read_sentences(folder, split, each) for each in SIDES), strict=True)):
         masked = mask(placeholders, *(tf.constant(texts) for texts in zip(*pairs, strict=True)))
         yield from (text.decode() for text in masked[SIDES.index(side)].numpy())
 
 
-def write_store(folder: Path, split: Split, tokenizers: tuple[Tokenizer, Tokenizer]) -> dict[Side, int]:
-    """Tokenizes a split's text files, which stand in the folder, with the same graph that translates later.
+def write_store(folder: str | Path, split: Split, tokenizers: tuple[Tokenizer, Tokenizer]) -> dict[Side, int]:
+    """Tokenizes the text of a split in a prepared folder, and writes its ids.
 
     Args:
         folder: a prepared folder.
-        split: which of its splits.
-        tokenizers: of source and target.
+        split: the name of the split.
+        tokenizers: the tokenizers of the source and the target language.
 
     Returns:
         The number of tokens of each side.
@@ -149,7 +155,7 @@ def write_store(folder: Path, split: Split, tokenizers: tuple[Tokenizer, Tokeniz
     for number, (side, tokenizer) in enumerate(zip(SIDES, tokenizers, strict=True)):
 
         def encode(source: tf.Tensor, target: tf.Tensor, number: int = number) -> tf.RaggedTensor:
-            return encode_pair(tokenizers, source, target)[number]
+            return encode_pair(tokenizers, source, target, normalized=True)[number]  # cleaning has normalised the text
 
         rows = pairs.map(encode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
         chunks = ((row.flat_values.numpy(), row.row_lengths().numpy()) for row in rows)
@@ -158,19 +164,19 @@ def write_store(folder: Path, split: Split, tokenizers: tuple[Tokenizer, Tokeniz
 
 
 def in_chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Gives lists of `CHUNK` items; the last may be shorter."""
+    """Divides items into lists of `CHUNK` items; the last list may be shorter."""
     iterator = iter(items)
     while chunk := list(itertools.islice(iterator, CHUNK)):
         yield chunk
 
 
-def open_side(folder: Path, split: Split, side: Side) -> tuple[Array, Array, Array]:
-    """Maps one side's ids, offsets and lengths, see `TokenizedCorpus`.
+def open_side(folder: str | Path, split: Split, side: Side) -> tuple[Array, Array, Array]:
+    """Maps the ids, offsets and lengths of one side; see `TokenizedCorpus`.
 
     Raises:
-        UserError: naming the file that is missing or damaged.
+        UserError: if a file is missing or damaged.
     """
-    ids_path, offsets_path = folder / f"{split}.{side}.ids.npy", folder / f"{split}.{side}.offsets.npy"
+    ids_path, offsets_path = (Path(folder) / f"{split}.{side}.{name}.npy" for name in ("ids", "offsets"))
     ids, offsets = _map(ids_path), _map(offsets_path)
     lengths = np.diff(offsets).astype(np.int32)
     if offsets.dtype != np.int64 or len(offsets) < 2 or offsets[0] != 0 or lengths.min() < 1:
@@ -181,15 +187,24 @@ def open_side(folder: Path, split: Split, side: Side) -> tuple[Array, Array, Arr
 
 
 def write_side(
-    folder: Path, split: Split, side: Side, chunks: Iterable[tuple[Array, Array]], vocabulary_size: int
+    folder: str | Path, split: Split, side: Side, chunks: Iterable[tuple[Array, Array]], vocabulary_size: int
 ) -> int:
-    """Writes chunks of (flat ids, lengths) and returns the number of tokens."""
+    """Writes the ids and offsets of one side.
+
+    Args:
+        folder: where the files are written.
+        split: the name of the split.
+        side: `"source"` or `"target"`.
+        chunks: pairs of ids `[tokens]`, sentence after sentence, and lengths `[sentences]`.
+        vocabulary_size: int, which decides whether the ids are written as uint16 or int32.
+
+    Returns:
+        The number of tokens.
+    """
+    ids_path, offsets_path = (Path(folder) / f"{split}.{side}.{name}.npy" for name in ("ids", "offsets"))
     dtype = np.uint16 if vocabulary_size <= 2**16 else np.int32
     total = 0
-    with (
-        _growing(folder / f"{split}.{side}.ids.npy", dtype) as append_ids,
-        _growing(folder / f"{split}.{side}.offsets.npy", np.int64) as append_offsets,
-    ):
+    with _growing(ids_path, dtype) as append_ids, _growing(offsets_path, np.int64) as append_offsets:
         append_offsets(np.zeros(1, np.int64))
         for ids, lengths in chunks:
             append_ids(ids)
@@ -199,6 +214,7 @@ def write_side(
 
 
 def _padded(ids: Array, offsets: Array, indices: Array, width: int) -> Array:
+    """Returns the sentences at `indices` as int32 `[n, width]`, padded with zeros."""
     starts = offsets[indices]
     lengths = offsets[np.asarray(indices) + 1] - starts
     if lengths.size and lengths.max() > width:
@@ -209,6 +225,7 @@ def _padded(ids: Array, offsets: Array, indices: Array, width: int) -> Array:
 
 
 def _map(path: Path) -> Array:
+    """Maps a one-dimensional array of integers into memory."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -222,14 +239,14 @@ def _map(path: Path) -> Array:
 
 @contextmanager
 def _growing(path: Path, dtype: npt.DTypeLike) -> Iterator[Callable[[Array], None]]:
-    """Opens an .npy file to which arrays are appended, so that the whole never has to fit into memory."""
+    """Opens an .npy file for appending arrays, so that the whole never has to fit into memory."""
     count = 0
     with written_whole(path, "wb") as file:
 
         def write_header() -> int:
             description = np.lib.format.dtype_to_descr(np.dtype(dtype))
             header = {"descr": description, "fortran_order": False, "shape": (count,)}
-            np.lib.format.write_array_header_1_0(file, header)  # leaves room for a larger count
+            np.lib.format.write_array_header_1_0(file, header)  # pads the header, which leaves room for a larger count
             return int(file.tell())
 
         def append(values: Array) -> None:

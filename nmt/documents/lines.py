@@ -4,13 +4,13 @@ import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 from nmt.inference.alignment import heat_map, pharaoh
-from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
+from nmt.utils.lines import read_lines, without_ends
 from nmt.utils.progress import tracked
 
 AlignmentUnit = Literal["words", "pieces"]
@@ -33,7 +33,8 @@ def translate_text_file(
 
     Args:
         translate: function that translates a stream of lines; see `TranslateLines`.
-        source: a UTF-8 file; None for standard input. Invalid bytes become U+FFFD.
+        source: a UTF-8 file, which is decompressed if its name ends in `.gz`; None for standard input. Invalid bytes
+            become U+FFFD.
         output: the file to write, which appears once it is complete; None for standard output.
         as_json: whether to write one JSON object per line instead of the best translation: the line's number, its
             text, and its hypotheses with their text, score, log-probability if known, and alignment if requested.
@@ -64,7 +65,8 @@ def translate_text_file(
             yield line
 
     target: Any = nullcontext(sys.stdout) if output is None else written_whole(Path(output))
-    with _read_lines(source) as lines, target as file:
+    lines = _read_lines(source)  # a missing file is reported before the output is opened
+    with target as file:
         # Someone who types at a terminal waits for each translation; a file or a pipe is read ahead.
         window = 1 if source is None and sys.stdin.isatty() else None
         translated = translate(recorded(lines), window)
@@ -104,15 +106,7 @@ def _alignment(hypothesis: Any, alignments: AlignmentUnit | None) -> str:
     return pharaoh(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces, words=words)
 
 
-@contextmanager
-def _read_lines(path: str | Path | None) -> Iterator[Iterator[str]]:
-    """Opens a file, or standard input for None, as a stream of lines without line ends; invalid bytes become U+FFFD."""
-    if path is None:
-        yield (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
-        return
-    try:
-        file = open(path, "rb")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    with file:
-        yield (line.decode("utf-8", "replace").rstrip("\r\n") for line in file)
+def _read_lines(path: str | Path | None) -> Iterator[str]:
+    """Reads the lines of a file, or of standard input for None; invalid bytes become U+FFFD."""
+    lines = without_ends(sys.stdin.buffer) if path is None else read_lines(path)
+    return (line.decode("utf-8", "replace") for line in lines)

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
@@ -207,44 +206,6 @@ def print_results(results: Sequence[Score], file: IO[str] | None = None) -> None
     console.print()
     for result in results:
         console.print(f"{result.name}|{result.signature}", markup=False)
-
-
-def read_lines(path: str | Path) -> list[str]:
-    r"""Reads a UTF-8 file of translations or references, one sentence per line.
-
-    Only a line feed ends a line, because sentences may contain Unicode's other line separators. A carriage return
-    before it and a byte order mark at the start of the file, which editors on Windows write, are dropped.
-
-    Args:
-        path: the file to read.
-
-    Returns:
-        The lines, without their line ends.
-
-    Raises:
-        UserError: if the file cannot be read, or is not UTF-8; the message names the line.
-
-    Example:
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "hypotheses.de"
-    >>> _ = path.write_bytes(b"Guten Tag.\nBis bald.\n")
-    >>> read_lines(path)
-    ['Guten Tag.', 'Bis bald.']
-    """
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-8").removeprefix("\ufeff")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{line}: is not UTF-8 (byte 0x{content[error.start]:02x})") from error
-    lines = text.split("\n")
-    if lines[-1] == "":  # nothing follows the last line feed
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
 
 
 def _table(results: Sequence[Score]) -> Table:

@@ -104,7 +104,7 @@ def restore(texts: tf.Tensor, placeholders: tf.Tensor) -> tf.Tensor:
 
 
 def encode_pair(
-    tokenizers: Sequence[Tokenizer], source: tf.Tensor, target: tf.Tensor
+    tokenizers: Sequence[Tokenizer], source: tf.Tensor, target: tf.Tensor, normalized: bool = False
 ) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
     """Masks the placeholders of texts and their translations, and splits both into subwords.
 
@@ -112,12 +112,13 @@ def encode_pair(
         tokenizers: the tokenizers of the source and the target language.
         source: strings `[n]`, any bytes.
         target: strings `[n]`, the translations of `source`.
+        normalized: bool, whether the texts are normalised already, as for `Tokenizer.encode`.
 
     Returns:
         The ids of the source and of the target, each int32 `[n, (time)]`, as `Tokenizer.encode` returns them.
     """
     masked = mask(tokenizers[0].placeholders, source, target)
-    return tokenizers[0].encode(masked.source), tokenizers[1].encode(masked.target)
+    return tokenizers[0].encode(masked.source, normalized), tokenizers[1].encode(masked.target, normalized)
 
 
 def _cut(texts: tf.Tensor, matched: str) -> tuple[tf.RaggedTensor, tf.Tensor]:

@@ -1,28 +1,33 @@
-"""Text made uniform, by the standard library alone: what runs on a small device has no other."""
+"""Text normalisation in plain Python.
+
+`nmt.text.graph_normalization` does the same in the TensorFlow graph. This module needs the standard library only.
+"""
 
 import re
 import unicodedata
 
-# Control characters that are not white space, and invisible characters that only steer the layout: soft hyphen, zero
-# width space, word joiner, byte order mark, bidirectional embeddings and isolates, annotation marks. Everything that
-# changes how a word reads stays: the zero width (non-)joiners of Persian, Indic scripts and emoji, the left-to-right
-# and right-to-left marks, variation selectors, and the tag characters of flags.
-_INVISIBLE = re.compile(
-    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]"
-)
+from nmt.text.boundaries import WORD_START
+
+# The inside of a class of characters, for both regular expression engines, Python's and RE2: control characters other
+# than white space, and invisible characters that only control the layout (soft hyphen, zero width space, word joiner,
+# byte order mark, bidirectional embeddings and isolates, annotation marks). Every character that changes how a word
+# reads is left out: the zero width joiner and non-joiner of Persian, Indic scripts and emoji, the left-to-right and
+# right-to-left marks, variation selectors, and the tag characters of flags.
+INVISIBLE = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb"
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
 
 
 def normalize(text: str) -> str:
-    """Makes a text uniform: Unicode NFC, no invisible control characters, one space for any run of white space.
+    """Normalises a text: Unicode NFC, without invisible control characters, each run of white space as one space.
 
-    Normalising twice changes nothing more. White space is whatever Unicode calls so: tabs, line and paragraph
-    separators and no-break spaces too.
+    White space is every character that Unicode defines as white space, among them tabs, line separators and no-break
+    spaces, and also U+2581, the block by which SentencePiece writes a space. Normalising twice changes nothing more.
 
     Args:
         text: any text.
 
     Returns:
-        The text, without white space at its ends.
+        The normalised text, without white space at its ends.
 
     Example:
 
@@ -33,10 +38,10 @@ def normalize(text: str) -> str:
 
 
 def without_invisible(text: str) -> str:
-    """Leaves out invisible control characters."""
+    """Removes invisible control characters."""
     return _INVISIBLE.sub("", text)
 
 
 def compose(text: str) -> str:
-    """Composes to Unicode NFC, with one space for any run of white space and none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """Composes characters to Unicode NFC, and reduces white space to single spaces inside the text."""
+    return " ".join(unicodedata.normalize("NFC", text.replace(WORD_START, " ")).split())

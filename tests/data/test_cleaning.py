@@ -1,14 +1,11 @@
 import json
-import unicodedata
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.config import CleaningSettings
 from nmt.data.cleaning import EXAMPLES, REASONS, CleaningReport, Pair, clean
 from nmt.data.readers import RawPair
-from nmt.text.normalization import normalize
 
 
 def run(pairs, training=True, **limits):
@@ -22,47 +19,6 @@ def run(pairs, training=True, **limits):
 
 def dropped(report):
     return {reason: number for reason, number in report.dropped.items() if number}
-
-
-# Texts with many of the characters that matter, which random ones hardly contain.
-texts = st.text(
-    st.one_of(st.characters(), st.sampled_from("a \t\n\r\x00\x1c\x85\u2028\ufeff\u200b\u200d\u0301\u1100\u1161"))
-)
-
-
-@given(texts)
-def test_normalising_twice_is_normalising_once(text):
-    once = normalize(text)
-    assert normalize(once) == once
-
-
-@given(texts)
-def test_normalised_text_is_uniform(text):
-    result = normalize(text)
-    assert unicodedata.is_normalized("NFC", result)
-    assert not any(unicodedata.category(character) == "Cc" for character in result)
-    assert result == " ".join(result.split())
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("e\u0301", "é"),
-        ("e\x00\u0301", "é"),  # the removed character must not keep the two apart
-        ("\ufeffab\u200bc\u00add\u2060", "abcd"),
-        ("a\u202eb\u202cc\u2066d\u2069", "abcd"),
-        ("a\u2028b\u2029c\u0085d\u00a0e\u3000f\x1cg\r\nh", "a b c d e f g h"),
-        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),  # Persian spells with the non-joiner
-        ("क्\u200dष", "क्\u200dष"),
-        ("👩\u200d👧\ufe0f", "👩\u200d👧\ufe0f"),
-        ("\u05d0\u200e!", "\u05d0\u200e!"),
-        ("🏴\U000e0067\U000e007f", "🏴\U000e0067\U000e007f"),
-        (" {name} <b>", "{name} <b>"),
-        ("\x00\ufeff \n", ""),
-    ],
-)
-def test_normalize(text, expected):
-    assert normalize(text) == expected
 
 
 def test_every_reason_is_counted_and_its_pairs_are_found():

@@ -1,6 +1,7 @@
 """A language model's corpus: pairs of an empty source and a text."""
 
 import gzip
+import logging
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from nmt.data.cleaning import CleaningReport, clean
 from nmt.data.epochs import training_epoch
 from nmt.data.preparation import load_tokenizers, prepare
 from nmt.data.readers import RawPair
-from nmt.data.token_store import TokenizedCorpus, read_lines
+from nmt.data.token_store import TokenizedCorpus, read_sentences
 from nmt.utils.errors import UserError
 from tests.conftest import digit_strings, language_model_config
 
@@ -21,7 +22,7 @@ LINES = digit_strings(400, range(3, 8), seed=9)
 def test_lines_become_texts_without_a_source_and_held_out_ones_leave_training(tmp_path):
     config = language_model_config(tmp_path, [*LINES, *LINES[:100], "", "9" * 1001], data={"held_out": 20})
     report = prepare(config, tmp_path / "data")
-    splits = {split: list(read_lines(tmp_path / "data", split, "target")) for split in report["pairs"]}
+    splits = {split: list(read_sentences(tmp_path / "data", split, "target")) for split in report["pairs"]}
     assert len(splits["validation"]) == len(splits["test"]) == 20
     assert not {*splits["validation"], *splits["test"]} & {*splits["train"]}
     assert report["overlap"] == {"validation": 0, "test": 0}
@@ -57,18 +58,19 @@ def test_the_target_side_of_pairs_and_packed_files_will_do(tmp_path):
         folders.append(tmp_path / corpus["kind"])
         prepare(language_model_config(tmp_path, [], data={"corpus": corpus}), folders[-1])
     for split in ("train", "validation"):
-        texts = [list(read_lines(folder, split, "target")) for folder in folders]
+        texts = [list(read_sentences(folder, split, "target")) for folder in folders]
         assert texts[0] == texts[1] != []
-        assert set(read_lines(folders[0], split, "source")) == {""}
+        assert set(read_sentences(folders[0], split, "source")) == {""}
 
 
-def test_another_tokenizer_is_taken_as_it_is(tmp_path):
+def test_another_tokenizer_is_taken_as_it_is(tmp_path, caplog):
     prepare(language_model_config(tmp_path, LINES), tmp_path / "first")
     taken = tmp_path / "first" / "target.model"
-    stages = []
-    prepare(language_model_config(tmp_path, LINES, tokenizer={"model": str(taken)}), tmp_path / "data", stages.append)
+    caplog.set_level(logging.INFO, "nmt")
+    prepare(language_model_config(tmp_path, LINES, tokenizer={"model": str(taken)}), tmp_path / "data")
     assert (tmp_path / "data" / "target.model").read_bytes() == taken.read_bytes()
-    assert "training the tokenizer" not in stages
+    assert "tokenizing" in caplog.messages
+    assert "training the tokenizer" not in caplog.messages
     for name, message in (("none.model", "cannot be read: No such file"), ("lines.txt", "is not a tokenizer model")):
         config = language_model_config(tmp_path, LINES, tokenizer={"model": str(tmp_path / name)})
         with pytest.raises(UserError, match=rf"{name}: {message}"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from nmt.data import preparation as module
 from nmt.data.epochs import training_epoch
 from nmt.data.preparation import load_report, load_shapes, load_tokenizers, prepare
 from nmt.data.shapes import padding_share, plan_epoch
-from nmt.data.token_store import TokenizedCorpus, read_lines
+from nmt.data.token_store import TokenizedCorpus, read_sentences
 from nmt.utils.errors import UserError
 
 WORDS = ["dog", "cat", "sees", "chases", "the", "old", "ball", "green", "my", "house"]
@@ -41,7 +42,7 @@ def config_for(folder: Path, pairs: list[tuple[str, str]], **changes: Any) -> Co
 
 
 def texts(folder: Path, split: str) -> list[tuple[str, str]]:
-    return list(zip(read_lines(folder, split, "source"), read_lines(folder, split, "target"), strict=True))
+    return list(zip(read_sentences(folder, split, "source"), read_sentences(folder, split, "target"), strict=True))
 
 
 def test_held_out_sentences_leave_training(tmp_path: Path) -> None:
@@ -107,14 +108,22 @@ def test_too_small_a_corpus_is_told_what_to_set(tmp_path: Path, count: int, advi
         assert not list((tmp_path / "data").glob("whole*"))
 
 
-def test_a_complete_folder_is_left_alone(tmp_path: Path) -> None:
+def test_a_complete_folder_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = config_for(tmp_path, sentences(150))
-    stages: list[str] = []
-    report = prepare(config, tmp_path / "data", stages.append)
-    assert len(stages) >= 4
+    caplog.set_level(logging.INFO, "nmt")
+    report = prepare(config, str(tmp_path / "data"))
+    assert caplog.messages == [
+        "cleaning train",
+        "holding out validation and test",
+        "training the tokenizer",
+        "tokenizing",
+        "choosing the shapes of batches",
+    ]
+    caplog.clear()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
     other = config.model_copy(update={"training": config.training.model_copy(update={"max_steps": 7})})
-    assert prepare(other, tmp_path / "data", stages.append) == report == load_report(tmp_path / "data")
+    assert prepare(other, tmp_path / "data") == report == load_report(str(tmp_path / "data"))
+    assert caplog.messages == []
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()} == before
 
 

@@ -18,7 +18,7 @@ from nmt.constants import END, SIDES
 from nmt.data import token_store as module
 from nmt.data.epochs import training_epoch
 from nmt.data.preparation import load_tokenizers, prepare
-from nmt.data.token_store import TokenizedCorpus, read_lines, read_model
+from nmt.data.token_store import TokenizedCorpus, read_model, read_sentences
 from nmt.utils.errors import UserError
 
 PAIRS = [
@@ -72,7 +72,7 @@ def test_the_store_holds_the_text(prepared: tuple[Path, Config]) -> None:
         assert ids == tokenizer.encode(tf.constant([pair[number] for pair in PAIRS])).to_list()
         decoded = tokenizer.decode(tf.ragged.constant(ids, dtype=tf.int32)).numpy()
         assert [text.decode() for text in decoded] == [pair[number] for pair in PAIRS]
-        assert list(read_lines(folder, "train", SIDES[number])) == [pair[number] for pair in PAIRS]
+        assert list(read_sentences(folder, "train", SIDES[number])) == [pair[number] for pair in PAIRS]
 
 
 @settings(deadline=None, max_examples=100)
@@ -161,7 +161,7 @@ def test_both_implementations_agree(prepared: tuple[Path, Config]) -> None:
     """The library, which samples, and TensorFlow Text, which translates, segment alike."""
     for side, ids in zip(SIDES, rows(TokenizedCorpus.open(prepared[0], "train")), strict=True):
         processor = sentencepiece.SentencePieceProcessor(model_proto=read_model(prepared[0], side))
-        assert processor.encode(list(read_lines(prepared[0], "train", side)), add_eos=True) == ids
+        assert processor.encode(list(read_sentences(prepared[0], "train", side)), add_eos=True) == ids
 
 
 def test_an_epochs_segmentation_is_a_pure_function(copy: tuple[Path, Config]) -> None:

@@ -1,13 +1,14 @@
 """A new vocabulary's pieces are found in the old one as its tokenizer splits them, by an independent reference."""
 
 import itertools
+import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sentencepiece
 
-from nmt.config import TokenizerSettings, parse_config
+from nmt.config import parse_config
 from nmt.data.vocabulary import find_in, make_tokenizers
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.utils.errors import UserError
@@ -22,8 +23,7 @@ def words_of(syllables: list[str]) -> list[str]:
 
 
 def make(kind: str, algorithm: str) -> Tokenizer:
-    settings = TokenizerSettings(vocabulary_size=306, algorithm=algorithm)  # type: ignore[arg-type]
-    return Tokenizer(train_tokenizer(words_of(SYLLABLES[kind]), settings, seed=1))
+    return Tokenizer(train_tokenizer(words_of(SYLLABLES[kind]), 306, algorithm))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module", params=["unigram", "bpe"])
@@ -87,22 +87,24 @@ def test_a_vocabulary_is_found_in_itself(tokenizers) -> None:
     assert find_in(old, old) == [[index] for index in range(old.vocabulary_size)]
 
 
-def test_tokenizers_are_taken_from_the_run_that_training_starts_from(tmp_path: Path) -> None:
+def test_tokenizers_are_taken_from_the_run_that_training_starts_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     tree = {
         "data": {"source_language": "a", "target_language": "b", "corpus": {"kind": "tsv", "train": ["a.tsv"]}},
         "training": {"start_from": str(tmp_path / "base")},
     }
-    lines: list[str] = []
+    caplog.set_level(logging.INFO, "nmt")
     with pytest.raises(UserError, match=r"training.start_from: .*base/data/source.model: cannot be read: No such file"):
-        make_tokenizers(parse_config(tree, "test"), tmp_path / "data", lines.append)
+        make_tokenizers(parse_config(tree, "test"), tmp_path / "data")
     models = {"source": make("old", "unigram").model, "target": make("new", "unigram").model}
     (tmp_path / "base" / "data").mkdir(parents=True)
     for side, model in models.items():
         (tmp_path / "base" / "data" / f"{side}.model").write_bytes(model)
-    make_tokenizers(parse_config(tree, "test"), tmp_path / "data", lines.append)
+    make_tokenizers(parse_config(tree, "test"), tmp_path / "data")
     assert {side: (tmp_path / "data" / f"{side}.model").read_bytes() for side in models} == models
-    assert lines[-1] == f"taking the tokenizers of {tmp_path / 'base'}"
+    assert caplog.messages[-1] == f"taking the tokenizers of {tmp_path / 'base'}"
     tree["training"] |= {"start_vocabulary": "new"}
     tree["tokenizer"] = {"model": str(tmp_path / "base" / "data" / "target.model")}
-    make_tokenizers(parse_config(tree, "test"), tmp_path / "data", lines.append)
+    make_tokenizers(parse_config(tree, "test"), tmp_path / "data")
     assert (tmp_path / "data" / "source.model").read_bytes() == models["target"]

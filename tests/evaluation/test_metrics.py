@@ -4,13 +4,12 @@ import os
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import sacrebleu
 
 from nmt.evaluation import metrics
-from nmt.evaluation.metrics import Comparison, Score, as_json, compare, evaluate, print_results, read_lines
+from nmt.evaluation.metrics import Comparison, Score, as_json, compare, evaluate, print_results
 from nmt.utils.errors import UserError
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "over", "under", "red", "blue", "house", "garden"]
@@ -184,39 +183,6 @@ def test_results_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> No
 def test_no_results_make_no_table(capsys: pytest.CaptureFixture[str]) -> None:
     print_results([])
     assert capsys.readouterr().out.strip() == ""
-
-
-@pytest.mark.parametrize(
-    ("content", "lines"),
-    [
-        (b"", []),
-        (b"\n", [""]),
-        (b"one", ["one"]),
-        (b"one\ntwo\n", ["one", "two"]),
-        (b"one\n\ntwo\n\n", ["one", "", "two", ""]),
-        (b"one\r\ntwo\r\n", ["one", "two"]),
-        (b"\xef\xbb\xbfone\n", ["one"]),
-        ("a\u2028b\x0bc\x85d\x0ce\rf\n".encode(), ["a\u2028b\x0bc\x85d\x0ce\rf"]),
-        ("Grüße 日本\n".encode(), ["Grüße 日本"]),
-    ],
-)
-def test_read_lines(tmp_path: Path, content: bytes, lines: list[str]) -> None:
-    (tmp_path / "text").write_bytes(content)
-    assert read_lines(tmp_path / "text") == lines
-
-
-def test_read_lines_names_the_line_that_is_not_utf8(tmp_path: Path) -> None:
-    path = tmp_path / "text.de"
-    path.write_bytes("gut\nGrüße\n".encode() + "Grüße\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"text\.de:3: is not UTF-8 \(byte 0xfc\)$"):
-        read_lines(path)
-
-
-def test_read_lines_of_what_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"missing: cannot be read: No such file or directory$"):
-        read_lines(tmp_path / "missing")
-    with pytest.raises(UserError, match=r"cannot be read: "):
-        read_lines(tmp_path)
 
 
 def test_importing_does_not_load_sacrebleu() -> None:

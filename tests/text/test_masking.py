@@ -10,11 +10,11 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nmt.config import Config, TokenizerSettings, parse_config
+from nmt.config import Config, parse_config
 from nmt.constants import SIDES
 from nmt.data.epochs import training_epoch
 from nmt.data.preparation import load_tokenizers, prepare
-from nmt.data.token_store import TokenizedCorpus, read_lines, read_masked_lines
+from nmt.data.token_store import TokenizedCorpus, read_masked_sentences, read_sentences
 from nmt.text import placeholders
 from nmt.text.masking import mask, restore
 from nmt.text.placeholders import KINDS, REPLACEMENT, SYMBOLS
@@ -172,9 +172,9 @@ def test_the_store_holds_symbols_and_the_files_the_text(tmp_path: Path, algorith
         store.gather(np.arange(len(store)), store.source_lengths.max(), store.target_lengths.max()) for store in stores
     ]
     for number, (side, tokenizer) in enumerate(zip(SIDES, tokenizers, strict=True)):
-        assert list(read_lines(folder, "train", side)) == [pair[number] for pair in PAIRS]
+        assert list(read_sentences(folder, "train", side)) == [pair[number] for pair in PAIRS]
         expected = [plainly(*pair, kinds)[number] for pair in PAIRS]
-        assert list(read_masked_lines(folder, "train", side, kinds)) == expected
+        assert list(read_masked_sentences(folder, "train", side, kinds)) == expected
         for sides in rows:
             assert [text.decode() for text in tokenizer.decode(sides[number]).numpy()] == expected
             pieces = [tokenizer.pieces(ids) for ids in sides[number]]
@@ -187,7 +187,7 @@ def test_the_store_holds_symbols_and_the_files_the_text(tmp_path: Path, algorith
 
 
 def test_a_tokenizer_without_symbols_is_told(tmp_path: Path) -> None:
-    model = train_tokenizer(["the cat", "the dog"], TokenizerSettings(vocabulary_size=300), seed=1)
+    model = train_tokenizer(["the cat", "the dog"], vocabulary_size=300)
     assert Tokenizer(model).placeholders == ()
     (tmp_path / "plain.model").write_bytes(model)
     with pytest.raises(UserError, match=r"plain\.model: has no symbols for tokenizer\.placeholders"):

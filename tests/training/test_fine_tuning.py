@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.config import Config, TokenizerSettings, load_config, parse_config, save_config
+from nmt.config import Config, load_config, parse_config, save_config
 from nmt.data.preparation import load_report
 from nmt.data.token_store import read_model
 from nmt.data.vocabulary import find_in
@@ -102,8 +102,7 @@ def test_a_new_vocabulary_goes_on_exactly_without_the_run_it_started_from(traine
 
 
 def tokenizer_of(words: str) -> Tokenizer:
-    settings = TokenizerSettings(vocabulary_size=300, algorithm="bpe")
-    return Tokenizer(train_tokenizer([words] * 20, settings, seed=1))
+    return Tokenizer(train_tokenizer([words] * 20, vocabulary_size=300, algorithm="bpe"))
 
 
 def made_run(folder: Path, config: Config, tokenizers: tuple[Tokenizer, Tokenizer], seed: int) -> RunFolder:

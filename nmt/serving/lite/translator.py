@@ -22,6 +22,7 @@ from nmt.text.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_STA
 from nmt.text.normalization import normalize
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, restore
 from nmt.utils.errors import UserError
+from nmt.utils.lines import without_ends
 from nmt.utils.silence import silenced
 
 ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
@@ -79,7 +80,7 @@ class LiteTranslator:
         """
         text = line.encode(errors="replace").decode()  # "?" for unpaired surrogates, which UTF-8 does not have
         masked, placeholders = mask(text, self.settings["placeholders"])
-        ids = self._source.encode(normalize(masked.replace(WORD_START, " ")))
+        ids = self._source.encode(normalize(masked))
         if not ids:
             return ""
         parts = split_long(ids, self.settings["max_tokens"] - 1, self._source.id_to_piece)
@@ -178,10 +179,10 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is damaged: it is not JSON in UTF-8") from error
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise UserError(f"{path}: expected the settings of a LiteRT export of format {FORMAT}, got others")
-    for name, (kinds, least) in _NUMBERS.items():
+    for name, (types, minimum) in _NUMBERS.items():
         value: Any = settings.get(name)
-        if type(value) not in kinds or not least <= value < math.inf:
-            raise UserError(f"{path}: {name}: expected a number of at least {least}, got {value!r}")
+        if type(value) not in types or not minimum <= value < math.inf:
+            raise UserError(f"{path}: {name}: expected a number of at least {minimum}, got {value!r}")
     kinds = settings.get("placeholders")
     if not isinstance(kinds, list) or not all(isinstance(kind, str) and kind in KINDS for kind in kinds):
         raise UserError(f"{path}: placeholders: expected some of {', '.join(KINDS)}, got {kinds!r}")
@@ -230,8 +231,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a folder written by `nmt export RUN --to FOLDER --format litert`")
     try:
         translator = LiteTranslator(parser.parse_args().folder)
-        for line in sys.stdin.buffer:
-            translation = translator.translate(line.decode("utf-8", "replace").rstrip("\r\n"))
+        for line in without_ends(sys.stdin.buffer):
+            translation = translator.translate(line.decode("utf-8", "replace"))
             sys.stdout.buffer.write(translation.encode() + b"\n")
             sys.stdout.buffer.flush()
     except UserError as error:
