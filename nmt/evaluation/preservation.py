@@ -95,7 +95,7 @@ def measure_preservation(sources: Sequence[str], systems: Mapping[str, Sequence[
         One result for each kind and system, without the kinds that no source contains.
 
     Raises:
-        UserError: if a system has not as many translations as there are sources.
+        UserError: if a system's number of translations differs from the number of sources.
 
     Example:
 
