@@ -18,7 +18,7 @@ import numpy as np
 import sentencepiece
 
 from nmt.constants import BEGIN, END, PADDING
-from nmt.text.boundaries import SENTENCE_ENDS, SPACELESS_SENTENCE_ENDS, WORD_START
+from nmt.text.boundaries import WORD_START, find_boundaries, split_long
 from nmt.text.normalization import normalize
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, restore
 from nmt.utils.errors import UserError
@@ -66,6 +66,7 @@ class LiteTranslator:
         _check_files(folder, self.settings["sha256"])
         self._source = _load_tokenizer(folder / SOURCE_TOKENIZER)
         self._target = _load_tokenizer(folder / TARGET_TOKENIZER)
+        self._boundaries = find_boundaries(self._source.id_to_piece(list(range(self._source.get_piece_size()))))
         self._encode = _load_model(folder / ENCODER)
         self._step = _load_model(folder / DECODER_STEP)
 
@@ -83,7 +84,7 @@ class LiteTranslator:
         ids = self._source.encode(normalize(masked))
         if not ids:
             return ""
-        parts = split_long(ids, self.settings["max_tokens"] - 1, self._source.id_to_piece)
+        parts = split_long(ids, self.settings["max_tokens"] - 1, self._boundaries)
         return restore(" ".join(self._text(self.search([*part, END])) for part in parts), placeholders)
 
     def search(self, ids: Sequence[int]) -> list[int]:
@@ -131,42 +132,6 @@ class LiteTranslator:
 
     def _text(self, ids: list[int]) -> str:
         return str(self._target.decode([index for index in ids[:-1] if index != PADDING]))
-
-
-def split_long(ids: Sequence[int], limit: int, piece: Callable[[int], str]) -> list[Sequence[int]]:
-    """Cuts a text of more than `limit` tokens into parts, where `nmt.text.splitting` cuts it.
-
-    A part takes as many tokens as it may, up to the last end of a sentence in the second half of these, or else the
-    last end of a word there, or else all of them.
-
-    Args:
-        ids: without end mark.
-        limit: the most tokens of a part, at least 1.
-        piece: names an id.
-
-    Returns:
-        The parts, in order; none is empty.
-
-    Example:
-
-    >>> split_long("▁a b ▁c. ▁d ▁e f".split(), 4, str)
-    [['▁a', 'b', '▁c.'], ['▁d', '▁e', 'f']]
-    """
-    start, parts = 0, []
-    while len(ids) - start > limit:
-        window = range(start + limit, start + limit // 2, -1)
-        sentences = (cut for cut in window if _ends_sentence(piece(ids[cut - 1]), piece(ids[cut])))
-        words = (cut for cut in window if piece(ids[cut]).startswith(WORD_START))
-        cut = next(sentences, None) or next(words, start + limit)
-        parts.append(ids[start:cut])
-        start = cut
-    return [*parts, ids[start:]]
-
-
-def _ends_sentence(before: str, after: str) -> bool:
-    """Whether a sentence ends between two neighbouring pieces."""
-    bare = before.strip(WORD_START)
-    return bare.endswith(SPACELESS_SENTENCE_ENDS) or (bare.endswith(SENTENCE_ENDS) and after.startswith(WORD_START))
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:

@@ -24,9 +24,7 @@ from nmt.runs.checkpoints import save_arrays, weights_of
 from nmt.runs.folder import RunFolder, build_model
 from nmt.runs.translation import load_translator
 from nmt.serving.lite.export import convert, export_lite
-from nmt.serving.lite.translator import LiteTranslator, split_long
-from nmt.text.splitting import find_boundaries
-from nmt.text.splitting import split_long as checkpoints_split_long
+from nmt.serving.lite.translator import LiteTranslator
 from nmt.utils.errors import UserError
 from tests.conftest import digit_strings
 
@@ -123,16 +121,6 @@ def test_lengths_are_the_searchs(checkpoint: Translator, lite: LiteTranslator) -
 @example(text="1 2 3. 4 5! 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0123456789012345678901234567890123456789" * 9)
 def test_any_text_has_the_checkpoints_translation(checkpoint: Translator, lite: LiteTranslator, text: str) -> None:
     assert lite.translate(text) == next(checkpoint.best([text]))
-
-
-PIECES = ["▁a", "b", ".", "▁.", "▁c!", "。", "d？", "▁", "e…", "▁f。▁"]  # noqa: RUF001
-
-
-@settings(deadline=None, max_examples=60, derandomize=True)
-@given(ids=st.lists(st.integers(0, len(PIECES) - 1), min_size=1, max_size=40), limit=st.integers(1, 9))
-def test_long_texts_are_cut_where_the_checkpoint_cuts_them(ids: list[int], limit: int) -> None:
-    expected, _ = checkpoints_split_long(tf.ragged.constant([ids]), limit, find_boundaries(PIECES))
-    assert split_long(ids, limit, PIECES.__getitem__) == expected.to_list()
 
 
 @pytest.fixture(scope="module")
