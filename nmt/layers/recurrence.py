@@ -1,18 +1,19 @@
-"""A cell over time: one loop forward and one back, for every cell.
+"""A cell over time: one loop forward and one backward, for every cell.
 
-Three things make it fast, and all leave the result exactly what stepping the cell gives:
+Three things make it fast, and none changes the result of stepping the cell:
 
-* the products of the inputs are made for all steps before the loop, in one large matrix product;
-* the loop that goes back only carries the gradient of the states. The gradients of the weights are formed after it,
+* the products of the inputs are computed for all steps before the loop, in one large matrix product;
+* the backward loop carries nothing but the gradients of the states. The gradients of the weights are formed after it,
   in large products over all steps; automatic differentiation would add up a full weight gradient at every step;
-* the loops alone may be compiled by XLA, which joins their many small operations, while the large products stay with
+* the loops alone may be compiled by XLA, which fuses their many small operations, while the large products stay with
   the faster library outside (benchmarks/recurrent_layers.py).
 
-A cell takes part by writing its `Equations`: one step, and, only for speed, that step's gradient.
+A cell supplies its `Equations`: one step and, for speed, the gradient of that step.
 """
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
@@ -20,38 +21,44 @@ import tensorflow as tf
 Tensors = tuple[tf.Tensor, ...]
 
 
-class Step(NamedTuple):
-    """What one step leaves."""
+class StepResult(NamedTuple):
+    """The result of one step."""
 
-    states: Tensors  # the new ones, [batch, units]; the first is the output
-    saved: Tensors = ()  # what the step's gradient needs besides, [batch, ...]
+    states: Tensors  # the new states, [batch, units] each; the first is the output
+    residuals: Tensors = ()  # what else the gradient of the step needs, [batch, ...] each
 
 
-class BackStep(NamedTuple):
-    """What the gradient of one step leaves."""
+class StepGradient(NamedTuple):
+    """The gradient of one step."""
 
-    states: Tensors  # gradients of the states before the step
-    sums: Tensors  # gradients of what the step added up, [batch, ...]; the first is that of its input products
+    states: Tensors  # gradients of the states before the step, [batch, units] each
+    pre_activations: Tensors  # gradients of the sums before each activation, [batch, ...]; the first: input products
 
 
 class Equations(Protocol):
-    """One step of a cell: plain values that tell its variant, and no weights. Equal ones share compiled loops."""
+    """One step of a cell: plain values that select its variant, and no weights. Equal ones share compiled loops."""
 
     def __hash__(self) -> int:
-        """Equal equations have the same."""
+        """Equal equations have equal hashes."""
 
     @property
-    def saved_widths(self) -> Sequence[int]:
-        """The width of each of `Step.saved`."""
+    def residual_widths(self) -> Sequence[int]:
+        """The width of each of `StepResult.residuals`."""
 
-    def advance(self, projected: tf.Tensor, states: Tensors, weights: Tensors, dropout_mask: tf.Tensor | None) -> Step:
-        """Makes a step.
+    def step(
+        self, projected: tf.Tensor, states: Tensors, weights: Tensors, dropout_mask: tf.Tensor | None
+    ) -> StepResult:
+        """Computes one step.
 
         Args:
-            projected: the step's input products, `[batch, width]`.
-            states: `[batch, units]` each.
-            weights: those that the step needs.
-            dropout_mask: zeros and scaled ones, `[batch, units]`, for what the products see of the first state.
+            projected: the input products of the step, `[batch, width]`.
+            states: the states before the step, `[batch, units]` each.
+            weights: the recurrent weights.
+            dropout_mask: zeros and scaled ones, `[batch, units]`, multiplied into what the products read of the first
+                state; None for no dropout.
+
+        Returns:
+            `StepResult`.
         """
 
 
@@ -60,101 +67,133 @@ class DifferentiatedEquations(Equations, Protocol):
     """Equations with a gradient written by hand."""
 
     @property
-    def sum_widths(self) -> Sequence[int]:
-        """The width of each of `BackStep.sums`."""
+    def pre_activation_widths(self) -> Sequence[int]:
+        """The width of each of `StepGradient.pre_activations`."""
 
-    def transposed(self, weights: Tensors) -> Tensors:
-        """What `retreat` needs of the weights, made once before the loop."""
+    def backward_weights(self, weights: Tensors) -> Tensors:
+        """The weights as `step_backward` reads them, computed once before the loop."""
 
-    def retreat(
-        self, d_states: Tensors, states: Tensors, saved: Tensors, transposed: Tensors, dropout_mask: tf.Tensor | None
-    ) -> BackStep:
+    def step_backward(
+        self,
+        d_states: Tensors,
+        states: Tensors,
+        residuals: Tensors,
+        backward_weights: Tensors,
+        dropout_mask: tf.Tensor | None,
+    ) -> StepGradient:
         """Goes back one step.
 
         Args:
-            d_states: gradients of the states after it.
-            states: the states before it.
-            saved: of `Step`.
-            transposed: see there.
-            dropout_mask: as in `advance`.
+            d_states: gradients of the states after the step, `[batch, units]` each.
+            states: the states before the step, `[batch, units]` each.
+            residuals: those of the step's `StepResult`.
+            backward_weights: the result of the method of that name.
+            dropout_mask: as in `step`.
+
+        Returns:
+            `StepGradient`.
         """
 
     def weight_gradients(
-        self, sums: Tensors, states: Tensors, saved: Tensors, weights: Tensors, dropout_mask: tf.Tensor | None
+        self,
+        d_pre_activations: Tensors,
+        states: Tensors,
+        residuals: Tensors,
+        weights: Tensors,
+        dropout_mask: tf.Tensor | None,
     ) -> Sequence[tf.Tensor]:
-        """The gradient of each weight from all steps at once; all but weights and mask are `[time, batch, ...]`.
+        """The gradient of each recurrent weight, from all steps at once.
 
         Args:
-            sums: of `BackStep`.
-            states: those before each step.
-            saved: of `Step`.
-            weights: as in `advance`.
-            dropout_mask: as in `advance`.
+            d_pre_activations: `StepGradient.pre_activations` of all steps, `[time, batch, ...]` each.
+            states: the states before each step, `[time, batch, units]` each.
+            residuals: `StepResult.residuals` of all steps, `[time, batch, ...]` each.
+            weights: as in `step`.
+            dropout_mask: as in `step`, the same at all steps.
+
+        Returns:
+            One gradient for each of `weights`, of the same shape.
         """
 
 
-class Options(NamedTuple):
-    """How a loop runs."""
+class LoopOptions(NamedTuple):
+    """How a loop over time runs."""
 
     reverse: bool = False  # from the last step to the first
-    jit_compile: bool = False  # by XLA, the loops alone, within a tf.function and where the equations have a gradient
-    hand_written: bool = True  # takes the equations' gradient where they have one; else nothing is kept for it
+    jit_compile: bool = False  # by XLA, the loops alone, in a tf.function and where the equations have a gradient
+    hand_written: bool = True  # takes the equations' gradient where they have one; else no residuals are kept
 
 
-_DEFAULT = Options()
+_DEFAULT = LoopOptions()
 
 
-def recur(
+def run_recurrence(
     equations: Equations,
     projected: tf.Tensor,
     initial_states: Tensors,
     weights: Tensors,
     mask: tf.Tensor | None = None,
     dropout_mask: tf.Tensor | None = None,
-    options: Options = _DEFAULT,
+    options: LoopOptions = _DEFAULT,
+    offsets: Tensors = (),
 ) -> tuple[tf.Tensor, Tensors]:
     """Runs a cell over time.
 
     Args:
-        equations: of the cell; where they have a gradient it is used, else the loop is differentiated automatically.
+        equations: the cell's. If they have a gradient, it is used; otherwise the loop is differentiated automatically.
         projected: input products, `[time, batch, width]`.
-        initial_states: `[batch, units]` each, in the precision that the states shall keep.
-        weights: for the equations, in the same precision.
-        mask: True where a step is real, `[time, batch]`; a padded step leaves the states as they were.
-        dropout_mask: zeros and scaled ones, `[batch, units]`, the same for all steps (Gal and Ghahramani 2016).
+        initial_states: `[batch, units]` each, in the precision of the loop.
+        weights: the recurrent weights, in the same precision.
+        mask: boolean `[time, batch]`, True where a step is real; a padded step leaves the states as they were.
+        dropout_mask: zeros and scaled ones, `[batch, units]`, the same at all steps (Gal and Ghahramani 2016).
         options: direction and compilation. With `reverse` the outputs keep the order of the inputs.
+        offsets: if given, one tensor `[time, batch, units]` for each state, added to the new state of every step. The
+            loop is then differentiated automatically, by the offsets too.
 
     Returns:
-        The first state after each step, `[time, batch, units]`, and all last states.
+        The first state after each step, `[time, batch, units]`, and all last states, `[batch, units]` each.
+
+    Example:
+
+    >>> class Sum:
+    ...     residual_widths = ()
+    ...     def step(self, projected, states, weights, dropout_mask):
+    ...         return StepResult((states[0] + projected,))
+    >>> outputs, (last,) = run_recurrence(Sum(), tf.ones((3, 1, 1)), (tf.zeros((1, 1)),), ())
+    >>> outputs[:, 0, 0].numpy().tolist(), last.numpy().tolist()
+    ([1.0, 2.0, 3.0], [[3.0]])
     """
     projected = tf.cast(projected, initial_states[0].dtype)
-    if tf.executing_eagerly():  # an eager tape would look into what is compiled, and cannot
+    if offsets:
+        equations = _OffsetEquations(equations, projected.shape[-1], tuple(x.shape[-1] for x in offsets))
+        projected = tf.concat([projected, *offsets], -1)
+    if tf.executing_eagerly():  # an eager tape cannot differentiate through what is compiled
         options = options._replace(jit_compile=False)
     if not (options.hand_written and isinstance(equations, DifferentiatedEquations)):
         # TensorFlow cannot differentiate a loop that XLA compiles apart from what is around it.
         outputs, _, _, last = _forward(
-            equations, options.reverse, projected, initial_states, weights, mask, dropout_mask, keep=False
+            equations, options.reverse, projected, initial_states, weights, mask, dropout_mask, keep_residuals=False
         )
         return outputs, last
-    count = len(initial_states)
+    num_states = len(initial_states)
 
     @tf.custom_gradient
     def scan(projected: tf.Tensor, *tensors: tf.Tensor) -> Any:
-        initial_states, weights = tensors[:count], tensors[count:]
-        outputs, others, saved, last = _looping(_forward, equations, options)(
+        initial_states, weights = tensors[:num_states], tensors[num_states:]
+        outputs, other_states, residuals, last = _compiled(_forward, equations, options)(
             projected, initial_states, weights, mask, dropout_mask
         )
 
         def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> Tensors:
-            before = tuple(
-                _before(states, initial, options.reverse)
-                for states, initial in zip((outputs, *others), initial_states, strict=True)
+            previous = tuple(
+                _previous_states(states, initial, options.reverse)
+                for states, initial in zip((outputs, *other_states), initial_states, strict=True)
             )
-            sums, d_initial = _looping(_backward, equations, options)(
-                d_outputs, d_last, before, saved, equations.transposed(weights), mask, dropout_mask
+            d_pre_activations, d_initial = _compiled(_backward, equations, options)(
+                d_outputs, d_last, previous, residuals, equations.backward_weights(weights), mask, dropout_mask
             )
-            d_weights = equations.weight_gradients(sums, before, saved, weights, dropout_mask)
-            return sums[0], *d_initial, *d_weights
+            d_weights = equations.weight_gradients(d_pre_activations, previous, residuals, weights, dropout_mask)
+            return d_pre_activations[0], *d_initial, *d_weights
 
         return (outputs, *last), gradient
 
@@ -162,19 +201,46 @@ def recur(
     return outputs, tuple(last)
 
 
-def over_all_steps(inputs: tf.Tensor, d_sums: tf.Tensor, dtype: str) -> tf.Tensor:
-    """The gradient of a kernel, `inputs^T d_sums` over time and batch: a product in `dtype`, then in theirs again."""
-    flat, d_flat = (tf.cast(tf.reshape(x, (-1, x.shape[-1])), dtype) for x in (inputs, d_sums))
-    return tf.cast(tf.matmul(flat, d_flat, transpose_a=True), d_sums.dtype)
+def kernel_gradient(inputs: tf.Tensor, d_products: tf.Tensor, dtype: str) -> tf.Tensor:
+    """The gradient of a kernel, `inputs^T d_products` summed over time and batch.
+
+    Args:
+        inputs: what the kernel was multiplied by, `[time, batch, features]`.
+        d_products: gradients of the products, `[time, batch, width]`.
+        dtype: precision of this product.
+
+    Returns:
+        `[features, width]`, in the precision of `d_products`.
+    """
+    flat, d_flat = (tf.cast(tf.reshape(x, (-1, x.shape[-1])), dtype) for x in (inputs, d_products))
+    return tf.cast(tf.matmul(flat, d_flat, transpose_a=True), d_products.dtype)
 
 
-def visible_state(values: tf.Tensor, dropout_mask: tf.Tensor | None) -> tf.Tensor:
-    """What the products see of a state, or the gradient of it from that of what they see."""
+def apply_dropout_mask(values: tf.Tensor, dropout_mask: tf.Tensor | None) -> tf.Tensor:
+    """What the products read of a state; also the gradient of a state from that of what they read."""
     return values if dropout_mask is None else values * dropout_mask
 
 
-def _before(states: tf.Tensor, initial: tf.Tensor, reverse: bool) -> tf.Tensor:
-    """The state before each step, from those after."""
+@dataclass(frozen=True)
+class _OffsetEquations:
+    """A cell's step, after which an offset is added to each new state; the offsets follow the input products."""
+
+    equations: Equations
+    width: int  # of the input products
+    state_widths: tuple[int, ...]
+    residual_widths: tuple[int, ...] = ()
+
+    def step(
+        self, projected: tf.Tensor, states: Tensors, weights: Tensors, dropout_mask: tf.Tensor | None
+    ) -> StepResult:
+        """See `Equations.step`."""
+        inputs, *offsets = tf.split(projected, [self.width, *self.state_widths], 1)
+        new = self.equations.step(inputs, states, weights, dropout_mask).states
+        return StepResult(tuple(state + offset for state, offset in zip(new, offsets, strict=True)))
+
+
+def _previous_states(states: tf.Tensor, initial: tf.Tensor, reverse: bool) -> tf.Tensor:
+    """The state before each step, from the states after them, `[time, batch, units]`."""
     return tf.concat([states[1:], initial[None]] if reverse else [initial[None], states[:-1]], 0)
 
 
@@ -186,33 +252,33 @@ def _forward(
     weights: Tensors,
     mask: tf.Tensor | None,
     dropout_mask: tf.Tensor | None,
-    keep: bool = True,
+    keep_residuals: bool = True,
 ) -> tuple[tf.Tensor, Tensors, Tensors, Tensors]:
-    """The loop over time: first states, other states and saved values of all steps, and the last states.
+    """The loop forward: first states, other states and residuals of all steps, and the last states.
 
-    The second and third are what the gradient needs; empty without `keep`.
+    The second and third are for the gradient, and empty without `keep_residuals`.
     """
-    steps, count = _length(projected), len(initial_states)
-    # Outside XLA the reading of an array is one small operation where a slice is four; XLA compiles slices better.
-    at_time = (lambda values: values.__getitem__) if keep else _reader
-    inputs, real_at = at_time(projected), None if mask is None else at_time(mask[:, :, None])
+    steps, num_states = _length(projected), len(initial_states)
+    # Outside XLA, reading from an array is one small operation and slicing is four; XLA compiles slices better.
+    reader = (lambda values: values.__getitem__) if keep_residuals else _array_reader
+    inputs_at, real_at = reader(projected), None if mask is None else reader(mask[:, :, None])
 
     def body(i: tf.Tensor, states: Tensors, arrays: tuple[tf.TensorArray, ...]) -> Any:
         t = steps - 1 - i if reverse else i
-        new, saved = equations.advance(inputs(t), states, weights, dropout_mask)
+        new, residuals = equations.step(inputs_at(t), states, weights, dropout_mask)
         if real_at is not None:
             real = real_at(t)
             new = tuple(tf.where(real, after, before) for after, before in zip(new, states, strict=True))
-        return i + 1, new, _write(arrays, t, (*new, *saved) if keep else new[:1])
+        return i + 1, new, _write(arrays, t, (*new, *residuals) if keep_residuals else new[:1])
 
     widths = [state.shape[-1] for state in initial_states]
-    widths = [*widths, *equations.saved_widths] if keep else widths[:1]
-    arrays = _arrays(projected, steps, widths)
+    widths = [*widths, *equations.residual_widths] if keep_residuals else widths[:1]
+    arrays = _make_arrays(projected, steps, widths)
     _, last, arrays = tf.while_loop(
         lambda i, *_: i < steps, body, (0, initial_states, arrays), maximum_iterations=steps
     )
     outputs, *kept = (array.stack() for array in arrays)
-    return outputs, tuple(kept[: count - 1]), tuple(kept[count - 1 :]), last
+    return outputs, tuple(kept[: num_states - 1]), tuple(kept[num_states - 1 :]), last
 
 
 def _backward(
@@ -220,13 +286,13 @@ def _backward(
     reverse: bool,
     d_outputs: tf.Tensor,
     d_last: Tensors,
-    before: Tensors,
-    saved: Tensors,
-    transposed: Tensors,
+    previous: Tensors,
+    residuals: Tensors,
+    backward_weights: Tensors,
     mask: tf.Tensor | None,
     dropout_mask: tf.Tensor | None,
 ) -> tuple[Tensors, Tensors]:
-    """The loop back in time: `BackStep.sums` of all steps, and the gradients of the initial states."""
+    """The loop backward: `StepGradient.pre_activations` of all steps, and the gradients of the initial states."""
     steps = _length(d_outputs)
 
     def body(i: tf.Tensor, d_states: Tensors, arrays: tuple[tf.TensorArray, ...]) -> Any:
@@ -234,41 +300,43 @@ def _backward(
         d_states = (d_states[0] + d_outputs[t], *d_states[1:])
         d_new = d_states
         if mask is not None:
-            # A step's gradient is linear in what comes in: where that is zero, so is all that comes out.
+            # The gradient of a step is linear in what comes in: zeros in, zeros out.
             real = mask[t][:, None]
             d_new = tuple(tf.where(real, d_state, 0) for d_state in d_states)
-        d_before, sums = equations.retreat(
-            d_new, tuple(x[t] for x in before), tuple(x[t] for x in saved), transposed, dropout_mask
+        d_before, d_pre_activations = equations.step_backward(
+            d_new, tuple(x[t] for x in previous), tuple(x[t] for x in residuals), backward_weights, dropout_mask
         )
         if mask is not None:
             d_before = tuple(tf.where(real, *pair) for pair in zip(d_before, d_states, strict=True))
-        return i + 1, d_before, _write(arrays, t, sums)
+        return i + 1, d_before, _write(arrays, t, d_pre_activations)
 
-    arrays = _arrays(d_outputs, steps, equations.sum_widths)
+    arrays = _make_arrays(d_outputs, steps, equations.pre_activation_widths)
     _, d_initial, arrays = tf.while_loop(lambda i, *_: i < steps, body, (0, d_last, arrays), maximum_iterations=steps)
     return tuple(array.stack() for array in arrays), d_initial
 
 
 @functools.cache
-def _looping(loop: Any, equations: Equations, options: Options) -> Any:
-    """A loop of a cell, compiled if need be; kept, so that layers of the same shape share what was compiled."""
-    looping = functools.partial(loop, equations, options.reverse)
-    return tf.function(looping, jit_compile=True, autograph=False) if options.jit_compile else looping
+def _compiled(loop: Any, equations: Equations, options: LoopOptions) -> Any:
+    """A loop of a cell, compiled where asked for; cached, so that layers of the same shape share what was compiled."""
+    bound = functools.partial(loop, equations, options.reverse)
+    return tf.function(bound, jit_compile=True, autograph=False) if options.jit_compile else bound
 
 
-def _reader(values: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Gives `values` `[time, ...]` step by step."""
+def _array_reader(values: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from a step to its slice of `values`, `[time, ...]`."""
     return tf.TensorArray(values.dtype, _length(values), element_shape=values.shape[1:]).unstack(values).read
 
 
 def _length(values: tf.Tensor) -> tf.Tensor | int:
+    """The size of the first axis, as an int where it is known."""
     return values.shape[0] if values.shape[0] is not None else tf.shape(values)[0]
 
 
-def _arrays(like: tf.Tensor, steps: tf.Tensor | int, widths: Sequence[int]) -> tuple[tf.TensorArray, ...]:
-    """Arrays for each step's values, of the type and the batch of `like`, `[time, batch, ...]`."""
+def _make_arrays(like: tf.Tensor, steps: tf.Tensor | int, widths: Sequence[int]) -> tuple[tf.TensorArray, ...]:
+    """Arrays for the values of all steps, in the precision and with the batch of `like`, `[time, batch, ...]`."""
     return tuple(tf.TensorArray(like.dtype, steps, element_shape=(like.shape[1], width)) for width in widths)
 
 
 def _write(arrays: tuple[tf.TensorArray, ...], t: tf.Tensor, values: Sequence[tf.Tensor]) -> tuple[tf.TensorArray, ...]:
+    """Writes the values of one step."""
     return tuple(array.write(t, value) for array, value in zip(arrays, values, strict=True))

@@ -1,41 +1,45 @@
-"""The simpler simple recurrent unit, as a cell and over a sequence."""
+"""The simpler simple recurrent unit: the cell, the layer over a sequence, and the equations of one step."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
-from nmt.layers.affine import AffineCell, AffineEquations, AffineRecurrent
-from nmt.layers.gated import GatedCell
+from nmt.layers.linear_recurrence import LinearCell, LinearEquations, LinearRecurrent
+from nmt.layers.recurrent import RecurrentCell
 from nmt.layers.scan import linear_scan
+from nmt.layers.seeds import Initializer, derive_seed
 
 
 @keras.saving.register_keras_serializable("nmt")
-class SSRUCell(AffineCell):
+class SSRUCell(LinearCell):
     """One step of the simpler simple recurrent unit (Kim et al. 2019, section 3.1), made for fast decoders.
 
         f  = sigmoid(x W_f + b_f)
         c' = f * c + (1 - f) * (x W_c + b_c)
         h  = relu(c')
 
-    Its output h is not its state c. The gate does not read the state, so that all steps of a sequence can be made at
-    once. The paper has no b_c.
+    The output h differs from the state c. The gate does not depend on the state, so that all steps of a sequence can be
+    computed at once. The paper has no b_c.
 
     Args:
-        units: width of the state.
-        layer_normalization: whether the sums of gate and candidate are each normalised over the units and multiplied
-            by a learnt scale before the bias is added (Ba et al. 2016).
-        kernel_initializer: of the weights of the inputs.
-        bias_initializer: of the bias.
-        longest_memory: steps that the state is kept at most before training; see `GatedCell`.
+        units: int, width of the state.
+        layer_normalization: bool, whether the pre-activations of gate and candidate are each normalised over the units
+            and multiplied by a learnt scale before the bias is added (Ba et al. 2016).
+        kernel_initializer: initializer of the weights that multiply the inputs.
+        bias_initializer: initializer of the biases.
+        longest_memory: int or None, the most steps that a unit retains its state before training (the chrono
+            initialisation); see `RecurrentCell`.
+        seed: int or None, from which initializers given by name draw; None for Keras's default.
+        **kwargs: arguments of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Call arguments:
-        inputs: `[batch, features]`.
-        states: the state c, `[batch, units]`, alone or in a list, as `keras.layers.RNN` gives it.
+        inputs: float `[batch, features]`.
+        states: the state c, float `[batch, units]`, alone or in a list, as `keras.layers.RNN` gives it.
 
     Returns:
-        The output h, and a list that holds the new state.
+        The output h, float `[batch, units]`, and a list that contains the new c.
 
     Example:
 
@@ -47,13 +51,27 @@ class SSRUCell(AffineCell):
         [Kim et al. 2019](https://aclanthology.org/D19-5632).
     """
 
-    gates: ClassVar[int] = 2
-    keeps: ClassVar[tuple[int, ...]] = (1, 0)
+    num_gates: ClassVar[int] = 2
+    retention_signs: ClassVar[tuple[int, ...]] = (1, 0)
+
+    def __init__(
+        self,
+        units: int,
+        layer_normalization: bool = False,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        longest_memory: int | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units, layer_normalization, kernel_initializer, bias_initializer, longest_memory, seed, **kwargs
+        )
 
     @property
-    def equations(self) -> "SSRUStep":
-        """One step."""
-        return SSRUStep()
+    def equations(self) -> "SSRUEquations":
+        """The equations of one step."""
+        return SSRUEquations()
 
     def output(self, state: tf.Tensor) -> tf.Tensor:
         """The rectified state."""
@@ -61,39 +79,106 @@ class SSRUCell(AffineCell):
 
 
 @keras.saving.register_keras_serializable("nmt")
-class SSRU(AffineRecurrent):
-    """`SSRUCell` over a sequence, all steps at once; see `Recurrent` for how it is called and what it returns.
+class SSRU(LinearRecurrent):
+    """`SSRUCell` over a sequence, all steps at once (Kim et al. 2019).
+
+        f_t = sigmoid(x_t W_f + b_f)
+        c_t = f_t * c_(t-1) + (1 - f_t) * (x_t W_c + b_c)
+        h_t = relu(c_t)
 
     Args:
-        units: width of the state.
-        **kwargs: those of `SSRUCell`: `layer_normalization`, the initializers and `longest_memory`; and those of
-            `Recurrent`: `return_sequences`, `return_state`, `go_backwards`, `dropout`, `variational_dropout`,
-            `compile_loops`, `seed`.
+        units: int, width of the state c and the output h.
+        return_sequences: bool, whether the outputs of all steps are returned, or only the last one.
+        return_state: bool, whether the last state is returned too.
+        go_backwards: bool, whether the sequence is read from its end; outputs are then returned in that order.
+        dropout: float, share of the inputs dropped, drawn anew at each step.
+        recurrent_dropout: float, only 0, as no product reads the state; all recurrent layers have this argument.
+        variational_dropout: bool, whether `dropout` is drawn once for all steps of a sequence.
+        layer_normalization: bool, whether each gate's pre-activation is normalised; see `SSRUCell`.
+        kernel_initializer: initializer of the weights that multiply the inputs.
+        bias_initializer: initializer of the biases.
+        longest_memory: int or None, the most steps that a unit retains its state before training (the chrono
+            initialisation); see `RecurrentCell`.
+        compile_loops: bool, whether in training XLA compiles the scan over time; see `Recurrent`.
+        seed: int or None, from which dropout and the initializers given by name draw; None for Keras's default.
+        **kwargs: arguments of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        sequence: float `[batch, time, features]`.
+        initial_state: float `[batch, units]`, alone or in a list; zeros by default.
+        mask: boolean `[batch, time]`, True where a step is real; a padded step leaves the state as it was.
+        training: bool, whether dropout is applied.
+
+    Returns:
+        Outputs, float `[batch, time, units]` or `[batch, units]`; with `return_state`, followed by the last c.
 
     Example:
 
     >>> outputs, last = SSRU(4, return_sequences=True, return_state=True)(tf.ones((2, 7, 5)))
     >>> tuple(outputs.shape), tuple(last.shape)
     ((2, 7, 4), (2, 4))
+
+    Reference:
+        [Kim et al. 2019](https://aclanthology.org/D19-5632).
     """
 
-    cell_class: ClassVar[type[GatedCell]] = SSRUCell
+    cell_class: ClassVar[type[RecurrentCell]] = SSRUCell
     cell: SSRUCell
+
+    def __init__(
+        self,
+        units: int,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        variational_dropout: bool = False,
+        layer_normalization: bool = False,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        longest_memory: int | None = None,
+        compile_loops: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        cell = SSRUCell(
+            units,
+            layer_normalization=layer_normalization,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            longest_memory=longest_memory,
+            seed=derive_seed(seed, "cell", go_backwards),
+            dtype=kwargs.get("dtype"),
+            name="cell",
+        )
+        super().__init__(
+            cell,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            variational_dropout=variational_dropout,
+            compile_loops=compile_loops,
+            seed=seed,
+            **kwargs,
+        )
 
 
 @dataclass(frozen=True)
-class SSRUStep(AffineEquations):
+class SSRUEquations(LinearEquations):
     """The step of `SSRUCell`; the input products are those of f and of the candidate, side by side."""
 
     def coefficients(self, projected: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `AffineEquations.coefficients`."""
-        of_gate, candidate = tf.split(projected, 2, -1)
-        return tf.sigmoid(of_gate), tf.sigmoid(-of_gate) * candidate
+        """See `LinearEquations.coefficients`."""
+        gate, candidate = tf.split(projected, 2, -1)
+        return tf.sigmoid(gate), tf.sigmoid(-gate) * candidate
 
     def scan(
         self, projected: tf.Tensor, initial: tf.Tensor, mask: tf.Tensor | None, jit_compile: bool = False
     ) -> tf.Tensor:
-        """See `AffineEquations.scan`."""
+        """See `LinearEquations.scan`."""
         a, b = self.coefficients(projected)
         if mask is not None:
             real = mask[..., None]

@@ -1,7 +1,7 @@
-"""Whether XLA compiles what is being written down."""
+"""Whether XLA compiles the function that is being traced."""
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util  # TensorFlow tells it in no public way
+from tensorflow.python.ops import control_flow_util  # TensorFlow has no public way to ask
 
 
 def inside_xla() -> bool:
@@ -9,9 +9,9 @@ def inside_xla() -> bool:
 
     Example:
 
-    >>> told = []
-    >>> _ = tf.function(lambda: told.append(inside_xla()) or 0, jit_compile=True)()
-    >>> told, inside_xla()
+    >>> seen = []
+    >>> _ = tf.function(lambda: seen.append(inside_xla()) or 0, jit_compile=True)()
+    >>> seen, inside_xla()
     ([True], False)
     """
     return bool(control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))

@@ -26,6 +26,12 @@ def randomize(layer: keras.layers.Layer, seed: int) -> None:
         weight.assign(generator.normal(0.3 if "scale" in weight.path else 0.0, 0.5, weight.shape))
 
 
+def twin_of(seed_generator: keras.random.SeedGenerator) -> keras.random.SeedGenerator:
+    twin = keras.random.SeedGenerator(0)
+    twin.state.assign(seed_generator.state)
+    return twin
+
+
 def test_settings_and_layers_name_the_same_cells():
     annotation = ModelSettings.model_fields["cell"].annotation
     assert set(annotation.__args__) == set(CELLS)
@@ -140,13 +146,13 @@ def test_sequence_and_gradient_equal_the_stepped_cell(
     layer.build((None, None, features))
     randomize(layer, seed)
     sequence = tf.constant(generator.normal(size=(batch, time, features)))
-    initial = [tf.constant(generator.normal(size=(batch, units))) for _ in range(layer.cell.states)]
+    initial = [tf.constant(generator.normal(size=(batch, units))) for _ in range(layer.cell.num_states)]
     mask = tf.constant(generator.random((batch, time)) < (0.6 if masked else 2.0))
     weights = tf.constant(generator.normal(size=(batch, time, units)))
     last_weights = [tf.constant(generator.normal(size=(batch, units))) for _ in initial]
     dropout_mask = tf.ones((batch, units), tf.float64)
     if dropped:  # the mask that the layer is about to draw
-        dropout_mask = dropout(dropout_mask, 0.5, keras.random.SeedGenerator(seed))
+        dropout_mask = dropout(dropout_mask, 0.5, twin_of(layer.seed_generator))
 
     variables = [weight.value for weight in layer.trainable_weights]
 
@@ -323,7 +329,7 @@ def test_units_begin_with_memories_of_2_to_the_longest_steps(name, normalized):
     for weight in cell.trainable_weights:
         if "kernel" in weight.name:
             weight.assign(tf.zeros_like(weight))  # inputs and state say nothing
-    states = [tf.ones((1, units)) * (index + 1) for index in range(cell.states)]
+    states = [tf.ones((1, units)) * (index + 1) for index in range(cell.num_states)]
     _, new = cell(nothing, states)
     # The last state is the one that is kept; a candidate of 0 adds nothing to it.
     candidate = 0.5 if name == "min_gru" else 0.0
@@ -332,11 +338,13 @@ def test_units_begin_with_memories_of_2_to_the_longest_steps(name, normalized):
     assert 2 - 1e-3 < steps.min() < 2.5
     assert longest - 1 < steps.max() < longest + 1e-3
     assert abs(steps.mean() - (2 + longest) / 2) < 1
-    first, second = (CELLS[name](units, longest_memory=longest).cell.initial_bias((cell.gates * units,)) for _ in "ab")
+    first, second = (
+        CELLS[name](units, longest_memory=longest).cell.initial_bias((cell.num_gates * units,)) for _ in "ab"
+    )
     assert not np.array_equal(first, second)
 
 
-@pytest.mark.parametrize(("name", "longest", "message"), [("gru", 1, "at least 2, got 1"), ("rnn", 9, "with gates")])
+@pytest.mark.parametrize(("name", "longest", "message"), [("gru", 1, "at least 2, got 1"), ("rnn", 9, "no gates")])
 def test_a_memory_that_cannot_be_is_told(name, longest, message):
     with pytest.raises(ValueError, match=message):
         CELLS[name](4, longest_memory=longest)
