@@ -1,7 +1,7 @@
 """Every setting: its name, type, default, bounds and one line of why.
 
-The tree is read from YAML, changed on the command line by `--set model.units=512`, checked as a whole before any
-work starts, and kept, resolved, in the run folder. The error for an unknown key names the nearest known one.
+A configuration is read from YAML, changed by overrides such as `model.units=512`, checked as a whole before any work
+starts, and written with all defaults into the run folder. The error for an unknown key names the nearest known one.
 """
 
 from nmt.config.config import Config, differences, load_config, parse_config, save_config

@@ -1,4 +1,4 @@
-"""The whole tree of settings: read from YAML, checked, and written back resolved."""
+"""The whole configuration: read from YAML, checked, and written with all defaults."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ from nmt.utils.files import written_whole
 
 
 class Config(Settings):
-    """The whole tree."""
+    """The whole configuration of a run."""
 
     task: Literal["translation", "language_model"] = Field("translation", description="what the model learns")
-    seed: int = Field(1, ge=0, lt=2**31, description="of initial weights, data order, dropout and sampling")
+    seed: int = Field(1, ge=0, lt=2**31, description="seeds initial weights, data order, dropout and sampling")
     data: DataSettings
     tokenizer: TokenizerSettings = TokenizerSettings()
     batches: BatchSettings = BatchSettings()
@@ -32,7 +32,7 @@ class Config(Settings):
     @model_validator(mode="before")
     @classmethod
     def _monitor(cls, tree: Any) -> Any:
-        """A language model has no BLEU, so its default is the loss."""
+        """Makes the loss the default for a language model, which has no BLEU."""
         if isinstance(tree, Mapping) and tree.get("task") == "language_model":
             training = tree.get("training", {})
             if isinstance(training, Mapping):
@@ -74,24 +74,31 @@ class Config(Settings):
             raise ValueError("tokenizer.model needs tokenizer.joint true: one tokenizer serves both languages")
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Reads a configuration file, applies `key=value` overrides and checks the result.
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a configuration file, applies overrides and checks the result.
 
     Args:
         path: a YAML file.
-        overrides: as `model.units=512`; the value is read as YAML.
+        overrides: settings to change, such as `model.units=512`; the value is read as YAML.
 
     Returns:
-        The checked tree. Relative paths in the file stay relative to the working directory.
+        The configuration. Relative paths in it are relative to the working directory.
 
     Raises:
-        UserError: naming file and key, what was expected and what came.
+        UserError: if the file cannot be read, or a setting is unknown, missing or out of its bounds.
     """
-    return parse_config(read_tree(path, overrides), str(path))
+    return parse_config(read_tree(path, overrides), path)
 
 
-def parse_config(tree: Mapping[str, Any], where: str) -> Config:
-    """Checks a tree of plain values; `where` names its origin in errors.
+def parse_config(tree: Mapping[str, Any], where: str | Path = "configuration") -> Config:
+    """Checks settings that are given as nested mappings.
+
+    Args:
+        tree: the settings, as they stand in a YAML file.
+        where: where they come from; errors begin with it.
+
+    Raises:
+        UserError: if a setting is unknown, missing or out of its bounds.
 
     Example:
 
@@ -105,14 +112,22 @@ def parse_config(tree: Mapping[str, Any], where: str) -> Config:
         raise UserError(f"{where}: {explain(error, Config)}") from None
 
 
-def save_config(config: Config, path: Path) -> None:
-    """Writes the resolved tree as YAML."""
-    with written_whole(path) as file:
+def save_config(config: Config, path: str | Path) -> None:
+    """Writes a configuration with all its defaults as YAML.
+
+    Args:
+        config: the configuration.
+        path: the file to write.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    with written_whole(Path(path)) as file:
         yaml.safe_dump(config.model_dump(mode="json"), file, sort_keys=False, allow_unicode=True)
 
 
 def differences(old: Config, new: Config) -> list[str]:
-    """Lists the settings in which two configurations differ, as `key: old -> new`."""
+    """Returns the settings in which two configurations differ, each as `key: old -> new`."""
     before, after = flat(old.model_dump(mode="json")), flat(new.model_dump(mode="json"))
     keys = [key for key in before | after if before.get(key) != after.get(key)]
     return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys]

@@ -1,4 +1,4 @@
-"""The kinds of corpora, one of which is `data.corpus`."""
+"""The settings of the corpus, which may be of four kinds."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,16 +10,19 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Settings(BaseModel):
-    """The base of all settings: no unknown keys, immutable once read."""
+    """The base class of all settings: unknown keys are errors, and values cannot change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SideFiles(Settings):
-    """Line N of the source side is translated by line N of the target side. Files ending in .gz are unpacked."""
+    """Files whose lines translate each other: line N of a target file is the translation of line N of its source file.
 
-    source: Paths = Field(description="files of the source side, read one after the other")
-    target: Paths = Field(description="files of the target side, in the same order")
+    Files whose names end in `.gz` are decompressed.
+    """
+
+    source: Paths = Field(description="files in the source language, read one after the other")
+    target: Paths = Field(description="files in the target language, in the same order")
 
     @model_validator(mode="after")
     def _same_number(self) -> "SideFiles":
@@ -29,42 +32,45 @@ class SideFiles(Settings):
 
 
 class TextCorpus(Settings):
-    """Parallel plain-text files, one sentence a line."""
+    """Parallel plain-text files, one sentence per line."""
 
     kind: Literal["text"]
     train: SideFiles
-    validation: SideFiles | None = Field(None, description="without it, `data.held_out` pairs of the training split")
-    test: SideFiles | None = Field(None, description="without it, `data.held_out` further pairs of the training split")
+    validation: SideFiles | None = Field(None, description="by default `data.held_out` pairs of the training split")
+    test: SideFiles | None = Field(None, description="by default `data.held_out` other pairs of the training split")
 
 
 class TsvCorpus(Settings):
-    """Tab-separated files: source, tab, target; further columns are ignored."""
+    """Tab-separated files with columns for source and target; further columns are ignored."""
 
     kind: Literal["tsv"]
     train: Paths
-    validation: Paths | None = Field(None, description="without it, `data.held_out` pairs of the training split")
-    test: Paths | None = Field(None, description="without it, `data.held_out` further pairs of the training split")
+    validation: Paths | None = Field(None, description="by default `data.held_out` pairs of the training split")
+    test: Paths | None = Field(None, description="by default `data.held_out` other pairs of the training split")
 
 
 class TfdsCorpus(Settings):
-    """A translation dataset of TensorFlow Datasets, or the built-in `ui_strings`."""
+    """A translation dataset of TensorFlow Datasets, or the built-in dataset `ui_strings`."""
 
     kind: Literal["tfds"]
     name: str = Field(description="ui_strings, ted_hrlr_translate/pt_to_en, wmt14_translate/de-en, ...")
-    folder: Path | None = Field(None, description="where datasets are kept; TensorFlow Datasets' own default if absent")
-    train: str = Field("train", description="in TensorFlow Datasets' split syntax, as train[:90%]")
+    folder: Path | None = Field(None, description="where datasets are kept; by default where TensorFlow Datasets does")
+    train: str = Field("train", description="a split of the dataset, or a part of one, such as train[:90%]")
     validation: str | None = Field(
-        None, description="as above; without it, `data.held_out` pairs of the training split"
+        None, description="another split or part; by default `data.held_out` pairs of the training split"
     )
     test: str | None = Field(
-        None, description="as above; without it, `data.held_out` further pairs of the training split"
+        None, description="another split or part; by default `data.held_out` other pairs of the training split"
     )
 
 
 class LinesCorpus(Settings):
-    """Plain-text files in one language, one text a line, for a language model. Files ending in .gz are unpacked."""
+    """Plain-text files in one language, one text per line, for a language model.
+
+    Files whose names end in `.gz` are decompressed.
+    """
 
     kind: Literal["lines"]
     train: Paths
-    validation: Paths | None = Field(None, description="without it, `data.held_out` lines of the training split")
-    test: Paths | None = Field(None, description="without it, `data.held_out` further lines of the training split")
+    validation: Paths | None = Field(None, description="by default `data.held_out` lines of the training split")
+    test: Paths | None = Field(None, description="by default `data.held_out` other lines of the training split")

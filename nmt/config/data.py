@@ -1,4 +1,4 @@
-"""The settings of the data: where pairs come from, cleaning, subwords, batches."""
+"""The settings of the data: the corpus, cleaning, subwords and batches."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,29 +9,29 @@ from nmt.config.corpora import LinesCorpus, Settings, TextCorpus, TfdsCorpus, Ts
 
 
 class CleaningSettings(Settings):
-    """What is left out of the training split; the others are only normalised. Each reason is counted in a report.
+    """Which pairs are removed from the training split; validation and test are only normalised.
 
-    Of a language model's corpus the target side alone is looked at.
+    The report counts the removed pairs by reason. For a language model only the target matters.
     """
 
-    max_characters: int = Field(1000, ge=1, description="pairs with a longer side are rarely one sentence")
+    max_characters: int = Field(1000, ge=1, description="a longer text is rarely one sentence")
     max_length_ratio: float = Field(
-        4.0, gt=1.0, description="longer side over shorter, in characters past the first 20"
+        4.0, gt=1.0, description="characters of the longer side over those of the shorter one, after the first 20"
     )
     drop_copies: bool = Field(True, description="untranslated lines teach the model to copy")
-    drop_duplicates: bool = Field(True, description="a pair that comes often would count often")
+    drop_duplicates: bool = Field(True, description="a frequent pair would outweigh the others")
 
 
 class DataSettings(Settings):
-    """Where sentence pairs come from, or a language model's texts, which are the target side of pairs, or lines."""
+    """The corpus and its languages. The texts of a language model are the target side of pairs, or lines."""
 
     source_language: str | None = Field(
-        None, min_length=1, description="as the corpus names it: en, de, pt, zh-Hans, ...; a language model needs none"
+        None, min_length=1, description="its code in the corpus: en, de, zh-Hans, ...; not needed by a language model"
     )
-    target_language: str = Field(min_length=1, description="as the corpus names it")
+    target_language: str = Field(min_length=1, description="its code in the corpus")
     corpus: Annotated[TextCorpus | TsvCorpus | TfdsCorpus | LinesCorpus, Field(discriminator="kind")]
     held_out: int = Field(
-        1000, ge=1, description="pairs set aside for each of validation and test where no split is named"
+        1000, ge=1, description="pairs taken from training for each of validation and test that the corpus lacks"
     )
     cleaning: CleaningSettings = CleaningSettings()
 
@@ -43,28 +43,30 @@ class DataSettings(Settings):
 
 
 class TokenizerSettings(Settings):
-    """SentencePiece subwords; characters outside the vocabulary become bytes, so nothing is ever unknown."""
+    """SentencePiece subwords. Characters outside the vocabulary are split into bytes, so no text is ever unknown."""
 
-    algorithm: Literal["unigram", "bpe"] = Field("unigram", description="unigram samples the better segmentations")
-    vocabulary_size: int = Field(8000, ge=300, le=256_000, description="pieces, of which 260 are bytes and controls")
-    joint: bool = Field(True, description="one vocabulary for both languages; False trains one for each")
-    character_coverage: float = Field(0.9995, ge=0.98, le=1.0, description="rarer characters are written as bytes")
+    algorithm: Literal["unigram", "bpe"] = Field("unigram", description="unigram samples better segmentations than bpe")
+    vocabulary_size: int = Field(8000, ge=300, le=256_000, description="pieces, 260 of them bytes and special tokens")
+    joint: bool = Field(True, description="one vocabulary for both languages instead of one for each")
+    character_coverage: float = Field(
+        0.9995, ge=0.98, le=1.0, description="share of the characters with pieces of their own; rarer ones become bytes"
+    )
     sampling: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None,
-        description="a new segmentation every epoch: of unigram, more varied if smaller; of bpe, merges left out",
+        description="samples a new segmentation every epoch; lower values vary more with unigram, higher ones with bpe",
     )
     placeholders: list[Literal["braces", "printf", "tags", "numbers"]] = Field(
         [],
-        description="what a translation must repeat, masked for the model: {name} ${name} {{ name }}; %s %(count)d; <b>; digits",
+        description="masked, so that translations repeat them: {name} ${name} {{ name }}; %s %(count)d; <b>; digits",
     )
     model: Path | None = Field(
-        None, description="a tokenizer to take instead of training one: another run's `data/target.model`"
+        None, description="a tokenizer to take over instead of training one, such as another run's data/target.model"
     )
 
 
 class BatchSettings(Settings):
-    """Batches of similar length, padded to a few fixed shapes because XLA compiles once for each."""
+    """Batches of sentences of similar length, padded to a few fixed shapes, because XLA compiles once for each."""
 
-    tokens: int = Field(3000, ge=16, description="padded positions of the longer side in a batch, padding included")
-    max_length: int = Field(100, ge=2, le=10_000, description="tokens of a training sentence, its end mark included")
-    shapes: int = Field(16, ge=1, le=64, description="more shapes: less padding, more compiling (seconds each)")
+    tokens: int = Field(3000, ge=16, description="positions of a batch's longer side, padding included")
+    max_length: int = Field(100, ge=2, le=10_000, description="tokens of a training sentence, its end token included")
+    shapes: int = Field(16, ge=1, le=64, description="more shapes need less padding, but seconds each to compile")

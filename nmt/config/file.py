@@ -1,4 +1,4 @@
-"""The file behind the settings: YAML and overrides to a tree of plain values, and what is wrong with it in words."""
+"""Reads YAML files and overrides as nested dictionaries, and explains what is wrong with the settings in them."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,20 @@ from pydantic import BaseModel, ValidationError
 from nmt.utils.errors import UserError
 
 
-def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Reads a YAML file and applies `key=value` overrides; nothing is checked yet.
+def read_tree(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Reads a YAML file and applies overrides; the settings are not checked yet.
+
+    Args:
+        path: a YAML file.
+        overrides: settings to change, such as `model.units=512`; the value is read as YAML.
+
+    Returns:
+        The settings as nested dictionaries.
 
     Raises:
-        UserError: if the file cannot be read, is no YAML, or holds no settings, or an override is malformed.
+        UserError: if the file cannot be read or contains no settings, or an override is malformed.
     """
+    path = Path(path)
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -34,14 +42,14 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> str:
-    """Tells in one line what is wrong with a tree of the settings `root`."""
-    # An unknown key usually explains the missing one, so it comes first.
+    """Returns in one line what is wrong with settings, as an error of pydantic for the class `root`."""
+    # A misspelt key is unknown, and the right one is missing then: the unknown one comes first.
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     return "; ".join(_explain(dict(problem), root) for problem in problems)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of a tree by their whole keys.
+    """Returns the values of nested settings by their full keys.
 
     Example:
 
@@ -55,24 +63,25 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _override(tree: dict[str, Any], override: str) -> None:
+    """Changes one setting in a tree."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise UserError(f"--set {override}: expected key=value, as model.units=512")
+        raise UserError(f"override {override!r}: expected key=value, such as model.units=512")
     *path, last = key.split(".")
     for name in path:
         if tree.get(name) is None:
             tree[name] = {}
         tree = tree[name]
         if not isinstance(tree, dict):
-            raise UserError(f"--set {override}: {name} is a value, not a group of settings")
+            raise UserError(f"override {override!r}: {name} is a value, not a group of settings")
     try:
         tree[last] = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"--set {override}: the value is not valid YAML") from error
+        raise UserError(f"override {override!r}: the value is not valid YAML") from error
 
 
 def _explain(problem: dict[str, Any], root: type[BaseModel]) -> str:
-    # pydantic puts the chosen member of the union after the union's name; the file has no such level.
+    # pydantic inserts the kind of the corpus after `corpus`, which is no level of the file.
     location = [str(part) for before, part in pairwise(("", *problem["loc"])) if before != "corpus"]
     key = ".".join(location) or "settings"
     if problem["type"] == "extra_forbidden":
@@ -82,17 +91,17 @@ def _explain(problem: dict[str, Any], root: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"{key}: missing"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if problem["type"] == "value_error" and not location:  # several groups do not agree; it names them itself
+    if problem["type"] == "value_error" and not location:  # groups that do not agree: the message names them
         return message
     came = problem.get("input")
     return f"{key}: {message}" + ("" if isinstance(came, Mapping | BaseModel) else f", got {came!r}")
 
 
 def _known_names(location: Sequence[Any], root: type[BaseModel]) -> list[str]:
-    """The names of the settings in the group at `location`."""
+    """Returns the names of the settings in the group at `location`."""
     group, members = root, [root]
     for before, part in pairwise(("", *location)):
-        if before == "corpus":  # pydantic names the chosen member of the union
+        if before == "corpus":  # pydantic inserts the kind of the corpus here
             group = next(model for model in members if part in get_args(model.model_fields["kind"].annotation))
             continue
         if part not in group.model_fields:

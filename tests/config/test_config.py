@@ -177,6 +177,7 @@ def test_keys_that_are_no_names(key: object) -> None:
         ("tokenizer.algorithm", "word", "should be 'unigram' or 'bpe', got 'word'"),
         ("tokenizer.vocabulary_size", 299, "greater than or equal to 300"),
         ("tokenizer.character_coverage", 1.1, "less than or equal to 1"),
+        ("tokenizer.character_coverage", 0.97, "greater than or equal to 0.98"),
         ("tokenizer.sampling", 0.0, "greater than 0"),
         ("batches.tokens", 15, "greater than or equal to 16"),
         ("batches.shapes", 65, "less than or equal to 64"),
@@ -239,7 +240,7 @@ def test_settings_that_must_agree() -> None:
 
 
 def test_a_file_is_read(smallest: Path) -> None:
-    assert load_config(smallest) == parse_config(SMALLEST, "my.yaml")
+    assert load_config(smallest) == load_config(str(smallest)) == parse_config(SMALLEST)
 
 
 def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
@@ -321,23 +322,23 @@ def test_an_empty_group_can_be_overridden(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.units", "--set model.units: expected key=value, as model.units=512"),
-        ("=3", "--set =3: expected key=value, as model.units=512"),
-        ("", "--set : expected key=value, as model.units=512"),
+        ("model.units", "override 'model.units': expected key=value, such as model.units=512"),
+        ("=3", "override '=3': expected key=value, such as model.units=512"),
+        ("", "override '': expected key=value, such as model.units=512"),
         (
             "data.source_language.x=3",
-            "--set data.source_language.x=3: source_language is a value, not a group of settings",
+            "override 'data.source_language.x=3': source_language is a value, not a group of settings",
         ),
-        ("data.corpus.train.0=b", "--set data.corpus.train.0=b: train is a value, not a group of settings"),
+        ("data.corpus.train.0=b", "override 'data.corpus.train.0=b': train is a value, not a group of settings"),
         (
             "data.source_language.x.y=3",
-            "--set data.source_language.x.y=3: source_language is a value, not a group of settings",
+            "override 'data.source_language.x.y=3': source_language is a value, not a group of settings",
         ),
-        ("model.units=[1", "--set model.units=[1: the value is not valid YAML"),
-        ("seed=2024-13-45", "--set seed=2024-13-45: the value is not valid YAML"),
+        ("model.units=[1", "override 'model.units=[1': the value is not valid YAML"),
+        ("seed=2024-13-45", "override 'seed=2024-13-45': the value is not valid YAML"),
         (
             "seed=!!python/object/apply:os.getpid []",
-            "--set seed=!!python/object/apply:os.getpid []: the value is not valid YAML",
+            "override 'seed=!!python/object/apply:os.getpid []': the value is not valid YAML",
         ),
     ],
 )
@@ -359,7 +360,7 @@ def test_a_saved_configuration_reads_the_same(tmp_path: Path, corpus: str) -> No
     tree = tree_with("tokenizer.sampling", 0.1, corpus)
     tree["data"]["source_language"] = "日本"
     config = parse_config(tree, "my.yaml")
-    save_config(config, tmp_path / "run" / "config.yaml")
+    save_config(config, str(tmp_path / "run" / "config.yaml"))
     assert load_config(tmp_path / "run" / "config.yaml") == config
     content = (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
     assert "source_language: 日本" in content
