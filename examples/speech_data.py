@@ -1,4 +1,4 @@
-"""Speech and its text: made by espeak-ng, or a real corpus by TensorFlow Datasets."""
+"""Speech and its transcripts: synthesised by espeak-ng, or a corpus from TensorFlow Datasets."""
 
 import os
 import random
@@ -16,17 +16,17 @@ import tensorflow_datasets as tfds
 import nmt
 
 RATE = 16_000  # samples a second
-SHORTEST = RATE // 10  # samples; no word takes less than a tenth of a second
-BANDS, HOP, STACKED = 40, RATE // 100, 6  # mel bands; samples from frame to frame; frames that the encoder reads as one
+SHORTEST = RATE // 10  # samples; no word is shorter than a tenth of a second
+BANDS, HOP, STACKED = 40, RATE // 100, 6  # mel bands; samples per frame; frames in one step of the encoder
 WIDTH = STACKED * BANDS
-CORPORA = {  # of TensorFlow Datasets: the splits, and what the examples call samples and text
+CORPORA = {  # name in TensorFlow Datasets: its splits, and its features for samples and text
     "librispeech": (["train_clean100", "dev_clean", "test_clean"], "speech", "text"),
     "speech_commands": (["train", "validation", "test"], "audio", "label"),
 }
-Splits = dict[str, tf.data.Dataset]  # train, validation and test: pairs of samples and text
+Splits = dict[str, tf.data.Dataset]  # for train, validation and test, pairs of samples and text
 
 ACCENTS = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbcwmd", "en-029")
-VOICES = {  # each speaks with all accents, in one split alone; espeak-ng takes its usual one for one it does not know
+VOICES = {  # each has all accents, and is in one split only; espeak-ng replaces an unknown voice by its default
     "train": "m1 m2 m4 m5 m6 m8 f1 f3 f5 Alex Andy Alicia Annie Denis Diogo Gene Marco Mario david linda pablo steph",
     "validation": "m7 f4 Hugo",
     "test": "m3 f2 Michael Andrea",
@@ -67,17 +67,17 @@ CHOICES = {
 
 
 class Utterance(NamedTuple):
-    """What is said, and how."""
+    """A sentence to synthesise."""
 
     text: str
     voice: str  # accent+variant
-    speed: int  # words a minute
+    speed: int  # words per minute
     pitch: int  # from 0 to 99
-    noise: float  # decibels that the voice stands above it
+    signal_to_noise: float  # decibels
 
 
 def plan(counts: Mapping[str, int], seed: int) -> dict[str, list[Utterance]]:
-    """Draws what is said in each split; no sentence and no voice occurs in two of them."""
+    """Draws the utterances of each split; no sentence and no voice occurs in two splits."""
     draw, seen, splits = random.Random(seed), set(), {split: list[Utterance]() for split in counts}
     for split, utterances in splits.items():
         while len(utterances) < counts[split]:
@@ -85,14 +85,14 @@ def plan(counts: Mapping[str, int], seed: int) -> dict[str, list[Utterance]]:
             if (text := " ".join(words)) not in seen:
                 seen.add(text)
                 voice = f"{draw.choice(ACCENTS)}+{draw.choice(VOICES[split].split())}"
-                how = draw.randint(150, 220), draw.randint(35, 65), draw.uniform(5, 25)
-                utterances.append(Utterance(text, voice, *how))
+                speed, pitch, signal_to_noise = draw.randint(150, 220), draw.randint(35, 65), draw.uniform(5, 25)
+                utterances.append(Utterance(text, voice, speed, pitch, signal_to_noise))
     return splits
 
 
 def speak(utterance: Utterance) -> np.ndarray:
-    """Has espeak-ng say a sentence, over a noise of its own: float32 `[samples]`, at most 1 in size."""
-    text, voice, speed, pitch, above = utterance
+    """Synthesises an utterance over pink noise: float32 `[samples]`, between -1 and 1."""
+    text, voice, speed, pitch, signal_to_noise = utterance
     command = ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "--stdout", text]
     try:
         wav = subprocess.run(command, capture_output=True, check=True).stdout
@@ -100,23 +100,28 @@ def speak(utterance: Utterance) -> np.ndarray:
         raise nmt.UserError("espeak-ng is not installed; on Debian and Ubuntu: apt install espeak-ng") from None
     except subprocess.CalledProcessError as error:
         raise nmt.UserError(f"espeak-ng -v {voice}: {error.stderr.decode(errors='replace').strip()}") from error
-    voiced = np.frombuffer(wav[44:], np.int16)  # 22,050 a second; the header does not know how many
-    voiced = np.pad(voiced, (0, -len(voiced) % (8 * 441)))  # a Fourier transform is fast for products of small numbers
+    voiced = np.frombuffer(wav[44:], np.int16)  # 22,050 per second; the header lacks their number
+    voiced = np.pad(voiced, (0, -len(voiced) % (8 * 441)))  # to a length with small prime factors, for the FFT
     size = len(voiced) // 441 * 320
-    samples = np.fft.irfft(np.fft.rfft(voiced)[: size // 2 + 1], size)  # what 16,000 a second can hold
+    samples = np.fft.irfft(np.fft.rfft(voiced)[: size // 2 + 1], size)  # resamples to 16,000 per second
     white = np.fft.rfft(np.random.default_rng(list(text.encode())).normal(size=size))
-    noise = np.fft.irfft(white / np.sqrt(np.arange(1, len(white) + 1)), size)  # pink, as that of rooms and streets
-    samples += noise * samples.std() / noise.std() / 10 ** (above / 20)
+    pink = white / np.sqrt(np.arange(1, len(white) + 1))  # like the noise of rooms and streets
+    noise = np.fft.irfft(pink, size)
+    samples += noise * samples.std() / noise.std() / 10 ** (signal_to_noise / 20)
     return (samples / np.abs(samples).max()).astype(np.float32)
 
 
-def espeak(folder: Path, counts: Mapping[str, int], seed: int) -> Splits:
-    """Has espeak-ng speak sentences, unless the folder is there, and reads them.
+def synthesize(folder: Path, counts: Mapping[str, int], seed: int) -> Splits:
+    """Synthesises a corpus with espeak-ng, unless its folder exists already, and reads it.
 
     Args:
-        folder: for this corpus alone, `SPLIT.tsv` and `SPLIT/NUMBER.wav`; appears once it is complete.
-        counts: utterances of each split.
-        seed: of sentences and voices.
+        folder: the folder of the corpus, which appears once it is complete; it contains `SPLIT.tsv` and
+            `SPLIT/NUMBER.wav`.
+        counts: number of utterances in each split.
+        seed: seed of sentences and voices.
+
+    Returns:
+        Pairs of samples, float32 `[samples]` between -1 and 1, and text.
 
     Raises:
         nmt.UserError: if espeak-ng is not installed, or the folder cannot be written.
@@ -124,10 +129,10 @@ def espeak(folder: Path, counts: Mapping[str, int], seed: int) -> Splits:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         if not folder.is_dir():
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as beside:
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
                 for split, utterances in plan(counts, seed).items():
-                    _write(Path(beside, "whole", split), utterances)
-                Path(beside, "whole").rename(folder)
+                    _write(Path(temporary, "corpus", split), utterances)
+                Path(temporary, "corpus").rename(folder)
     except OSError as error:
         raise nmt.UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return {split: _read(folder / f"{split}.tsv") for split in counts}
@@ -151,28 +156,28 @@ def _read(table: Path) -> tf.data.Dataset:
 
 
 def read_corpus(name: str, **options: Any) -> Splits:
-    """Reads a speech corpus by TensorFlow Datasets, which fetches it if need be.
+    """Reads a speech corpus from TensorFlow Datasets, which downloads it on first use.
 
     Args:
-        name: one of `CORPORA`.
-        **options: of `tfds.load`, as `data_dir`.
+        name: a key of `CORPORA`.
+        **options: arguments of `tfds.load`, such as `data_dir`.
 
     Returns:
-        Pairs of float32 `[samples]` from -1 to 1 and the text in lower case, "" for what is no word.
+        Pairs of samples, float32 `[samples]` between -1 and 1, and text in lower case, "" for sounds without words.
 
     Raises:
-        nmt.UserError: if the corpus is not one of those, or has another sampling rate.
+        nmt.UserError: if the corpus is unknown, or has another sampling rate.
     """
     if name not in CORPORA:
         raise nmt.UserError(f"{name}: expected one of {', '.join(CORPORA)}")
     parts, audio, text = CORPORA[name]
     datasets, info = tfds.load(name, split=parts, with_info=True, **options)
     if info.features[audio].sample_rate != RATE:
-        raise nmt.UserError(f"{name}: expected {RATE} samples a second, got {info.features[audio].sample_rate}")
+        raise nmt.UserError(f"{name}: expected {RATE} samples per second, got {info.features[audio].sample_rate}")
 
     def pair(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         said = example[text]
-        if said.dtype != tf.string:  # the number of a word; `_silence_` and `_unknown_` are none
+        if said.dtype != tf.string:  # the index of a word, or of `_silence_` or `_unknown_`
             said = tf.gather(["" if label[0] == "_" else label for label in info.features[text].names], said)
         return tf.cast(example[audio], tf.float32) / 2**15, tf.strings.lower(said)
 
@@ -180,9 +185,16 @@ def read_corpus(name: str, **options: Any) -> Splits:
 
 
 def log_mel(samples: tf.Tensor) -> tf.Tensor:
-    """Log-mel features of float32 `[samples]`: a row each 60 ms, `[time, 6 * 40]`, of six frames side by side.
+    """Computes log-mel features, six frames of 10 ms in each step of 60 ms.
 
-    Over the utterance each band has mean 0 and variance 1: neither loudness nor the microphone's colour tells a word.
+    Each band is normalised over the utterance to mean 0 and variance 1, because neither the loudness nor the frequency
+    response of the microphone says anything about the words.
+
+    Args:
+        samples: float32 `[samples]`, 16,000 per second.
+
+    Returns:
+        float32 `[time, 240]`.
     """
     spectrum = tf.abs(tf.signal.stft(samples, RATE // 40, HOP, fft_length=512, pad_end=True))
     mel = tf.matmul(spectrum, tf.signal.linear_to_mel_weight_matrix(BANDS, 257, RATE, 60.0, 7600.0))

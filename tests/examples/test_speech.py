@@ -40,7 +40,7 @@ def make_tokens() -> keras.layers.TextVectorization:
 
 
 @pytest.mark.parametrize(
-    ("heard", "said", "rate"),
+    ("hypotheses", "references", "rate"),
     [
         (["turn the light on"], ["turn the light on"], 0),
         (["turn the light on"], ["turn the light off"], 1 / 4),
@@ -51,11 +51,11 @@ def make_tokens() -> keras.layers.TextVectorization:
         (["one two three"], ["one"], 2),
     ],
 )
-def test_word_error_rate_by_hand(heard, said, rate):
-    assert speech.word_error_rate(heard, said) == pytest.approx(rate)
+def test_word_error_rate_by_hand(hypotheses, references, rate):
+    assert speech.word_error_rate(hypotheses, references) == pytest.approx(rate)
 
 
-def test_features_are_normal_and_deaf_to_loudness():
+def test_features_are_normalised_and_independent_of_loudness():
     samples = np.random.default_rng(0).normal(size=speech_data.RATE * 6 // 5).astype("float32")
     features = speech.log_mel(samples).numpy()
     assert features.shape == (20, 240)  # 1.2 seconds
@@ -75,8 +75,8 @@ def test_padding_changes_nothing(recurrent):
     batch = model({"features": features, "length": length, "target": target})
     alone = model({"features": features[1:, :5], "length": length[1:], "target": target[1:, :2]})
     np.testing.assert_allclose(batch[1, :2], alone[0], atol=1e-5)
-    found = model.search(features, length)[1].numpy()
-    alone = model.search(features[1:, :5], length[1:])[0].numpy()
+    found = model.transcribe(features, length)[1].numpy()
+    alone = model.transcribe(features[1:, :5], length[1:])[0].numpy()
     assert [id for id in found if id] == [id for id in alone if id]
 
 
@@ -132,11 +132,11 @@ def test_corpora_that_do_not_fit(monkeypatch):
     with pytest.raises(nmt.UserError, match="librispech: expected one of librispeech, speech_commands"):
         speech_data.read_corpus("librispech")
     monkeypatch.setattr(speech_data, "RATE", 8000)
-    with tfds.testing.mock_data(), pytest.raises(nmt.UserError, match="expected 8000 samples a second, got 16000"):
+    with tfds.testing.mock_data(), pytest.raises(nmt.UserError, match="expected 8000 samples per second, got 16000"):
         speech_data.read_corpus("speech_commands")
 
 
-def test_a_short_training_learns_to_hear():
+def test_a_short_training_learns_to_transcribe():
     keras.utils.set_random_seed(1)
     tokens = make_tokens()
     training, validation = (
@@ -149,22 +149,22 @@ def test_a_short_training_learns_to_hear():
     model = speech.Recognizer(tokens.vocabulary_size(), units=32)
     speech.train(model, training, validation, epochs=10)
     losses = model.history.history["val_loss"]
-    heard, said = speech.transcribe(model, validation, tokens.get_vocabulary())
+    hypotheses, references = speech.transcribe(model, validation, tokens.get_vocabulary())
     assert losses[-1] < 0.7 * losses[0]
-    assert speech.word_error_rate(heard, said) < 0.5
+    assert speech.word_error_rate(hypotheses, references) < 0.5
 
 
 def test_without_espeak(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(nmt.UserError, match="apt install espeak-ng"):
-        speech_data.espeak(tmp_path / "speech", {"train": 2}, seed=1)
+        speech_data.synthesize(tmp_path / "speech", {"train": 2}, seed=1)
     assert not list(tmp_path.iterdir())
 
 
 @needs_espeak
 def test_espeak_speaks_once(tmp_path):
     counts = {"train": 3, "test": 2}
-    splits = speech_data.espeak(tmp_path / "speech", counts, seed=1)
+    splits = speech_data.synthesize(tmp_path / "speech", counts, seed=1)
     spoken = list(splits["train"].as_numpy_iterator())
     assert [text.decode() for _, text in spoken] == [one.text for one in speech_data.plan(counts, 1)["train"]]
     for samples, text in spoken:
@@ -172,10 +172,10 @@ def test_espeak_speaks_once(tmp_path):
         assert 0.1 < np.abs(samples).max() <= 1
     assert [path.name for path in tmp_path.iterdir()] == ["speech"]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    again = list(speech_data.espeak(tmp_path / "speech", counts, seed=1)["train"].as_numpy_iterator())
+    again = list(speech_data.synthesize(tmp_path / "speech", counts, seed=1)["train"].as_numpy_iterator())
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     np.testing.assert_array_equal(again[0][0], spoken[0][0])
-    elsewhere = speech_data.espeak(tmp_path / "other", counts, seed=1)["train"].as_numpy_iterator()
+    elsewhere = speech_data.synthesize(tmp_path / "other", counts, seed=1)["train"].as_numpy_iterator()
     np.testing.assert_array_equal(next(elsewhere)[0], spoken[0][0])
 
 
@@ -196,7 +196,7 @@ def test_the_whole(tmp_path, capsys, monkeypatch):
     speech.main("espeak", tmp_path, sentences=40, epochs=1, seed=1, output=picture)
     out, err = capsys.readouterr()
     assert picture.read_bytes()[1:4] == b"PNG"
-    for line, name in zip(out.splitlines()[1:], ["one guess for all", *speech.ENCODERS], strict=True):
+    for line, name in zip(out.splitlines()[1:], ["constant guess", *speech.ENCODERS], strict=True):
         assert line.startswith(f"{name} ")
     assert "train: 40 utterances; 0 left out" in err
     assert Path(tmp_path, "40-1", "train.tsv").is_file()
