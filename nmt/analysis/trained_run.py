@@ -13,7 +13,8 @@ from nmt.data.batches import evaluation_batches
 from nmt.data.token_store import TokenizedCorpus
 from nmt.layers.recurrent import Recurrent
 from nmt.models.seq2seq import Seq2Seq
-from nmt.runs.folder import load_model, load_run_config
+from nmt.runs.folder import load_run_config
+from nmt.runs.models import load_model
 from nmt.utils.progress import tracked
 
 Batch = tuple[tf.Tensor, tf.Tensor]  # token ids of source and target, int32 [batch, time]

@@ -1,7 +1,7 @@
 """The settings of the search for a translation."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -9,33 +9,37 @@ from nmt.config.corpora import Settings
 
 
 class DecodingSettings(Settings):
-    """The search for a translation."""
+    """How a translation is searched."""
 
-    beam_size: int = Field(5, ge=1, le=256, description="hypotheses kept open; 1 is greedy search")
+    beam_size: int = Field(5, ge=1, le=256, description="hypotheses in the beam; 1 is greedy search")
     length_penalty: float = Field(1.0, ge=0, le=5, description="exponent alpha of Wu et al. 2016, equation 14")
-    coverage_penalty: float = Field(0.0, ge=0, le=5, description="weight beta of Wu et al. 2016, equation 14")
-    max_length_factor: float = Field(2.0, gt=0, description="a translation has at most factor * source + offset tokens")
-    max_length_offset: int = Field(20, ge=1, description="see max_length_factor")
-    min_length: int = Field(0, ge=0, description="tokens before the end mark is allowed")
-    language_model: Path | None = Field(
-        None, description="run folder of a language model whose log-probabilities are added (Gulcehre et al. 2015)"
+    coverage_penalty: float = Field(0.0, ge=0, le=5, description="weight beta of Wu et al. 2016, equation 14; 0 is off")
+    max_length_factor: float = Field(
+        2.0, gt=0, description="a translation has at most factor * source tokens + offset tokens"
     )
-    language_model_weight: float = Field(0.1, ge=0, le=10, description="of these log-probabilities; 0 is off")
+    max_length_offset: int = Field(20, ge=1, description="see max_length_factor")
+    min_length: int = Field(0, ge=0, description="tokens before the end token is allowed")
+    language_model: Path | None = Field(
+        None, description="run of a language model for shallow fusion (Gulcehre et al. 2015)"
+    )
+    language_model_weight: float = Field(0.1, ge=0, le=10, description="weight of its log-probabilities; 0 is off")
     ensemble: list[Path] = Field(
         [],
-        description="run folders of models that translate together with this one, their probabilities averaged",
+        description="runs of models whose probabilities are averaged with this model's",
     )
     batch_size: int | None = Field(
         None,
         ge=1,
-        description="sentences translated together; by default as many as make 640 hypotheses, and at most 320",
+        description="sentences translated together; by default as many as make 640 hypotheses, but at most 320",
     )
 
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the matrix products; the search's sums and states stay in float32"
+        "float32", description="type of the matrix products; the states and sums of the search stay float32"
     )
 
-    @property
-    def sentences_at_once(self) -> int:
-        """Sentences translated together: enough rows for the products to be fast."""
-        return self.batch_size or min(320, max(1, 640 // self.beam_size))
+    def search_arguments(self) -> dict[str, Any]:
+        """The settings that are arguments of `nmt.beam_search`, by name."""
+        names = (
+            "beam_size", "length_penalty", "coverage_penalty", "max_length_factor", "max_length_offset", "min_length",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}

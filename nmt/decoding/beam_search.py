@@ -1,139 +1,142 @@
 """Beam search in the graph; greedy search is a beam of one."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from nmt.config import DecodingSettings
-from nmt.constants import BEGIN, END
-from nmt.decoding.top import normalized_top, plain_top
+from nmt.constants import BEGIN, END, PADDING
+from nmt.decoding.constraints import Constraint
+from nmt.decoding.scorers import IMPOSSIBLE, ModelScorer, Scorer
+from nmt.decoding.top_k import top_k
 from nmt.layers.xla import inside_xla
-
-IMPOSSIBLE = -1e9  # a score that no hypothesis has; finite, so that sums of it stay comparable
-
-# Any structure of tensors: [batch, beam, ...] what a hypothesis carries on, [batch, ...] what its sentence has.
-States = Any
-Memory = Any
-
-# Last tokens [batch, beam], memory and states to output vectors [batch, beam, width], attention weights
-# [batch, beam, source time] and new states.
-Step = Callable[[tf.Tensor, Memory, States], tuple[tf.Tensor, tf.Tensor, States]]
-
-# Output vectors [n, width], and the index of each one's sentence [n], to scores of the next token [n, vocabulary]:
-# log-probabilities, or logits.
-Scores = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
-
-Top = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+from nmt.models.decoder import DecoderState
+from nmt.models.token_model import TokenModel
 
 
 class Hypotheses(NamedTuple):
-    """The best translations of each sentence, best first. Where there are fewer than asked, scores are below -1e8."""
+    """The best translations of each sentence, best first. Where there are fewer than the beam, scores are below
+    -1e8."""
 
-    ids: tf.Tensor  # int32 [batch, beam, target time], closed by the end mark, then zeros
+    ids: tf.Tensor  # int32 [batch, beam, target time], closed by the end token, then zeros
     scores: tf.Tensor  # [batch, beam], normalised by length and coverage
     log_probabilities: tf.Tensor  # [batch, beam], their plain sums
 
 
-class _Sentences(NamedTuple):
-    """What stays the same of sentences from step to step: made here once, for each operation counts."""
+class SearchOptions(NamedTuple):
+    """What a search is asked for; see `beam_search`."""
 
-    index: tf.Tensor  # int32 [sentences], in the batch
+    beam_size: int = 5
+    length_penalty: float = 1.0
+    coverage_penalty: float = 0.0
+    max_length_factor: float = 2.0
+    max_length_offset: int = 20
+    min_length: int = 0
+    n_best: int = 1
+    begin_id: int = BEGIN
+    end_id: int = END
+
+
+class _Sentences(NamedTuple):
+    """What stays the same for a sentence from step to step; made once, because each operation of a step counts."""
+
+    index: tf.Tensor  # int32 [sentences], position in the batch
     limits: tf.Tensor  # int32 [sentences], the most tokens of a translation
-    penalties: tf.Tensor  # [sentences, 1], of a translation as long
+    penalties: tf.Tensor  # [sentences, 1], the length penalty of a translation of that length
     places: tf.Tensor  # int32 [sentences, 1, target time], 0, 1, 2 and so on
     mask: tf.Tensor  # boolean [sentences, source time]
-    memory: Memory
+    memory: Any  # of the scorer
+    constrained: Any  # memory of each constraint
 
 
 class _Beams(NamedTuple):
     """Hypotheses that are open or finished; an empty place has the log-probability or score IMPOSSIBLE."""
 
     last: tf.Tensor  # int32 [sentences, beam], the token to go on from
-    ids: tf.Tensor
-    log_probabilities: tf.Tensor
+    ids: tf.Tensor  # int32 [sentences, beam, target time]
+    log_probabilities: tf.Tensor  # [sentences, beam]
     coverage: tf.Tensor | tuple[()]  # sums of attention, [sentences, beam, source time], where a penalty needs them
-    states: States
+    states: Any  # of the scorer, [sentences, beam, ...]
+    constrained: Any  # states of each constraint
     finished: Hypotheses
 
 
 def beam_search(
-    step: Step,
-    scores: Scores,
-    memory: Memory,
-    states: States,
-    source_mask: tf.Tensor,
-    settings: DecodingSettings,
-    wanted: int = 1,
-    vocabulary: tf.Tensor | None = None,
-    normalized: bool = True,
+    scorer: Scorer | TokenModel,
+    source: tf.Tensor,
+    constraints: Sequence[Constraint] = (),
+    *,
+    beam_size: int = 5,
+    length_penalty: float = 1.0,
+    coverage_penalty: float = 0.0,
+    max_length_factor: float = 2.0,
+    max_length_offset: int = 20,
+    min_length: int = 0,
+    n_best: int = 1,
+    begin_id: int = BEGIN,
+    end_id: int = END,
 ) -> Hypotheses:
     """Searches the translations with the highest score (Wu et al. 2016, equation 14):
 
-        score(Y) = log P(Y) / ((5 + |Y|) / 6) ** alpha + beta * sum over source i of log min(sum over t of a_ti, 1)
+        score(Y) = log P(Y) / ((5 + |Y|) / 6) ** alpha + beta * sum_i log min(sum_t a_ti, 1)
 
-    with |Y| the tokens of Y, its end mark included. At every step, the likeliest continuations of each sentence's open
-    hypotheses stay in the beam, and those that end keep their places there. An open hypothesis is given up when it
-    can no longer enter the `wanted` best: a log-probability only falls, and no penalty can lift it above what it has
-    now, divided by the penalty of the longest translation. A sentence without open hypotheses is done and does not
-    change while others go on, so that a translation never depends on the batch.
+    with |Y| the tokens of Y, its end token included, and a_ti the attention of step t to source position i. At every
+    step the most probable continuations of each sentence's open hypotheses stay in the beam, and those that end keep
+    their places there. An open hypothesis is given up when it can no longer enter the `n_best` best: a
+    log-probability only falls, and no penalty can lift it above what it has now, divided by the penalty of the longest
+    translation. A sentence without open hypotheses is done and does not change while others go on, so that a
+    translation never depends on the batch.
 
-    Outside XLA, where sizes may depend on values, the vocabulary is scored for open hypotheses alone, and done
-    sentences leave the batch.
+    Outside XLA, where sizes may depend on values, the vocabulary is scored for open hypotheses alone, and sentences
+    that are done leave the batch.
 
     Args:
-        step: advances the hypotheses by a token.
-        scores: of the vocabulary.
-        memory: what `step` reads of each sentence, `[batch, ...]`.
-        states: before the first step, each `[batch, ...]`.
-        source_mask: True where a source token is real, `[batch, source time]`; its end mark counts.
-        settings: beam size, penalties and lengths.
-        wanted: how many translations of each sentence must be the best ones; at most the beam size.
-        vocabulary: the tokens that are scored, int32, the special ones first, if these are not all.
-        normalized: whether scores are made log-probabilities, their softmax's logarithm. Otherwise they are added up as
-            they are; none may be above zero, as none of a sum of log-probabilities is.
+        scorer: a model, or scorers composed of models, see `nmt.decoding.scorers`.
+        source: int32 `[batch, source time]`, token ids closed by the end token, then zeros.
+        constraints: which tokens may come next, see `nmt.decoding.constraints`.
+        beam_size: int, hypotheses kept open for each sentence; 1 is greedy search.
+        length_penalty: float, the exponent alpha.
+        coverage_penalty: float, the weight beta.
+        max_length_factor: float; a translation has at most `max_length_factor * source tokens + max_length_offset`
+            tokens.
+        max_length_offset: int, see `max_length_factor`.
+        min_length: int, tokens before the end token is allowed.
+        n_best: int, how many translations of each sentence must be the best ones; at most `beam_size`.
+        begin_id: int, the token that decoding starts from.
+        end_id: int, the token that closes a translation.
 
     Returns:
-        `Hypotheses`, as many a sentence as the beam is wide.
-    """
-    batch, source_time, beam = tf.shape(source_mask)[0], tf.shape(source_mask)[1], settings.beam_size
-    limits = max_lengths(tf.reduce_sum(tf.cast(source_mask, tf.int32), 1), settings)
-    room = max_lengths(source_time, settings)  # from the shape alone: compilers have to know the sizes of arrays
-    penalties = length_penalty(limits, settings.length_penalty)[:, None]
-    places = tf.repeat(tf.range(room)[None, None], batch, axis=0)
-    sentences = _Sentences(tf.range(batch), limits, penalties, places, source_mask, memory)
-    nothing = Hypotheses(
-        tf.zeros((batch, beam, room), tf.int32),
-        tf.fill((batch, beam), IMPOSSIBLE),
-        tf.fill((batch, beam), IMPOSSIBLE),
-    )
-    beams = _Beams(
-        tf.fill((batch, beam), BEGIN),
-        nothing.ids,
-        tf.tile(tf.constant([[0.0] + [IMPOSSIBLE] * (beam - 1)]), (batch, 1)),  # one, not `beam` times the same
-        tf.zeros((batch, beam, source_time)) if settings.coverage_penalty else (),
-        tf.nest.map_structure(lambda state: tf.repeat(state[:, None], beam, axis=1), states),
-        nothing,
-    )
+        `Hypotheses`, `beam_size` for each sentence.
 
-    def top(t: tf.Tensor, vectors: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Log-probabilities and tokens of the likeliest continuations, and log-probability of the end mark."""
-        forbidden = (t < settings.min_length) if settings.min_length else None
-        highest = normalized_top if normalized else plain_top
-        values, tokens, ending = highest(scores(vectors, index), beam, END, forbidden)
-        return values, tokens if vocabulary is None else tf.gather(vocabulary, tokens), ending
+    Example:
+
+    >>> from nmt.models.seq2seq import Seq2Seq
+    >>> model = Seq2Seq(vocabulary_size=20, units=8)
+    >>> found = beam_search(model, tf.constant([[5, 6, 3]]), beam_size=2, max_length_offset=3)
+    >>> found.ids.shape[:2], found.scores.shape
+    (TensorShape([1, 2]), TensorShape([1, 2]))
+    """
+    options = SearchOptions(
+        beam_size, length_penalty, coverage_penalty, max_length_factor, max_length_offset, min_length, n_best,
+        begin_id, end_id,
+    )  # fmt: skip
+    if not 1 <= n_best <= beam_size:
+        raise ValueError(f"beam_search: expected `n_best` from 1 to `beam_size` {beam_size}, got {n_best}")
+    source = tf.convert_to_tensor(source, tf.int32)
+    prepared: Scorer = ModelScorer(scorer) if isinstance(scorer, TokenModel) else scorer
+    sentences, beams = _start(prepared, source, constraints, options)
+    nothing = beams.finished
 
     def some_steps(t: tf.Tensor, sentences: _Sentences, beams: _Beams, until: Any) -> tuple[tf.Tensor, _Beams]:
         """Steps until `until` sentences are done."""
         return tf.while_loop(
             lambda t, beams: tf.math.count_nonzero(_done(beams), dtype=tf.int32) < until,
-            lambda t, beams: (t + 1, _advance(t, sentences, beams, step, top, settings, wanted)),
+            lambda t, beams: (t + 1, _advance(t, sentences, beams, prepared, constraints, options)),
             (t, beams),
         )
 
     if inside_xla():
-        length, beams = some_steps(tf.constant(0), sentences, beams, batch)
+        length, beams = some_steps(tf.constant(0), sentences, beams, tf.shape(source)[0])
         return _until(length, beams.finished)
 
     def phase(t: tf.Tensor, sentences: _Sentences, beams: _Beams, results: Hypotheses) -> Any:
@@ -160,10 +163,27 @@ def beam_search(
     return _until(length, results)
 
 
-def max_lengths(source_lengths: tf.Tensor, settings: DecodingSettings) -> tf.Tensor:
-    """Tokens that the translation of each source may have, its end mark included, int32 `[batch]`."""
-    from_source = tf.cast(settings.max_length_factor * tf.cast(source_lengths, tf.float32), tf.int32)
-    return tf.maximum(from_source + settings.max_length_offset, settings.min_length + 1)
+def max_lengths(
+    source_lengths: tf.Tensor, max_length_factor: float, max_length_offset: int, min_length: int = 0
+) -> tf.Tensor:
+    """The most tokens that the translation of each source may have, its end token included.
+
+    Args:
+        source_lengths: int32 of any shape, tokens of each source, its end token included.
+        max_length_factor: float, see `beam_search`.
+        max_length_offset: int, see `beam_search`.
+        min_length: int, see `beam_search`.
+
+    Returns:
+        int32 of the same shape.
+
+    Example:
+
+    >>> max_lengths(tf.constant([3, 8]), 1.5, 2).numpy().tolist()
+    [6, 14]
+    """
+    from_source = tf.cast(max_length_factor * tf.cast(source_lengths, tf.float32), tf.int32)
+    return tf.maximum(from_source + max_length_offset, min_length + 1)
 
 
 def length_penalty(length: tf.Tensor, alpha: float) -> tf.Tensor:
@@ -177,6 +197,46 @@ def length_penalty(length: tf.Tensor, alpha: float) -> tf.Tensor:
     return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** alpha
 
 
+def _start(
+    scorer: Scorer, source: tf.Tensor, constraints: Sequence[Constraint], options: SearchOptions
+) -> tuple[_Sentences, _Beams]:
+    """Sentences and beams before the first step."""
+    mask, beam = source != PADDING, options.beam_size
+    batch, source_time = tf.shape(source)[0], tf.shape(source)[1]
+    lengths = options.max_length_factor, options.max_length_offset, options.min_length
+    limits = max_lengths(tf.reduce_sum(tf.cast(mask, tf.int32), 1), *lengths)
+    room = max_lengths(source_time, *lengths)  # from the shape alone: compilers have to know the sizes of arrays
+    places = tf.repeat(tf.range(room)[None, None], batch, axis=0)
+    first = scorer.start(source)
+    constrained = [constraint.start(source, limits) for constraint in constraints]
+    sentences = _Sentences(
+        tf.range(batch),
+        limits,
+        length_penalty(limits, options.length_penalty)[:, None],
+        places,
+        mask,
+        first.memory,
+        tuple(state.memory for state in constrained),
+    )
+    nothing = Hypotheses(
+        tf.zeros((batch, beam, room), tf.int32),
+        tf.fill((batch, beam), IMPOSSIBLE),
+        tf.fill((batch, beam), IMPOSSIBLE),
+    )
+    states = first.states, tuple(state.states for state in constrained)
+    own, own_constrained = tf.nest.map_structure(lambda state: tf.repeat(state[:, None], beam, axis=1), states)
+    beams = _Beams(
+        tf.fill((batch, beam), options.begin_id),
+        nothing.ids,
+        tf.tile(tf.constant([[0.0] + [IMPOSSIBLE] * (beam - 1)]), (batch, 1)),  # one, not `beam` times the same
+        tf.zeros((batch, beam, source_time)) if options.coverage_penalty else (),
+        own,
+        own_constrained,
+        nothing,
+    )
+    return sentences, beams
+
+
 def _done(beams: _Beams) -> tf.Tensor:
     """True for the sentences without open hypotheses."""
     return tf.reduce_all(beams.log_probabilities < IMPOSSIBLE / 2, 1)
@@ -186,18 +246,15 @@ def _advance(
     t: tf.Tensor,
     sentences: _Sentences,
     beams: _Beams,
-    step: Step,
-    top: Top,
-    settings: DecodingSettings,
-    wanted: int,
+    scorer: Scorer,
+    constraints: Sequence[Constraint],
+    options: SearchOptions,
 ) -> _Beams:
     """Makes the step from t tokens to t + 1."""
-    beam, finished = settings.beam_size, beams.finished
-    vectors, attention, states = step(beams.last, sentences.memory, beams.states)
-    totals, tokens = _continuations(t, sentences, beams.log_probabilities, vectors, top, settings.beam_size)
-
+    beam, finished = options.beam_size, beams.finished
+    attention, states, constrained, totals, tokens = _continuations(t, sentences, beams, scorer, constraints, options)
     coverage = beams.coverage
-    if settings.coverage_penalty:
+    if options.coverage_penalty:
         coverage += attention
 
     # The best continuations of all open hypotheses; those that ended before keep their places in the beam.
@@ -209,60 +266,93 @@ def _advance(
         tokens = tf.gather(tf.reshape(tokens, (-1, beam * each)), chosen, batch_dims=1)
         places = beam - tf.math.count_nonzero(finished.scores > IMPOSSIBLE / 2, 1, keepdims=True, dtype=tf.int32)
         totals = tf.where(tf.range(beam) < places, totals, IMPOSSIBLE)
-        ids, coverage, states = _of(chosen // each, (beams.ids, coverage, states))
+        ids, coverage, states, constrained = _chosen(chosen // each, (beams.ids, coverage, states, constrained))
     ids = tf.where(sentences.places == t, tokens[..., None], ids)
 
     # Those that end here leave for the finished ones.
-    ends = (tokens == END) & (totals > IMPOSSIBLE / 2)
-    normalized = totals / length_penalty(t + 1, settings.length_penalty)
-    if settings.coverage_penalty:
+    ends = (tokens == options.end_id) & (totals > IMPOSSIBLE / 2)
+    normalized = totals / length_penalty(t + 1, options.length_penalty)
+    if options.coverage_penalty:
         covered = tf.where(sentences.mask[:, None], tf.math.log(tf.clip_by_value(coverage, 1e-6, 1.0)), 0.0)
-        normalized += settings.coverage_penalty * tf.reduce_sum(covered, -1)
+        normalized += options.coverage_penalty * tf.reduce_sum(covered, -1)
     finished = _best(finished, Hypotheses(ids, tf.where(ends, normalized, IMPOSSIBLE), totals))
 
     # Those that can no longer enter the best are given up.
     bounds = totals / sentences.penalties
-    going_on = ~ends & (bounds > finished.scores[:, wanted - 1 : wanted])
-    return _Beams(tokens, ids, tf.where(going_on, totals, IMPOSSIBLE), coverage, states, finished)
+    going_on = ~ends & (bounds > finished.scores[:, options.n_best - 1 : options.n_best])
+    return _Beams(tokens, ids, tf.where(going_on, totals, IMPOSSIBLE), coverage, states, constrained, finished)
 
 
 def _continuations(
     t: tf.Tensor,
     sentences: _Sentences,
-    log_probabilities: tf.Tensor,
-    vectors: tf.Tensor,
-    top: Top,
-    beam: int,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log-probabilities and last tokens of the likeliest continuations, `[sentences, beam, continuations]` each.
+    beams: _Beams,
+    scorer: Scorer,
+    constraints: Sequence[Constraint],
+    options: SearchOptions,
+) -> tuple[tf.Tensor, Any, Any, tf.Tensor, tf.Tensor]:
+    """Scores the next token.
 
-    A sentence's last step leaves only the end mark, and those before the minimum length all but it.
+    Returns:
+        The attention, the new states of the scorer and of the constraints; and log-probabilities and last tokens of the
+        most probable continuations, `[sentences, beam, continuations]` each. In a sentence's last step only the end
+        token is left, and before the minimum length all but it.
     """
-    before = tf.reshape(log_probabilities, (-1,))
-    vectors = tf.reshape(vectors, (-1, vectors.shape[-1]))
-    index, limits, rows = sentences.index, sentences.limits, None
+    beam = options.beam_size
+    before = tf.reshape(beams.log_probabilities, (-1,))
+    sentence, limits, rows = tf.range(tf.size(sentences.index)), sentences.limits, None
     if beam > 1:
-        index, limits = tf.repeat(index, beam), tf.repeat(limits, beam)
+        sentence, limits = tf.repeat(sentence, beam), tf.repeat(limits, beam)
         if not inside_xla():
-            rows = tf.where(before > IMPOSSIBLE / 2)
-            before, vectors, index, limits = (tf.gather(x, rows[:, 0]) for x in (before, vectors, index, limits))
+            rows = tf.where(before > IMPOSSIBLE / 2)[:, 0]
+            before, sentence, limits = (tf.gather(x, rows) for x in (before, sentence, limits))
 
-    values, tokens, ending = top(t, vectors, index)
+    state = DecoderState(sentences.memory, beams.states)
+    log_probabilities, attention, new = scorer.step(beams.last, state, rows)
+    constrained: list[Any] = []
+    for constraint, memory, states in zip(constraints, sentences.constrained, beams.constrained, strict=True):
+        after = constraint.advance(beams.last, DecoderState(memory, states))
+        constrained.append(after.states)
+        log_probabilities = constraint.allow(log_probabilities, _of_rows(after, sentence, rows))
+
+    end = options.end_id
+    ending = log_probabilities[:, end, None]
+    if options.min_length:
+        is_end = tf.range(tf.shape(log_probabilities)[1]) == end
+        log_probabilities = tf.where((t < options.min_length) & is_end, IMPOSSIBLE, log_probabilities)
+    values, tokens = top_k(log_probabilities, min(beam, log_probabilities.shape[1] or beam))
+    vocabulary = getattr(scorer, "vocabulary", None)
+    if vocabulary is not None:
+        tokens = tf.gather(vocabulary, tokens)
+
     first = tf.constant([place == 0 for place in range(values.shape[-1])])
     must_end = (t + 1 >= limits)[:, None]
     values = tf.where(must_end, tf.where(first, ending, IMPOSSIBLE), values)
-    tokens = tf.where(must_end, END, tokens)
+    tokens = tf.where(must_end, end, tokens)
     totals = tf.where(before > IMPOSSIBLE / 2, before, IMPOSSIBLE)[:, None] + values
 
     if rows is not None:
-        shape = (tf.size(log_probabilities), values.shape[-1])
-        totals = tf.tensor_scatter_nd_update(tf.fill(shape, IMPOSSIBLE), rows, totals)
-        tokens = tf.scatter_nd(rows, tokens, tf.cast(shape, tf.int64))
-    return tuple(tf.reshape(x, (-1, beam, values.shape[-1])) for x in (totals, tokens))
+        shape = (tf.size(beams.log_probabilities), values.shape[-1])
+        totals = tf.tensor_scatter_nd_update(tf.fill(shape, IMPOSSIBLE), rows[:, None], totals)
+        tokens = tf.scatter_nd(rows[:, None], tokens, tf.cast(shape, tf.int64))
+    totals, tokens = (tf.reshape(x, (-1, beam, values.shape[-1])) for x in (totals, tokens))
+    return attention, new.states, tuple(constrained), totals, tokens
+
+
+def _of_rows(state: DecoderState, sentence: tf.Tensor, rows: tf.Tensor | None) -> DecoderState:
+    """A constraint's state for single hypotheses, each tensor `[n, ...]`."""
+
+    def own(values: tf.Tensor) -> tf.Tensor:
+        flat = tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], 0))
+        flat = tf.ensure_shape(flat, [None, *values.shape[2:]])
+        return flat if rows is None else tf.gather(flat, rows)
+
+    memory = tf.nest.map_structure(lambda values: tf.gather(values, sentence), state.memory)
+    return DecoderState(memory, tf.nest.map_structure(own, state.states))
 
 
 def _best(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
-    """The best of both, as many as of each."""
+    """The best hypotheses of both."""
     beam = new.scores.shape[1]
     if beam == 1:
         better = new.scores > finished.scores
@@ -272,11 +362,11 @@ def _best(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
         )
     both = Hypotheses(*(tf.concat(pair, 1) for pair in zip(finished, new, strict=True)))
     scores, chosen = tf.math.top_k(both.scores, beam)
-    return Hypotheses(*_of(chosen, both))._replace(scores=scores)
+    return Hypotheses(*_chosen(chosen, both))._replace(scores=scores)
 
 
-def _of(chosen: tf.Tensor, values: Any) -> Any:
-    """Of each sentence, the hypotheses chosen."""
+def _chosen(chosen: tf.Tensor, values: Any) -> Any:
+    """The chosen hypotheses of each sentence."""
     return tf.nest.map_structure(lambda x: tf.gather(x, chosen, batch_dims=1), values)
 
 
@@ -285,5 +375,5 @@ def _until(length: tf.Tensor, hypotheses: Hypotheses) -> Hypotheses:
 
 
 def _any_number(value: tf.Tensor) -> tf.TensorShape:
-    """The value's shape, but for the number of sentences."""
+    """The value's shape, for any number of sentences."""
     return tf.TensorShape([None, *value.shape[1:]]) if value.shape.rank else value.shape

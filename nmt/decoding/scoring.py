@@ -1,40 +1,72 @@
-"""How likely given translations and texts are."""
+"""How probable given translations and texts are: forced decoding."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
-from nmt.constants import END, PADDING
-from nmt.data.token_store import in_chunks
-from nmt.decoding.ensemble import log_mean
+from nmt.constants import PADDING
+from nmt.decoding.scorers import log_mean
 from nmt.models.token_model import TokenModel
-from nmt.text.tokenizer import Tokenizer
 
-_TOKENS = 1024  # whose scores of the whole vocabulary are held at once
-_POSITIONS = 8192  # of a batch of texts, padding included
+_TOKENS = 1024  # whose logits are held at once
 
 
 class SentenceScores(NamedTuple):
-    """Of each sentence of a batch."""
+    """The scores of the sentences of a batch."""
 
     log_probabilities: tf.Tensor  # [batch], natural logarithms
-    tokens: tf.Tensor  # [batch], the end mark included
+    tokens: tf.Tensor  # [batch], number of tokens, the end token included
 
 
-def sentence_scores(models: Sequence[TokenModel], batch: dict[str, tf.Tensor]) -> SentenceScores:
-    """log P(target | source) of each pair of a batch `{"source", "target"}` of padded ids; of a text, log P(target).
+def sentence_scores(models: Sequence[TokenModel], source: tf.Tensor, target: tf.Tensor) -> SentenceScores:
+    """log P(target | source) of each pair, or log P(target) by a language model.
 
-    The probability of a token is the mean of what the models give it, see `nmt.decoding.ensemble`.
+    The probability of a token is the mean of those that the models give it, as in
+    `nmt.decoding.scorers.EnsembleScorer`.
+
+    Args:
+        models: at least one.
+        source: int32 `[batch, source time]`, token ids closed by the end token, then zeros.
+        target: int32 `[batch, target time]`, likewise.
+
+    Returns:
+        `SentenceScores`.
     """
-    targets = batch["target"]
-    real = targets != PADDING
-    rows, tokens = tf.where(real)[:, 0], tf.boolean_mask(targets, real)
-    vectors = (tf.boolean_mask(model(batch, training=False), real) for model in models)
-    of_tokens = log_mean([-_losses(*of_model, tokens) for of_model in zip(models, vectors, strict=True)])
-    sums = (tf.math.unsorted_segment_sum(x, rows, tf.shape(targets)[0]) for x in (of_tokens, tf.ones_like(of_tokens)))
+    real = target != PADDING
+    rows, tokens = tf.where(real)[:, 0], tf.boolean_mask(target, real)
+    vectors = [tf.boolean_mask(model.hidden(source, target, training=False), real) for model in models]
+    of_tokens = log_mean([-_losses(*pair, tokens) for pair in zip(models, vectors, strict=True)])
+    sums = (tf.math.unsorted_segment_sum(x, rows, tf.shape(target)[0]) for x in (of_tokens, tf.ones_like(of_tokens)))
     return SentenceScores(*sums)
+
+
+def make_sentence_scorer(*models: TokenModel) -> Callable[[tf.Tensor, tf.Tensor], SentenceScores]:
+    """`sentence_scores` by one model, or by several together, as a function in the graph."""
+    ids = tf.TensorSpec((None, None), tf.int32)
+    return tf.function(
+        lambda source, target: sentence_scores(models, source, target), input_signature=[ids, ids], autograph=False
+    )
+
+
+def corpus_loss(
+    score: Callable[[tf.Tensor, tf.Tensor], SentenceScores], batches: Iterable[tuple[tf.Tensor, tf.Tensor]]
+) -> float:
+    """The mean negative log-probability of a target token over a corpus; its exponential is the perplexity.
+
+    Args:
+        score: from `make_sentence_scorer`.
+        batches: pairs of int32 token ids, source and target; rows of zeros count for nothing.
+
+    Returns:
+        The mean, a natural logarithm.
+    """
+    total = tokens = 0.0
+    for source, target in batches:
+        scores = score(source, target)
+        total -= float(tf.reduce_sum(scores.log_probabilities))
+        tokens += float(tf.reduce_sum(scores.tokens))
+    return total / max(tokens, 1.0)
 
 
 def _losses(model: TokenModel, vectors: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -48,63 +80,3 @@ def _losses(model: TokenModel, vectors: tf.Tensor, targets: tf.Tensor) -> tf.Ten
 
     losses = tf.TensorArray(tf.float32, chunks, infer_shape=False, element_shape=(None,))
     return tf.while_loop(lambda index, _: index < chunks, chunk, (0, losses), parallel_iterations=1)[1].concat()
-
-
-def make_scorer(*models: TokenModel) -> Callable[[dict[str, tf.Tensor]], SentenceScores]:
-    """`sentence_scores` of a model, or of several together, as a function in the graph."""
-    ids = tf.TensorSpec((None, None), tf.int32)
-
-    @tf.function(input_signature=[{"source": ids, "target": ids}], autograph=False)
-    def scorer(batch: dict[str, tf.Tensor]) -> SentenceScores:
-        return sentence_scores(models, batch)
-
-    return scorer
-
-
-def corpus_loss(scorer: Callable[[Any], SentenceScores], batches: Iterable[Any]) -> float:
-    """The mean negative log-probability of a target token over a corpus; its exponential is the perplexity.
-
-    Args:
-        scorer: from `make_scorer`.
-        batches: of padded ids; empty rows count for nothing.
-    """
-    total = tokens = 0.0
-    for batch in batches:
-        scores = scorer(batch)
-        total -= float(tf.reduce_sum(scores.log_probabilities))
-        tokens += float(tf.reduce_sum(scores.tokens))
-    return total / max(tokens, 1.0)
-
-
-def text_scores(
-    scorer: Callable[[Any], SentenceScores], tokenizer: Tokenizer, texts: Iterable[bytes]
-) -> Iterator[tuple[float, int]]:
-    """Scores texts by a language model, in batches of like length, as a stream.
-
-    Args:
-        scorer: from `make_scorer`.
-        tokenizer: of the texts.
-        texts: any bytes.
-
-    Yields:
-        For each text, in order, its log-probability and its tokens, the end mark included.
-    """
-    for chunk in in_chunks(texts):
-        encoded = tokenizer.encode(tf.constant(chunk, tf.string))
-        lengths = encoded.row_lengths().numpy()
-        results = np.zeros((len(chunk), 2))
-        for rows in _alike(lengths):
-            ids = tf.gather(encoded, rows).to_tensor(PADDING)
-            scores = scorer({"source": tf.fill((len(rows), 1), END), "target": ids})
-            results[rows] = np.stack([scores.log_probabilities, scores.tokens], 1)
-        yield from ((float(log_probability), int(tokens)) for log_probability, tokens in results)
-
-
-def _alike(lengths: np.ndarray) -> Iterator[np.ndarray]:
-    """Divides the rows, sorted by length, into batches of at most so many positions, or of a single row."""
-    order = np.argsort(lengths, kind="stable")
-    begin = 0
-    for end in range(1, len(order) + 1):
-        if end == len(order) or (end + 1 - begin) * lengths[order[end]] > _POSITIONS:
-            yield order[begin:end]
-            begin = end

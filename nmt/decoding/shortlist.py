@@ -28,13 +28,13 @@ class Shortlist(NamedTuple):
 
 
 def make_shortlist(
-    model: Seq2Seq, batches: Iterable[dict[str, tf.Tensor]], sizes: tuple[int, int], tokens: int, least: int = 1
+    model: Seq2Seq, batches: Iterable[tuple[tf.Tensor, tf.Tensor]], sizes: tuple[int, int], tokens: int, least: int = 1
 ) -> Shortlist:
     """Counts which target tokens a model's attention aligns to each source token.
 
     Args:
         model: a trained model.
-        batches: `{"source", "target"}` of padded ids of the training data.
+        batches: pairs of int32 `[batch, time]`, source and target ids of the training data, padded with zeros.
         sizes: of the source and the target vocabulary.
         tokens: the target tokens kept of each source token. Where both share a vocabulary, a token may besides stand
             for itself.
@@ -45,16 +45,14 @@ def make_shortlist(
     """
     ids = tf.TensorSpec((None, None), tf.int32)
 
-    @tf.function(input_signature=[(ids, ids)], autograph=False)
-    def attend(batch: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        return model.attend(batch, training=False)[1]
+    attend = tf.function(model.attention_weights, input_signature=[ids, ids], autograph=False)
 
     source_size, target_size = sizes
     keys: Array = np.zeros(0, np.int64)
     weights: Array = np.zeros(0)
     frequency = np.zeros(target_size, np.int64)
     for batch in batches:
-        attention = attend(batch).numpy()
+        attention = attend(*batch).numpy()
         source, target = (ids.numpy().astype(np.int64) for ids in batch)
         frequency += np.bincount(target[target != PADDING], minlength=target_size)
         real = (attention > _WEAKEST) & (target != PADDING)[:, :, None] & (source != PADDING)[:, None, :]

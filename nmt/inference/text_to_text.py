@@ -5,20 +5,19 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from nmt.config import DecodingSettings
 from nmt.constants import END, PADDING
-from nmt.decoding.beam_search import IMPOSSIBLE, Hypotheses, Memory, Scores, Step, beam_search, max_lengths
-from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step
-from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
-from nmt.decoding.keeping import keeping_scores, keeping_states, keeping_step
+from nmt.decoding.beam_search import Hypotheses, SearchOptions, beam_search
+from nmt.decoding.constraints import Constraint, SymbolConstraint
+from nmt.decoding.scorers import IMPOSSIBLE, EnsembleScorer, FusedScorer, ModelScorer, Scorer, ShortlistScorer
 from nmt.decoding.scoring import sentence_scores
-from nmt.decoding.shortlist import Shortlist, candidates
+from nmt.decoding.shortlist import Shortlist
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
-from nmt.models.token_model import score_tokens
-from nmt.text.boundaries import WORD_START
-from nmt.text.masking import encode_pair, hide, restore
-from nmt.text.splitting import find_boundaries, split_long
+from nmt.models.token_model import TokenModel
+from nmt.text.boundaries import WORD_START, find_boundaries
+from nmt.text.masking import encode_pair, mask, restore
+from nmt.text.placeholders import SYMBOLS
+from nmt.text.splitting import split_long
 from nmt.text.tokenizer import Tokenizer
 
 # Batches that are searched at the same time: while one does the many small things of a step, which take one core, the
@@ -33,31 +32,33 @@ class Found(NamedTuple):
     """What the search has found for a batch of texts, whose parts are translated one by one."""
 
     parts: tf.Tensor  # int32 [texts], how many each text has; none if it is empty
-    source: tf.RaggedTensor  # int32 [parts, (time)], closed by the end mark
-    target: tf.RaggedTensor  # int32 [parts * n_best, (time)], closed by the end mark; empty if there are fewer
+    source: tf.RaggedTensor  # int32 [parts, (time)], closed by the end token
+    target: tf.RaggedTensor  # int32 [parts * n_best, (time)], closed by the end token; empty if there are fewer
     scores: tf.Tensor  # [parts, n_best], below -1e8 if there are fewer
     log_probabilities: tf.Tensor  # [parts, n_best]
-    placeholders: tf.Tensor  # strings [texts, symbols], see `nmt.text.masking.Hidden`
+    placeholders: tf.Tensor  # strings [texts, symbols], see `nmt.text.masking.Masked`
 
 
 class TextToText(tf.Module):
     """A model, its tokenizers and its search: any strings in, strings out.
 
-    A text of more tokens than `max_tokens` is split, at the ends of sentences or else of words where that can be, and
+    A text of more tokens than `max_tokens` is split, at the ends of sentences or else of words where there are any, and
     its parts are translated one by one. An empty text, or one of white space only, has the translation "". Placeholders
-    of the kinds that the tokenizers leave out are hidden from the model, and come back unchanged.
+    of the kinds that the tokenizers mask are masked, and come back unchanged.
 
     Args:
-        model: the model.
-        source_tokenizer: of the texts.
-        target_tokenizer: of the translations.
-        settings: of the search.
-        max_tokens: the longest input that the model has seen in training, its end mark included.
-        frozen: whether the model's weights no longer change, so that the output's weights may be turned beforehand
-            into the order in which they are read.
-        shortlist: of the target tokens; absent, all are scored.
-        language_model: of the same target tokens, for shallow fusion with the weight that `settings` give it; frozen.
-        ensemble: further models of the same tokens that translate together with `model`; frozen.
+        model: the `Seq2Seq` that translates.
+        source_tokenizer: splits the texts.
+        target_tokenizer: joins the translations.
+        options: of the search; `n_best` comes from each call instead.
+        max_tokens: int, the longest input that the model has seen in training, its end token included.
+        sentences_at_once: int, the most sentences that are searched together.
+        frozen: bool, whether the model's weights no longer change, so that the output's weights may be transposed
+            beforehand into the order in which they are read.
+        shortlist: restricts the target tokens that are scored; None scores all.
+        language_model: a frozen model of the same target tokens for shallow fusion, or None.
+        language_model_weight: float, see `nmt.decoding.scorers.FusedScorer`.
+        ensemble: further frozen models of the same tokens that translate together with `model`.
     """
 
     def __init__(
@@ -65,34 +66,38 @@ class TextToText(tf.Module):
         model: Seq2Seq,
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer,
-        settings: DecodingSettings,
+        options: SearchOptions,
         max_tokens: int,
+        sentences_at_once: int = 128,
         frozen: bool = False,
         shortlist: Shortlist | None = None,
         language_model: LanguageModel | None = None,
+        language_model_weight: float = 0.0,
         ensemble: Sequence[Seq2Seq] = (),
     ) -> None:
-        if shortlist is not None and (language_model is not None or ensemble):
-            raise ValueError("TextToText: expected no shortlist besides a language model or an ensemble")
+        fused = language_model if language_model_weight else None
+        if shortlist is not None and (fused is not None or ensemble):
+            raise ValueError("TextToText: expected no `shortlist` with `language_model` or `ensemble`, got both")
         super().__init__(name="text_to_text")
         self.model = model
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
-        self.settings = settings
+        self.options = options
         self.max_tokens = max_tokens
-        turned = frozen and shortlist is None
-        self.output_weights = tf.Variable(model.output_weights(), trainable=False) if turned else None
+        self.sentences_at_once = sentences_at_once
         self.shortlist = shortlist and Shortlist(*(tf.Variable(table, trainable=False) for table in shortlist))
-        self.language_model = language_model if settings.language_model_weight else None
-        self.language_weights = (
-            tf.Variable(self.language_model.output_weights(), trainable=False) if self.language_model else None
-        )
-        self.ensemble = [Member(one, tf.Variable(one.output_weights(), trainable=False)) for one in ensemble]
+        self.language_model = fused
+        self.language_model_weight = language_model_weight
+        self.ensemble = list(ensemble)
+        transposed = [model] if frozen and shortlist is None else []
+        transposed += [*self.ensemble, *([fused] if fused else [])]
+        self._output_weights = {id(one): tf.Variable(one.output_weights(), trainable=False) for one in transposed}
         self._boundaries = find_boundaries(source_tokenizer.pieces())
-        pieces = target_tokenizer.pieces()
-        self.space = None
+        self._constraints: list[Constraint] = []
         if target_tokenizer.placeholders:
-            self.space = pieces.index(WORD_START) if WORD_START in pieces else -1
+            pieces = target_tokenizer.pieces()
+            space = pieces.index(WORD_START) if WORD_START in pieces else -1
+            self._constraints.append(SymbolConstraint(END + 1, len(SYMBOLS), END, space))
 
     def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
         """Tokenizes texts and searches their translations, in batches of like length.
@@ -101,12 +106,12 @@ class TextToText(tf.Module):
             texts: strings `[n]`, any bytes.
             n_best: translations of each, at most the beam's size.
         """
-        hidden = hide(self.source_tokenizer.placeholders, texts)
-        encoded = self.source_tokenizer.encode(hidden.source)
+        masked = mask(self.source_tokenizer.placeholders, texts)
+        encoded = self.source_tokenizer.encode(masked.source)
         parts, counts = split_long(encoded[:, :-1], self.max_tokens - 1, self._boundaries)
         ends = tf.fill((parts.nrows(), 1), END)
         source = tf.concat([parts, tf.RaggedTensor.from_tensor(ends, row_splits_dtype=parts.row_splits.dtype)], 1)
-        return Found(tf.cast(counts, tf.int32), source, *self._search(source, n_best), hidden.placeholders)
+        return Found(tf.cast(counts, tf.int32), source, *self._search(source, n_best), masked.placeholders)
 
     def translations(self, texts: tf.Tensor, n_best: int = 1) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Translates texts.
@@ -148,16 +153,16 @@ class TextToText(tf.Module):
             target: strings `[n]`.
 
         Returns:
-            Log-probabilities, `[n]`, and the number of tokens scored, int32 `[n]`, the end mark included. Of a text of
+            Log-probabilities, `[n]`, and the number of tokens scored, int32 `[n]`, the end token included. Of a text of
             more than 512 tokens only these are read.
         """
         tokenizers = self.source_tokenizer, self.target_tokenizer
         sides = [ids[:, :LONGEST_SCORED] for ids in encode_pair(tokenizers, source, target)]
-        models = [self.model, *(member.model for member in self.ensemble)]
+        models = [self.model, *self.ensemble]
 
         def score_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             padded = [tf.gather(side, chosen).to_tensor(PADDING) for side in sides]
-            return sentence_scores(models, dict(zip(("source", "target"), padded, strict=True)))
+            return sentence_scores(models, *padded)
 
         lengths = tf.maximum(*(side.row_lengths() for side in sides))
         (log_probabilities, tokens), order = _in_batches(
@@ -166,105 +171,47 @@ class TextToText(tf.Module):
         back = tf.math.invert_permutation(order)
         return tf.gather(log_probabilities, back), tf.cast(tf.gather(tokens, back), tf.int32)
 
-    def _search(self, source: tf.RaggedTensor, wanted: int) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
+    def _search(self, source: tf.RaggedTensor, n_best: int) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
         """`Found.target` and so on of parts in any order."""
-        output_weights = None
-        if self.shortlist is None:
-            output_weights = self.model.output_weights() if self.output_weights is None else self.output_weights
-            output_weights = tf.convert_to_tensor(output_weights)
-        fusion = None
-        if self.language_model is not None:
-            weights = tf.convert_to_tensor(self.language_weights)
-            fusion = Fusion(self.language_model, weights, self.settings.language_model_weight)
-        ensemble = [Member(one, tf.convert_to_tensor(weights)) for one, weights in self.ensemble]
+        scorer, options = self._scorer(), self.options._replace(n_best=n_best)
 
         def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.gather(source, chosen).to_tensor(PADDING)
-            found = search(
-                self.model,
-                rows,
-                self.settings,
-                wanted,
-                output_weights,
-                self.shortlist,
-                fusion,
-                ensemble,
-                self.space,
-            )
-            scores = found.scores[:, :wanted]
-            ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :wanted], PADDING)
+            found: Hypotheses = beam_search(scorer, rows, self._constraints, **options._asdict())
+            scores = found.scores[:, :n_best]
+            ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :n_best], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
             real = ids != PADDING
             lengths = tf.math.count_nonzero(real, 1)
-            return tf.boolean_mask(ids, real), lengths, scores, found.log_probabilities[:, :wanted]
+            return tf.boolean_mask(ids, real), lengths, scores, found.log_probabilities[:, :n_best]
 
-        numbers = (tf.float32, (None, wanted))
+        numbers = (tf.float32, (None, n_best))
         (values, lengths, scores, log_probabilities), order = _in_batches(
             source.row_lengths(),
-            self.settings.sentences_at_once,
+            self.sentences_at_once,
             search_batch,
             [(tf.int32, (None,)), (tf.int64, (None,)), numbers, numbers],
         )
         back = tf.math.invert_permutation(order)
         targets = tf.RaggedTensor.from_row_lengths(values, lengths, validate=False)
-        places = tf.reshape(back[:, None] * wanted + tf.range(wanted), (-1,))
+        places = tf.reshape(back[:, None] * n_best + tf.range(n_best), (-1,))
         return tf.gather(targets, places), tf.gather(scores, back), tf.gather(log_probabilities, back)
 
+    def _scorer(self) -> Scorer:
+        """The scorer of the model, its ensemble and its language model; it reads their weights once for all batches."""
+        if self.shortlist is not None:
+            return ShortlistScorer(self.model, Shortlist(*map(tf.convert_to_tensor, self.shortlist)))
 
-def search(
-    model: Seq2Seq,
-    source: tf.Tensor,
-    settings: DecodingSettings,
-    wanted: int = 1,
-    output_weights: tf.Tensor | None = None,
-    shortlist: Shortlist | None = None,
-    fusion: Fusion | None = None,
-    ensemble: Sequence[Member] = (),
-    space: int | None = None,
-) -> Hypotheses:
-    """Searches the translations of a batch.
+        def of_model(model: TokenModel) -> Scorer:
+            weights = self._output_weights.get(id(model))
+            return ModelScorer(model, None if weights is None else tf.convert_to_tensor(weights))
 
-    Args:
-        model: the model.
-        source: padded ids, int32 `[batch, time]`.
-        settings: of the search.
-        wanted: see `beam_search`.
-        output_weights: `model.output_weights()`, if at hand.
-        shortlist: of the target tokens, as tensors; absent, all are scored.
-        fusion: a language model whose scores are added; not together with a shortlist.
-        ensemble: further models that translate together with the first; not together with a shortlist.
-        space: of a vocabulary with symbols, of which a translation then has each as often as its source, the token of
-            a space, see `keeping_scores`; not together with a shortlist or fusion.
-    """
-    memory: Memory
-    memory, states = model.begin(source, training=False)
-    if shortlist is None:
-        tokens = None
-        weights = model.output_weights() if output_weights is None else output_weights
-    else:
-        tokens, allowed = candidates(shortlist, source)
-        table = tf.gather(model.output_embedding.table, tokens)
-        weights = tf.cast(tf.transpose(table), model.compute_dtype)
-
-    def own_scores(vectors: tf.Tensor, sentence: tf.Tensor) -> tf.Tensor:
-        values = score_tokens(vectors, weights)
-        return values if shortlist is None else tf.where(tf.gather(allowed, sentence), values, IMPOSSIBLE)
-
-    mask = source != PADDING
-    step: Step = model.decoder.stepper()
-    scores: Scores = own_scores
-    if ensemble:
-        memory, states = begin_together(ensemble, source, memory, states)
-        step, scores = joint_step(ensemble, step), joint_scores(ensemble, scores)
-    if fusion is not None:
-        states = fused_states(fusion, states)
-        step, scores = fused_step(fusion, step), fused_scores(fusion, scores)
-    elif space is not None:
-        limits = max_lengths(tf.math.count_nonzero(mask, 1, dtype=tf.int32), settings)
-        step, scores = keeping_step(step), keeping_scores(scores, space)
-        states = keeping_states(source, limits, states)
-    normalized = fusion is None and space is None and not ensemble
-    return beam_search(step, scores, memory, states, mask, settings, wanted, tokens, normalized)
+        scorer = of_model(self.model)
+        if self.ensemble:
+            scorer = EnsembleScorer([scorer, *map(of_model, self.ensemble)])
+        if self.language_model is not None:
+            scorer = FusedScorer(scorer, of_model(self.language_model), self.language_model_weight)
+        return scorer
 
 
 def _in_batches(

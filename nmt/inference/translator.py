@@ -1,16 +1,16 @@
 """The translator: strings in, strings out."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from nmt.config import DecodingSettings
 from nmt.constants import PADDING
-from nmt.decoding.beam_search import IMPOSSIBLE
-from nmt.decoding.ensemble import attention_of
+from nmt.decoding.beam_search import SearchOptions
+from nmt.decoding.scorers import IMPOSSIBLE, mean
 from nmt.inference.alignment import CONTROL_PIECES
 from nmt.inference.text_to_text import Found, TextToText
 from nmt.models.language_model import LanguageModel
@@ -19,8 +19,13 @@ from nmt.text.boundaries import WORD_START
 from nmt.text.placeholders import SYMBOLS
 from nmt.text.tokenizer import Tokenizer
 
-# Lines read ahead, in batches, so that those of like length are translated together.
+_LOG = logging.getLogger(__name__)
+
+# Lines read ahead, in batches, so that those of similar length are translated together.
 WINDOW_BATCHES = 16
+
+
+Texts = TypeVar("Texts", str, list[str])
 
 
 class Hypothesis(NamedTuple):
@@ -31,89 +36,136 @@ class Hypothesis(NamedTuple):
     log_probability: float
     source_pieces: list[str]
     target_pieces: list[str]
-    attention: np.ndarray | None  # [target pieces, source pieces], end marks included, where it was asked for
+    attention: np.ndarray | None  # [target pieces, source pieces], end tokens included, where it was asked for
 
 
 class Translator:
-    """Translates lines with a model, in batches of like length, keeping their order.
+    """Translates with a model, in batches of similar length, keeping the order.
 
-    A line's translation does not depend on the lines around it. An empty line, or one of white space only, has no
-    hypothesis. A line of more tokens than `max_tokens` is split, at the ends of sentences or else of words where that
-    can be, and its parts are translated one by one. The texts' whole way is one graph, `TextToText`, the same that
-    `nmt export` writes.
+    A text's translation does not depend on the texts around it. A text of more tokens than `max_tokens` is split, at
+    the ends of sentences or else of words where there are any, and its parts are translated one by one. The whole way
+    from string to string is one graph, `nmt.inference.text_to_text.TextToText`, the same that is exported for serving.
 
     Args:
-        model: the model.
-        source_tokenizer: of the lines.
-        target_tokenizer: of the translations.
-        settings: of the search.
-        max_tokens: the longest input that the model has seen in training.
-        n_best: translations of each line, at most the beam's size.
-        on_split: called with a line's index from 0, its tokens and the number of its parts when it is split.
-        attention: whether hypotheses tell what the decoder attended to.
-        frozen: whether the model's weights no longer change.
-        language_model: see `TextToText`. Log-probabilities then are those of `nmt.decoding.fusion`.
-        ensemble: see `TextToText`. Log-probabilities then are those of `nmt.decoding.ensemble`.
+        model: the `Seq2Seq` that translates.
+        tokenizer: splits the texts; also joins the translations, unless there is a `target_tokenizer`.
+        target_tokenizer: joins the translations where the two languages have vocabularies of their own.
+        beam_size: int, hypotheses kept open; 1 is greedy search.
+        length_penalty: float, see `nmt.beam_search`, as for the arguments down to `min_length`.
+        coverage_penalty: float.
+        max_length_factor: float.
+        max_length_offset: int.
+        min_length: int.
+        max_tokens: int, the longest input that the model has seen in training, its end token included.
+        batch_size: int or None, sentences searched together; by default as many as make 640 hypotheses, at most 320.
+        n_best: int, translations of each text that `hypotheses` gives; at most `beam_size`.
+        attention: bool, whether hypotheses hold what the decoder attended to.
+        frozen: bool, whether the model's weights no longer change, which makes the search a little faster.
+        language_model: a `LanguageModel` of the same target tokens whose log-probabilities are added, or None.
+        language_model_weight: float, their weight; see `nmt.decoding.scorers.FusedScorer`.
+        ensemble: further models of the same tokens that translate together with `model`; see
+            `nmt.decoding.scorers.EnsembleScorer`.
+
+    Example:
+
+    >>> from nmt.text.tokenizer import train_tokenizer
+    >>> tokenizer = Tokenizer(train_tokenizer(["the cat sat on the mat"], vocabulary_size=300))
+    >>> model = Seq2Seq(tokenizer.vocabulary_size, units=8, seed=1)
+    >>> translations = Translator(model, tokenizer).translate(["the cat", ""])
+    >>> len(translations), translations[1]
+    (2, '')
     """
 
     def __init__(
         self,
         model: Seq2Seq,
-        source_tokenizer: Tokenizer,
-        target_tokenizer: Tokenizer,
-        settings: DecodingSettings,
-        max_tokens: int,
+        tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer | None = None,
+        *,
+        beam_size: int = 5,
+        length_penalty: float = 1.0,
+        coverage_penalty: float = 0.0,
+        max_length_factor: float = 2.0,
+        max_length_offset: int = 20,
+        min_length: int = 0,
+        max_tokens: int = 100,
+        batch_size: int | None = None,
         n_best: int = 1,
-        on_split: Callable[[int, int, int], None] = lambda line, tokens, parts: None,
         attention: bool = False,
         frozen: bool = False,
         language_model: LanguageModel | None = None,
+        language_model_weight: float = 0.0,
         ensemble: Sequence[Seq2Seq] = (),
     ) -> None:
-        if not 1 <= n_best <= settings.beam_size:
-            raise ValueError(f"Translator: expected n_best from 1 to the beam's {settings.beam_size}, got {n_best}")
+        if not 1 <= n_best <= beam_size:
+            raise ValueError(f"Translator: expected `n_best` from 1 to `beam_size` {beam_size}, got {n_best}")
+        options = SearchOptions(
+            beam_size, length_penalty, coverage_penalty, max_length_factor, max_length_offset, min_length, n_best,
+            model.begin_id, model.end_id,
+        )  # fmt: skip
         self.text_to_text = TextToText(
             model,
-            source_tokenizer,
-            target_tokenizer,
-            settings,
+            tokenizer,
+            target_tokenizer or tokenizer,
+            options,
             max_tokens,
+            sentences_at_once(beam_size, batch_size),
             frozen,
             language_model=language_model,
+            language_model_weight=language_model_weight,
             ensemble=ensemble,
         )
-        self.settings = settings
         self.n_best = n_best
-        self.on_split = on_split
         self.attention = attention
         texts, ids = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None), tf.int32)
         self._translate = tf.function(self._found_and_joined, input_signature=[texts], autograph=False)
         self._attend = tf.function(
-            lambda source, target: attention_of([model, *ensemble], {"source": source, "target": target}),
+            lambda source, target: mean([one.attention_weights(source, target) for one in (model, *ensemble)]),
             input_signature=[ids, ids],
             autograph=False,
         )
 
-    def translate(self, lines: Iterable[str], window: int | None = None) -> Iterator[list[Hypothesis]]:
+    def translate(self, texts: Texts) -> Texts:
+        """Translates texts.
+
+        Args:
+            texts: a list of strings, or a single one. An empty text stays empty.
+
+        Returns:
+            The best translation of each, in order; for a single string, a string.
+
+        Raises:
+            TypeError: if a text is not a string.
+        """
+        if isinstance(texts, str):
+            return next(self.best([texts]))
+        return list(self.best(texts))
+
+    def best(self, lines: Iterable[str]) -> Iterator[str]:
+        """The best translation of each line of a stream; an empty line stays empty."""
+        return (hypotheses[0].text if hypotheses else "" for hypotheses in self.hypotheses(lines))
+
+    def hypotheses(self, lines: Iterable[str], window: int | None = None) -> Iterator[list[Hypothesis]]:
         """Translates a stream of lines.
 
         Args:
-            lines: any strings.
-            window: lines to read before any is translated; by default some batches.
+            lines: strings.
+            window: int, lines to read before any is translated; by default some batches.
 
         Yields:
-            For each line, in order, its best hypotheses, the best first.
+            For each line, in order, its `n_best` hypotheses, the best first. An empty line, or one of white space
+            only, has none.
+
+        Raises:
+            TypeError: if a line is not a string.
         """
         lines, index = iter(lines), 0
-        window = window or WINDOW_BATCHES * self.settings.sentences_at_once
+        window = window or WINDOW_BATCHES * self.text_to_text.sentences_at_once
         while chunk := list(itertools.islice(lines, window)):
-            found, joined = self._translate(tf.constant([_bytes(line) for line in chunk]))
+            texts = [_bytes(line, index + place) for place, line in enumerate(chunk)]
+            found, joined = self._translate(tf.constant(texts))
             yield from self._readable(found, joined, index)
             index += len(chunk)
-
-    def best(self, lines: Iterable[str]) -> Iterator[str]:
-        """The best translation of each line; an empty line stays empty."""
-        return (hypotheses[0].text if hypotheses else "" for hypotheses in self.translate(lines))
 
     def _found_and_joined(self, texts: tf.Tensor) -> tuple[Found, tuple[tf.Tensor, ...]]:
         found = self.text_to_text.find(texts, self.n_best)
@@ -130,7 +182,11 @@ class Translator:
             names = _names(placeholders)
             of_parts = source[first : first + parts]
             if parts > 1:
-                self.on_split(index + line, sum(len(ids) - 1 for ids in of_parts) + 1, int(parts))
+                tokens = sum(len(ids) - 1 for ids in of_parts) + 1
+                _LOG.warning(
+                    "line %d: %d tokens are more than the model has seen; translated in %d parts",
+                    index + line + 1, tokens, parts,
+                )  # fmt: skip
             weights = list(itertools.islice(attention, parts * self.n_best)) if attention else None
             hypotheses = []
             for rank, (text, score, log_probability) in enumerate(zip(*of_line, strict=True)):
@@ -160,7 +216,7 @@ class Translator:
 
         The search keeps none of it: it follows from the finished translation, all steps at once.
         """
-        n_best, size = self.n_best, self.settings.sentences_at_once
+        n_best, size = self.n_best, self.text_to_text.sentences_at_once
         for start in range(0, int(found.source.nrows()), size):
             source = found.source[start : start + size].to_tensor(PADDING)
             target = found.target[start * n_best : (start + size) * n_best].to_tensor(PADDING)
@@ -187,6 +243,19 @@ def _side_by_side(matrices: list[np.ndarray], shapes: list[tuple[int, int]]) -> 
     return whole
 
 
-def _bytes(text: str) -> bytes:
-    """UTF-8; half a surrogate pair, which no UTF-8 has, becomes a question mark."""
+def sentences_at_once(beam_size: int, batch_size: int | None = None) -> int:
+    """Sentences searched together: enough rows for the products to be fast, unless `batch_size` says otherwise.
+
+    Example:
+
+    >>> sentences_at_once(5), sentences_at_once(1), sentences_at_once(5, batch_size=32)
+    (128, 320, 32)
+    """
+    return batch_size or min(320, max(1, 640 // beam_size))
+
+
+def _bytes(text: str, index: int) -> bytes:
+    """UTF-8; half a surrogate pair, which UTF-8 has no form for, becomes a question mark."""
+    if not isinstance(text, str):
+        raise TypeError(f"Translator: expected strings, got {type(text).__name__} for text {index}")
     return text.encode("utf-8", errors="replace")

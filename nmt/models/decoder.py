@@ -6,131 +6,231 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from nmt.config import ModelSettings
-from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, MultiHeadAttention
+from nmt.layers.attention import make_attention
 from nmt.layers.cells import CELLS
 from nmt.layers.dropout import Dropout
-from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.recurrent import multiply
-from nmt.models.dropouts import EmbeddingDropout, over_time
-from nmt.models.encoder import Encoded
+from nmt.layers.seeds import derive_seed
+
+States = tuple[tf.Tensor, ...]
 
 
 class Memory(NamedTuple):
-    """What the decoder reads of the source, made once for a sentence."""
+    """What the decoder reads of the source, computed once for a sentence and shared by all its hypotheses."""
 
     keys: tf.Tensor  # [batch, source time, units]
-    values: tf.Tensor  # [batch, source time, width], of which contexts are made; see `Decoder.begin`
-    mask: tf.Tensor  # [batch, source time], True where real
+    values: tf.Tensor  # [batch, source time, width], summed up to contexts; see `Decoder.start`
+    mask: tf.Tensor  # [batch, source time], True where a token is real
 
 
-States = tuple[tf.Tensor, ...]
-Nothing = tuple[()]  # a language model's memory and attention weights
+class DecoderState(NamedTuple):
+    """Where decoding stands; scorers and constraints keep structures of their own in it."""
 
-# A step of several hypotheses for each sentence, from
-#   the last token of each, int32 [batch, hypotheses],
-#   the memory of the source, which the hypotheses of a sentence share,
-#   and the states of all layers, [batch, hypotheses, units] each, to
-#   output vectors, [batch, hypotheses, embedding], attention weights, [batch, hypotheses, source time], and new states.
-Step = Callable[[tf.Tensor, Memory | Nothing, States], tuple[tf.Tensor, tf.Tensor | Nothing, States]]
+    memory: Any  # what the hypotheses of a sentence share: of a decoder a `Memory`, or () without attention
+    states: Any  # what each hypothesis has: of a decoder `States`, in search [batch, hypotheses, units] each
 
 
+@keras.saving.register_keras_serializable("nmt")
 class Decoder(keras.layers.Layer):
-    """Stacked recurrent layers of which the first layer's states ask the attention.
+    """Stacked recurrent layers; the states of the first one are the queries of the attention.
 
-    The context goes to the layers above and to the output, and does not feed back into the first layer's inputs
-    (as in GNMT, Wu et al. 2016, section 3, and RNMT+, Chen et al. 2018): in training, each layer so runs over all
-    steps at once. Layers from the second on have residual connections. The output vector is
-    tanh(W [state; context]) (Luong et al. 2015, equation 5). Without attention there is no context.
+    The context goes to the layers above and to the output. It does not feed back into the first layer's inputs (as in
+    GNMT, Wu et al. 2016, section 3, and RNMT+, Chen et al. 2018), so that in training each layer runs over all steps
+    at once. Layers from the second on have residual connections:
+
+        h_1 = RNN_1(x),    c = attention(h_1, memory),    h_l = h_(l-1) + RNN_l([h_(l-1); c])
+        output = tanh(W [h_L; c] + b)                       (Luong et al. 2015, equation 5)
+
+    Every layer's first state is a bridge from the encoder's last state: tanh(W_l s + b_l). Without attention there is
+    neither context nor bridge: the decoder is a language model's.
 
     Args:
-        settings: the model's shape.
-        embedding: of the target language.
-        attends: whether there is a source to attend to; a language model has none. Memory and attention weights are
-            then empty tuples.
+        units: int, width of the recurrent states, and of the attention.
+        num_layers: int, number of recurrent layers.
+        output_dim: int or None, width of the output vectors; by default `units`.
+        cell: str, a key of `nmt.layers.cells.CELLS`.
+        attention: `"multi_head"` (Vaswani et al. 2017), `"dot"` (Luong et al. 2015), `"additive"` (Bahdanau et al.
+            2015), or None for a decoder without a source.
+        num_heads: int, attention heads of `"multi_head"`; divides `units`.
+        dropout: float, share dropped of the inputs from the second layer on, and of the outputs.
+        recurrent_dropout: float, share of the state hidden from the recurrent products (Gal and Ghahramani 2016).
+        variational_dropout: bool, whether one dropout mask serves all steps of a sentence.
+        layer_normalization: bool, whether each gate's pre-activation is normalised (Ba et al. 2016).
+        longest_memory: int or None, steps over which the gates begin to retain the state (Tallec and Ollivier 2018).
+        seed: int or None, from which initial weights and dropout are drawn.
+        **kwargs: arguments of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Call arguments:
-        ids: the target shifted right by one, its begin mark first, int32 `[batch, target time]`.
-        memory: of the source.
-        states: of each layer before the first step, `[batch, units]` each; of an LSTM two.
+        sequence: float `[batch, target time, features]`, the embedded target tokens, shifted right by one.
+        memory: float `[batch, source time, width]`, the encoder's outputs; None without attention.
+        encoder_state: float `[batch, width]`, the encoder's last state; None without attention.
+        memory_mask: boolean `[batch, source time]`, True where a source token is real; by default the mask that
+            `memory` carries.
+        training: bool, whether dropout is applied.
 
     Returns:
-        Output vectors, `[batch, target time, embedding]`, and attention weights, `[batch, target time, source time]`.
+        Output vectors, `[batch, target time, output_dim]`, and attention weights, `[batch, target time, source time]`;
+        without attention, the vectors alone.
+
+    Example:
+
+    >>> decoder = Decoder(units=8, attention="dot")
+    >>> outputs, weights = decoder(tf.ones((2, 3, 4)), tf.ones((2, 5, 16)), tf.ones((2, 16)))
+    >>> tuple(outputs.shape), tuple(weights.shape)
+    ((2, 3, 8), (2, 3, 5))
     """
 
-    def __init__(self, settings: ModelSettings, embedding: TiedEmbedding, attends: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        units: int,
+        num_layers: int = 1,
+        output_dim: int | None = None,
+        cell: str = "gru",
+        attention: str | None = "multi_head",
+        num_heads: int = 4,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        variational_dropout: bool = False,
+        layer_normalization: bool = False,
+        longest_memory: int | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.embedding = embedding
-        self.units = settings.units
-        self.context_only_in_output = attends and settings.decoder_layers == 1 and settings.attention != "multi_head"
-        self.embedding_dropout = EmbeddingDropout(settings, name="embedding_dropout")
+        self.units = units
+        self.num_layers = num_layers
+        self.output_dim = output_dim or units
+        self.cell = cell
+        self.attention_kind = attention
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.variational_dropout = variational_dropout
+        self.layer_normalization = layer_normalization
+        self.longest_memory = longest_memory
+        self.seed = seed
+        self.supports_masking = True
+        policy = self.dtype_policy
         self.recurrent = [
-            CELLS[settings.cell](
-                settings.units,
+            CELLS[cell](
+                units,
                 return_sequences=True,
-                dropout=settings.dropout if index else 0.0,
-                variational_dropout=settings.variational_dropout,
-                recurrent_dropout=settings.recurrent_dropout,
-                layer_normalization=settings.layer_normalization,
-                longest_memory=settings.longest_memory,
+                dropout=dropout if index else 0.0,
+                recurrent_dropout=recurrent_dropout,
+                variational_dropout=variational_dropout,
+                layer_normalization=layer_normalization,
+                longest_memory=longest_memory,
+                seed=derive_seed(seed, f"layer_{index}"),
+                dtype=policy,
                 name=f"layer_{index}",
             )
-            for index in range(settings.decoder_layers)
+            for index in range(num_layers)
         ]
-        self.bridges = [
-            keras.layers.Dense(layer.cell.states * settings.units, activation="tanh", name=f"bridge_{index}")
-            for index, layer in enumerate(self.recurrent if attends else ())
-        ]
-        self.attention = _attention(settings) if attends else None
-        self.output_projection = keras.layers.Dense(settings.embedding, activation="tanh", name="output_projection")
-        self.output_dropout = Dropout(settings.dropout, over_time(settings), name="output_dropout")
+        self.num_states = self.recurrent[0].cell.num_states
 
-    @property
-    def states_of_layer(self) -> int:
-        """How many states a layer carries on."""
-        return self.recurrent[0].cell.states
+        def dense(width: int, name: str) -> keras.layers.Dense:
+            initializer = keras.initializers.GlorotUniform(seed=derive_seed(seed, name))
+            return keras.layers.Dense(width, "tanh", kernel_initializer=initializer, dtype=policy, name=name)
 
-    def begin(self, encoded: Encoded) -> tuple[Memory, States]:
-        """The memory that attention reads, and the state of each layer before the first step.
+        self.bridges = [dense(self.num_states * units, f"bridge_{i}") for i in range(num_layers) if attention]
+        self.attention = (
+            make_attention(attention, units, num_heads, seed=derive_seed(seed, "attention"), dtype=policy)
+            if attention
+            else None
+        )
+        self.output_projection = dense(self.output_dim, "output_projection")
+        shared_axes = (1,) if variational_dropout else ()
+        dropout_seed = derive_seed(seed, "output_dropout")
+        self.output_dropout = Dropout(dropout, shared_axes, seed=dropout_seed, dtype=policy, name="output_dropout")
 
-        With a single layer the context meets nothing but its part of W in the output vector. That product is then made
-        here, of the values: once for a source position, whatever number of hypotheses and steps reads it.
-        """
-        assert self.attention is not None
-        keys, values = self.attention.remember(encoded.states)
-        if self.context_only_in_output:
-            values = tf.matmul(values, tf.cast(self._output_kernel(values.shape[-1])[self.units :], values.dtype))
-        of_layers = (tf.cast(bridge(encoded.last), self.variable_dtype) for bridge in self.bridges)
-        states = tuple(state for of_layer in of_layers for state in tf.split(of_layer, self.states_of_layer, -1))
-        return Memory(keys, values, encoded.mask), states
-
-    def zeros(self, batch: tf.Tensor | int) -> States:
-        """The states before the first step where no source tells them."""
-        return tuple(zero for layer in self.recurrent for zero in layer.cell.get_initial_state(batch))
+    def build(
+        self,
+        sequence_shape: tuple[int | None, ...],
+        memory_shape: tuple[int | None, ...] | None = None,
+        encoder_state_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        """Makes the weights of all parts."""
+        context: Any = 0
+        if self.attention is not None:
+            if memory_shape is None or encoder_state_shape is None:
+                raise ValueError("Decoder: expected `memory` and `encoder_state`, as it has attention, got None")
+            context = self.units if self.attention_kind == "multi_head" else memory_shape[-1]
+            self.attention.build((None, None, self.units), memory_shape)
+            for bridge in self.bridges:
+                bridge.build(encoder_state_shape)
+        for index, layer in enumerate(self.recurrent):
+            layer.build((*sequence_shape[:-1], self.units + context) if index else sequence_shape)
+        self.output_projection.build((None, self.units + context))
 
     def call(
-        self, ids: tf.Tensor, memory: Memory | Nothing, states: States, training: bool | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor | Nothing]:
+        self,
+        sequence: tf.Tensor,
+        memory: tf.Tensor | None = None,
+        encoder_state: tf.Tensor | None = None,
+        memory_mask: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> Any:
         """Decodes whole sentences; see the class."""
+        if self.attention is None:
+            read, states = DecoderState((), self.zero_states(tf.shape(sequence)[0]))
+        else:
+            if memory_mask is None:
+                memory_mask = tf.ones(tf.shape(memory)[:2], tf.bool)
+            read, states = self.start(memory, encoder_state, memory_mask)
 
         def over_time(index: int, inputs: tf.Tensor) -> tf.Tensor:
-            initial = list(self._of_layer(index, states))
-            return self.recurrent[index](inputs, initial_state=initial, training=training)
+            return self.recurrent[index](inputs, initial_state=self._of_layer(index, states), training=training)
 
-        return self._compose(ids, over_time, lambda queries: self._attend(queries, memory), training)
+        outputs, weights = self._compose(sequence, over_time, lambda queries: self._attend(queries, read))
+        outputs = self.output_dropout(outputs, training=training)
+        return outputs if self.attention is None else (outputs, weights)
 
-    def stepper(self) -> Step:
-        """A function that makes one step of several hypotheses for each sentence; see `Step`.
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the target goes on with the output vectors."""
+        return mask if self.attention is None else (mask, None)
 
-        What it needs of the weights is made here, once for all steps. But for the attention, hypotheses are rows, no
-        matter of which sentence.
+    def start(self, memory: tf.Tensor, encoder_state: tf.Tensor, memory_mask: tf.Tensor) -> DecoderState:
+        """What attention reads, and the state of each layer before the first step.
+
+        With a single layer the context is used only in its part of W in the output. That product is then made here,
+        with the values: once for each source position, however many hypotheses and steps read it.
+
+        Args:
+            memory: float `[batch, source time, width]`, the encoder's outputs.
+            encoder_state: float `[batch, width]`, the encoder's last state.
+            memory_mask: boolean `[batch, source time]`, True where a source token is real.
+
+        Returns:
+            `DecoderState`, its states `[batch, units]`.
+        """
+        assert self.attention is not None
+        keys, values = self.attention.project(memory)
+        if self.projects_values:
+            kernel = tf.convert_to_tensor(self.output_projection.kernel)[self.units :]
+            values = tf.matmul(values, tf.cast(kernel, values.dtype))
+        of_layers = (tf.cast(bridge(encoder_state), self.variable_dtype) for bridge in self.bridges)
+        states = tuple(state for of_layer in of_layers for state in tf.split(of_layer, self.num_states, -1))
+        return DecoderState(Memory(keys, values, memory_mask), states)
+
+    def zero_states(self, batch_size: tf.Tensor | int) -> States:
+        """The states before the first step where there is no source, `[batch, units]` each."""
+        return tuple(zero for layer in self.recurrent for zero in layer.cell.get_initial_state(batch_size))
+
+    def stepper(self) -> Callable[[tf.Tensor, DecoderState], tuple[tf.Tensor, tf.Tensor | tuple[()], DecoderState]]:
+        """A function that makes one step of several hypotheses for each sentence.
+
+        The weights are read here, once for all steps. Except in attention, hypotheses are rows, whatever sentence they
+        belong to.
+
+        Returns:
+            A function from the embedded last tokens, `[batch, hypotheses, features]`, and a `DecoderState` to output
+            vectors, `[batch, hypotheses, output_dim]`, attention weights, `[batch, hypotheses, source time]` (an empty
+            tuple without attention), and the new `DecoderState`.
         """
         recurrent_weights = [layer.cell.recurrent_weights() for layer in self.recurrent]
 
-        def step(
-            ids: tf.Tensor, memory: Memory | Nothing, states: States
-        ) -> tuple[tf.Tensor, tf.Tensor | Nothing, States]:
-            hypotheses = ids.shape[1]
+        def step(embedded: tf.Tensor, state: DecoderState) -> tuple[tf.Tensor, tf.Tensor | tuple[()], DecoderState]:
+            hypotheses = embedded.shape[1]
             new_states: list[tf.Tensor] = []
 
             def grouped(rows: tf.Tensor) -> tf.Tensor:
@@ -140,66 +240,61 @@ class Decoder(keras.layers.Layer):
                 return tf.reshape(values, (-1, values.shape[-1]))
 
             def one_step(index: int, inputs: tf.Tensor) -> tf.Tensor:
-                cell, before = self.recurrent[index].cell, map(rows, self._of_layer(index, states))
-                new = cell.advance(inputs, tuple(before), recurrent_weights[index])
+                cell, before = self.recurrent[index].cell, map(rows, self._of_layer(index, state.states))
+                new = cell.step(inputs, tuple(before), recurrent_weights[index])
                 new_states.extend(map(grouped, new))
                 return tf.cast(cell.output(new[0]), self.compute_dtype)
 
-            def attend(queries: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor | Nothing]:
-                context, weights = self._attend(grouped(queries), memory)
+            def attend(queries: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor | tuple[()]]:
+                context, weights = self._attend(grouped(queries), state.memory)
                 return [rows(one) for one in context], weights
 
-            outputs, weights = self._compose(tf.reshape(ids, (-1,)), one_step, attend, training=False)
-            return grouped(outputs), weights, tuple(new_states)
+            outputs, weights = self._compose(rows(embedded), one_step, attend)
+            return grouped(outputs), weights, DecoderState(state.memory, tuple(new_states))
 
         return step
 
-    def _attend(self, queries: tf.Tensor, memory: Memory | Nothing) -> tuple[list[tf.Tensor], tf.Tensor | Nothing]:
+    @property
+    def projects_values(self) -> bool:
+        """Whether `start` multiplies the values by the output's kernel; heads are merged by a product of their own."""
+        return self.attention is not None and self.num_layers == 1 and self.attention_kind != "multi_head"
+
+    def _attend(self, queries: tf.Tensor, memory: Memory | tuple[()]) -> tuple[list[tf.Tensor], tf.Tensor | tuple[()]]:
         """The context, in a list that is empty without attention, and the attention weights."""
         if self.attention is None:
             return [], ()
-        context, weights = self.attention(queries, *memory)
+        context, weights = self.attention.attend(queries, *memory)
         return [context], weights
 
-    def _of_layer(self, index: int, states: States) -> States:
-        return states[index * self.states_of_layer : (index + 1) * self.states_of_layer]
+    def _of_layer(self, index: int, states: States) -> list[tf.Tensor]:
+        return list(states[index * self.num_states : (index + 1) * self.num_states])
 
     def _compose(
         self,
-        ids: tf.Tensor,
+        embedded: tf.Tensor,
         run: Callable[[int, tf.Tensor], tf.Tensor],
-        attend: Callable[[tf.Tensor], tuple[list[tf.Tensor], tf.Tensor | Nothing]],
-        training: bool | None,
-    ) -> tuple[tf.Tensor, tf.Tensor | Nothing]:
+        attend: Callable[[tf.Tensor], tuple[list[tf.Tensor], tf.Tensor | tuple[()]]],
+    ) -> tuple[tf.Tensor, tf.Tensor | tuple[()]]:
         """The wiring, the same for whole sentences and for single steps."""
-        embedded = self.embedding_dropout(self.embedding(ids), training=training)
         hidden = run(0, embedded)
         context, weights = attend(hidden)
-        for index in range(1, len(self.recurrent)):
+        for index in range(1, self.num_layers):
             hidden += run(index, tf.concat([hidden, *context], -1))
-        outputs = self._output(hidden, context)
-        return self.output_dropout(outputs, training=training), weights
+        return self._output(hidden, context), weights
 
     def _output(self, hidden: tf.Tensor, context: list[tf.Tensor]) -> tf.Tensor:
-        """tanh(W [hidden; context] + b), where `begin` may have multiplied the context."""
+        """tanh(W [hidden; context] + b), where `start` may have multiplied the context by its part of W."""
         dense = self.output_projection
-        if not self.context_only_in_output:
+        if not self.projects_values:
             return dense(tf.concat([hidden, *context], -1))
         of_hidden = multiply(hidden, dense.kernel[: self.units], self.compute_dtype)
         return tf.tanh(of_hidden + context[0] + tf.cast(dense.bias, of_hidden.dtype))
 
-    def _output_kernel(self, context: int) -> tf.Tensor:
-        if not self.output_projection.built:
-            with keras.name_scope(self.name):  # as if the layer's call had built it
-                self.output_projection.build((None, self.units + context))
-        return self.output_projection.kernel
-
-
-def _attention(settings: ModelSettings) -> Attention:
-    match settings.attention:
-        case "additive":
-            return AdditiveAttention(settings.units, name="attention")
-        case "dot":
-            return DotAttention(settings.units, name="attention")
-        case "multi_head":
-            return MultiHeadAttention(settings.units, settings.attention_heads, name="attention")
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = (
+            "units", "num_layers", "output_dim", "cell", "num_heads", "dropout", "recurrent_dropout",
+            "variational_dropout", "layer_normalization", "longest_memory", "seed",
+        )  # fmt: skip
+        config = {name: getattr(self, name) for name in names}
+        return super().get_config() | config | {"attention": self.attention_kind}

@@ -1,33 +1,45 @@
-"""A run folder: all that a training leaves, and all that later commands need."""
+"""The folder of a run: its paths, its settings, and the version of its format."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import keras
-
+import nmt
 from nmt.config import Config, differences, load_config, save_config
-from nmt.data.preparation import load_tokenizers
-from nmt.models.language_model import make_language_model
-from nmt.models.seq2seq import make_model
-from nmt.models.token_model import TokenModel
-from nmt.runs.checkpoints import load_weights
-from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
 
 Task = Literal["translation", "language_model"]
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+# The format of the folders that this code writes. Format 1 had no `run.json`, and other names for some weights, which
+# `nmt.runs.checkpoints` knows. Raise it when older code could no longer read what is written.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The paths within a run folder."""
+    """The paths within a run folder.
+
+    Args:
+        path: the folder, which need not exist.
+
+    Example:
+
+    >>> RunFolder(Path("runs/mine")).best
+    PosixPath('runs/mine/checkpoints/best.npz')
+    """
 
     path: Path
 
     @property
+    def format(self) -> Path:
+        """The version of the folder's format, and of the package that wrote it."""
+        return self.path / "run.json"
+
+    @property
     def config(self) -> Path:
-        """The resolved configuration."""
+        """All settings, defaults included."""
         return self.path / "config.yaml"
 
     @property
@@ -52,53 +64,68 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The weights that did best in validation."""
+        """The weights of the best validation."""
         return self.checkpoint("best")
 
+    @property
+    def averaged(self) -> Path:
+        """The mean of the weights of several checkpoints."""
+        return self.checkpoint("averaged")
+
     def checkpoint(self, name: str) -> Path:
-        """The checkpoint of that name."""
+        """The checkpoint of a name."""
         return self.path / "checkpoints" / f"{name}.npz"
 
-    def kept(self) -> list[Path]:
-        """The weights kept of the latest validations, oldest first."""
+    def recent_checkpoints(self) -> list[Path]:
+        """The weights of the latest validations, oldest first."""
         return sorted((self.path / "checkpoints").glob("step-*.npz"))
 
 
-def open_run(path: Path, config: Config) -> RunFolder:
-    """Makes a run folder, or opens one to go on.
+def open_run(path: str | Path, config: Config) -> RunFolder:
+    """Creates a run folder, or opens an existing one to go on.
 
     Args:
         path: the folder.
-        config: its configuration. Once training has begun there, only how long to train, on which devices, and the
-            search may differ.
+        config: its settings. Once training has begun there, only its length, its devices and the search may differ.
+
+    Returns:
+        The folder, with its settings and its format written.
 
     Raises:
-        UserError: naming the settings that differ.
+        UserError: if other settings differ, or the folder's format is newer than `FORMAT`.
     """
-    run = RunFolder(path)
+    run = RunFolder(Path(path))
+    check_format(run)
     if run.last.exists() and run.config.exists():
         old = load_config(run.config)
         free: tuple[str, ...] = (
             "training.max_steps:", "training.max_minutes:", "training.patience:", "training.strategy:", "decoding.",
         )  # fmt: skip
         if old.training.schedule == "linear":
-            free = free[1:]  # the whole course of the learning rate hangs on the number of steps
+            free = free[1:]  # the whole course of the learning rate depends on the number of steps
         changed = [change for change in differences(old, config) if not change.startswith(free)]
         if changed:
             raise UserError(
                 f"{path}: was started with other settings ({'; '.join(changed)}); choose another run folder"
             )
+    with written_whole(run.format) as file:
+        file.write(json.dumps({"format": FORMAT, "nmt": nmt.__version__}) + "\n")
     save_config(config, run.config)
     return run
 
 
-def join_run(path: Path, config: Config) -> RunFolder:
-    """Opens the run folder that the chief of several workers has just made.
+def join_run(path: str | Path, config: Config) -> RunFolder:
+    """Opens the run folder that the chief of several workers has just opened.
+
+    Args:
+        path: the folder.
+        config: this worker's settings.
 
     Raises:
-        UserError: if it is not here, or of other settings.
+        UserError: if the folder is not here, has other settings, or is of a newer format.
     """
-    run = RunFolder(path)
+    run = RunFolder(Path(path))
+    check_format(run)
     if not run.config.exists() or not (run.data / "report.json").exists():
         raise UserError(f"{path}: the chief's run folder is not here; all workers have to share it")
     if changed := differences(load_config(run.config), config):
@@ -106,60 +133,44 @@ def join_run(path: Path, config: Config) -> RunFolder:
     return run
 
 
-def load_run_config(path: Path, task: Task | None = None) -> tuple[RunFolder, Config]:
-    """The configuration of an existing run.
+def load_run_config(path: str | Path, task: Task | None = None) -> tuple[RunFolder, Config]:
+    """Opens an existing run to use it.
 
     Args:
-        path: the folder.
-        task: what its model has to be trained for; None for any.
+        path: the run folder.
+        task: the task that its model has to be trained for; None for any.
+
+    Returns:
+        The folder and its settings.
 
     Raises:
-        UserError: if the folder is no run, or one of another task.
+        UserError: if the folder is not a run, its format is newer than `FORMAT`, or it is of another task.
     """
-    run = RunFolder(path)
+    run = RunFolder(Path(path))
     if not run.config.exists():
-        raise UserError(f"{path}: is not a run folder (it has no config.yaml); `nmt train` makes one")
+        raise UserError(f"{path}: is not a run folder: it has no config.yaml, which training writes")
+    check_format(run)
     config = load_config(run.config)
     if task is not None and config.task != task:
         raise UserError(f"{path}: expected a run of task {task}, got one of task {config.task}")
     return run, config
 
 
-def load_model(
-    run: RunFolder, config: Config, checkpoint: str | None = None, precision: str = "float32"
-) -> tuple[Any, Tokenizer, Tokenizer]:
-    """A run's model, `Seq2Seq` or `LanguageModel`, with the weights of a checkpoint, and its tokenizers.
-
-    Args:
-        run: the folder.
-        config: its configuration.
-        checkpoint: `best`, `last`, `averaged` or another name; by default the averaged one if there is one, else the
-            best.
-        precision: of its matrix products; its weights are float32.
+def check_format(run: RunFolder) -> None:
+    """Raises an error if a folder was written in a format that this code does not know.
 
     Raises:
-        UserError: if there is no such checkpoint or it cannot be read.
+        UserError: naming the two versions, or if the file that holds the version is damaged.
     """
-    path = find_checkpoint(run, checkpoint)
-    source, target = load_tokenizers(run.data, config.tokenizer.placeholders)
-    model = build_model(config, source, target, precision)
-    load_weights(model, path)
-    return model, source, target
-
-
-def find_checkpoint(run: RunFolder, checkpoint: str | None = None) -> Path:
-    """The file of a run's checkpoint; arguments and errors as of `load_model`."""
-    if checkpoint is None:
-        checkpoint = "averaged" if run.checkpoint("averaged").exists() else "best"
-    if not run.checkpoint(checkpoint).exists():
-        have = sorted(path.stem for path in (run.path / "checkpoints").glob("[!.]*.npz"))
-        raise UserError(f"{run.path}: has no checkpoint `{checkpoint}`; it has {', '.join(have) or 'none yet'}")
-    return run.checkpoint(checkpoint)
-
-
-def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision: str | None = None) -> TokenModel:
-    """A new model of a configuration, computing in that of training or another precision; its weights are float32."""
-    keras.config.set_dtype_policy(POLICIES[precision or config.training.precision])
-    if config.task == "language_model":
-        return make_language_model(config.model, target.vocabulary_size, config.seed)
-    return make_model(config.model, source.vocabulary_size, target.vocabulary_size, config.seed)
+    try:
+        written = json.loads(run.format.read_text(encoding="utf-8"))
+        newer = written["format"] > FORMAT
+    except FileNotFoundError:
+        return  # format 1, or no run yet
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{run.format}: is damaged: expected the version of the folder's format") from None
+    if newer:
+        raise UserError(
+            f"{run.path}: is a run folder of format {written['format']}, written by version "
+            f"{written.get('nmt', 'unknown')} of this package; version {nmt.__version__} reads formats up to {FORMAT}"
+        )

@@ -1,4 +1,4 @@
-"""What a language model's run is used for: scores, perplexity and samples."""
+"""What a language model's run is used for: to measure its perplexity, and to draw texts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,81 +7,80 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nmt.constants import Split
-from nmt.data.readers import read_texts
-from nmt.data.token_store import read_lines
+from nmt.data.token_store import read_sentences
 from nmt.decoding.sampling import make_sampler
-from nmt.decoding.scoring import make_scorer, text_scores
+from nmt.decoding.scoring import make_sentence_scorer
 from nmt.evaluation.perplexity import Perplexity, measure_perplexity
+from nmt.inference.text_scoring import score_texts
 from nmt.models.language_model import LanguageModel
-from nmt.runs.folder import load_model, load_run_config
+from nmt.runs.folder import load_run_config
+from nmt.runs.models import load_model
 from nmt.text.tokenizer import Tokenizer
-from nmt.utils.errors import UserError
+from nmt.utils.lines import read_text_lines
 
 _ROWS = 64  # texts drawn together
 
 
-class Loaded(NamedTuple):
+class LoadedLanguageModel(NamedTuple):
     """A run's language model, and its tokenizer."""
 
     model: LanguageModel
     tokenizer: Tokenizer
 
 
-def load_language_model(path: Path, checkpoint: str | None = None) -> Loaded:
-    """A run's language model, in float32, whatever precision it was trained in.
+def load_language_model(path: str | Path, checkpoint: str | None = None) -> LoadedLanguageModel:
+    """Loads the language model of a run, in float32, whatever precision it was trained in.
 
     Args:
         path: the run folder.
-        checkpoint: see `load_model`.
+        checkpoint: name of the checkpoint: `best`, `last`, `averaged` or another. None for the averaged one if it
+            exists, otherwise the best.
+
+    Returns:
+        The model and its tokenizer.
 
     Raises:
-        UserError: if the run is none of a language model, or the checkpoint is not there or damaged.
+        UserError: if the run is not that of a language model, or the checkpoint is missing or damaged.
+
+    Example:
+
+    >>> model, tokenizer = load_language_model("runs/lm")  # doctest: +SKIP
+    >>> model(tokenizer.encode(tf.constant(["The end."])).to_tensor()).shape  # doctest: +SKIP
+    TensorShape([1, 4, 8000])
     """
     run, config = load_run_config(path, "language_model")
     model, _, tokenizer = load_model(run, config, checkpoint)
-    return Loaded(model, tokenizer)
+    return LoadedLanguageModel(model, tokenizer)
 
 
-def score_lines(path: Path, text: Path, checkpoint: str | None = None) -> Iterator[tuple[float, int]]:
-    """Scores the lines of a file by a run's language model, as a stream.
-
-    Args:
-        path: the run folder.
-        text: a file.
-        checkpoint: see `load_model`.
-
-    Yields:
-        For each line its log-probability and its tokens, the end mark included.
-
-    Raises:
-        UserError: if the file cannot be read.
-    """
-    lines = read_texts([text])
-    model, tokenizer = load_language_model(path, checkpoint)
-    yield from text_scores(make_scorer(model), tokenizer, (line.target for line in lines))
-
-
-def find_perplexity(path: Path, split: Split, text: Path | None = None, checkpoint: str | None = None) -> Perplexity:
-    """The perplexity of a run's language model on a split of its corpus, or on a file.
+def find_perplexity(
+    path: str | Path, split: Split = "test", text: str | Path | None = None, checkpoint: str | None = None
+) -> Perplexity:
+    """Measures the perplexity of a run's language model on a split of its corpus, or on a file.
 
     Args:
         path: the run folder.
         split: `validation` or `test`.
-        text: a file instead, of which every line counts as it stands.
-        checkpoint: see `load_model`.
+        text: a text file to read instead of the split, each line as it stands; None for the split.
+        checkpoint: see `load_language_model`.
 
     Raises:
-        UserError: if the file cannot be read or is no UTF-8.
+        UserError: as for `load_language_model`, and if the file cannot be read or is not UTF-8.
+
+    Example:
+
+    >>> find_perplexity("runs/lm", text="other.txt").per_word  # doctest: +SKIP
+    144.2
     """
-    run, _ = load_run_config(path)
-    lines = (line.encode() for line in read_lines(run.data, split, "target")) if text is None else _checked(text)
+    run, _ = load_run_config(path, "language_model")
+    lines = read_sentences(run.data, split, "target") if text is None else read_text_lines(text)
     model, tokenizer = load_language_model(path, checkpoint)
-    scorer = make_scorer(model)
-    return measure_perplexity(lines, lambda texts: text_scores(scorer, tokenizer, texts))
+    score = make_sentence_scorer(model)
+    return measure_perplexity((line.encode() for line in lines), lambda texts: score_texts(score, tokenizer, texts))
 
 
 def sample_texts(
-    path: Path,
+    path: str | Path,
     count: int,
     seed: int,
     *,
@@ -92,21 +91,29 @@ def sample_texts(
     top_p: float | None = None,
     checkpoint: str | None = None,
 ) -> Iterator[str]:
-    """Draws texts from a run's language model; the same for the same arguments.
+    """Draws texts from a run's language model. Equal arguments give equal texts.
 
     Args:
         path: the run folder.
-        count: how many.
-        seed: of the random numbers.
-        prompt: how each begins.
-        max_tokens: see `make_sampler`, and so the others.
-        temperature: what scores are divided by.
-        top_k: how many tokens are drawn among.
-        top_p: their probability together.
-        checkpoint: see `load_model`.
+        count: number of texts.
+        seed: seed of the random numbers.
+        prompt: the beginning of each text.
+        max_tokens: see `nmt.make_sampler`, as for the next three arguments.
+        temperature: float above 0, by which the logits are divided.
+        top_k: number of most probable tokens to draw from; None for all.
+        top_p: probability of the most probable tokens to draw from; None for all.
+        checkpoint: see `load_language_model`.
 
     Yields:
         Texts, each in one line.
+
+    Raises:
+        UserError: as for `load_language_model`.
+
+    Example:
+
+    >>> list(sample_texts("runs/lm", 1, seed=1, prompt="The"))  # doctest: +SKIP
+    ['The device is not connected.']
     """
     model, tokenizer = load_language_model(path, checkpoint)
     sampler = make_sampler(model, max_tokens, temperature, top_k, top_p)
@@ -117,12 +124,3 @@ def sample_texts(
         whole = tf.concat([tf.repeat(begin[None], rows, axis=0), drawn], 1)
         for text in tokenizer.decode(whole).numpy():
             yield " ".join(text.decode().splitlines())  # a drawn byte may be a line feed
-
-
-def _checked(path: Path) -> Iterator[bytes]:
-    for number, line in enumerate(read_texts([path]), 1):
-        try:
-            line.target.decode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}:{number}: is not UTF-8 (byte 0x{line.target[error.start]:02x})") from error
-        yield line.target

@@ -9,8 +9,10 @@ import tensorflow as tf
 from nmt.config import Config
 from nmt.data.batches import evaluation_batches
 from nmt.data.token_store import TokenizedCorpus
+from nmt.decoding.beam_search import SearchOptions
 from nmt.decoding.shortlist import Shortlist, make_shortlist
 from nmt.inference.text_to_text import TextToText
+from nmt.inference.translator import sentences_at_once
 from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.folder import RunFolder
 from nmt.runs.translation import load_ensemble, load_for_search, load_fused
@@ -75,11 +77,13 @@ def export_saved_model(
     graph = TextToText(
         model,
         *tokenizers,
-        config.decoding,
+        SearchOptions(**config.decoding.search_arguments()),
         max_tokens,
+        sentences_at_once(config.decoding.beam_size, config.decoding.batch_size),
         frozen=True,
         shortlist=None if shortlist is None else _count_shortlist(run, config, model, tokenizers, shortlist),
         language_model=language_model,
+        language_model_weight=config.decoding.language_model_weight,
         ensemble=ensemble,
     )
     try:

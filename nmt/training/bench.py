@@ -10,14 +10,15 @@ import tensorflow as tf
 
 from nmt.config import Config
 from nmt.data.batches import Position, random_batches, training_batches
-from nmt.data.preparation import load_shapes, load_tokenizers, prepare
-from nmt.models.arithmetic import language_model_operations, training_operations
-from nmt.runs.folder import build_model
+from nmt.data.preparation import load_shapes, prepare
+from nmt.data.vocabulary import load_tokenizers
+from nmt.models.flops import training_flops
+from nmt.runs.models import build_model
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution
+from nmt.training.make_trainer import make_trainer
 from nmt.training.precision import settle_precision
 from nmt.training.progress import peak_memory
-from nmt.training.trainer import make_trainee
 from nmt.utils.errors import UserError
 from nmt.utils.progress import tracked
 
@@ -58,27 +59,27 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
     if settings.strategy != "one_device":
         raise UserError(f"training.strategy {settings.strategy}: only one_device can be measured")
     config = settle_precision(config, message=message)
-    prepare(config, folder, message)
+    prepare(config, folder)
     tokenizers, shapes = load_tokenizers(folder, config.tokenizer.placeholders), load_shapes(folder)
-    trainee = make_trainee(build_model(config, *tokenizers), settings)
+    trainer = make_trainer(build_model(config, *tokenizers), settings)
     if settings.xla == "auto":
-        trainee.compile_extent(choose_extent(trainee, Distribution(), shapes, settings.max_steps, message))
+        trainer.compile_extent(choose_extent(trainer, Distribution(), shapes, settings.max_steps, message))
     ids = tf.TensorSpec((None, None), tf.int32)
     step = tf.function(
-        trainee.train_step,
-        jit_compile=trainee.extent == "step",
+        trainer.train_step,
+        jit_compile=trainer.extent == "step",
         input_signature=[(ids, ids)],
         autograph=False,
     )
     start = time.perf_counter()
-    for batch in tracked(random_batches(shapes, trainee.model.vocabulary), "compiling", len(shapes)):
+    for batch in tracked(random_batches(shapes, trainer.model.vocabulary_size), "compiling", len(shapes)):
         step(batch)
     first = time.perf_counter() - start
 
     settled = Position(settings.curriculum_epochs, 0)  # with sentences of all lengths
     batches = iter(training_batches(folder, config, shapes, settled))
     waits, times, rates = [], [], [product_rate()]
-    tokens = operations = positions = real = 0.0
+    tokens = flops = positions = real = 0.0
     for done in tracked(range(steps), "measuring", steps):
         start = time.perf_counter()
         batch = next(batches)
@@ -89,21 +90,16 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
         tokens += target.sum()
         real += source.sum() + target.sum()
         positions += sum(ids.shape.num_elements() for ids in batch)
-        vocabulary = tokenizers[1].vocabulary_size
-        if config.task == "language_model":
-            operations += language_model_operations(config.model, vocabulary, target.sum())
-        else:
-            of_pairs = len(target), source.sum(), target.sum(), (source * target).sum()
-            operations += training_operations(config.model, vocabulary, *of_pairs)
+        flops += training_flops(trainer.model, len(target), source.sum(), target.sum(), (source * target).sum())
         if done % _BETWEEN == _BETWEEN - 1:
             rates.append(product_rate())
     seconds, rate = sum(times), statistics.median(rates)
     return Measured(
         target_tokens_per_second=round(tokens / seconds, 1),
         milliseconds_per_step=round(1000 * seconds / steps, 2),
-        gflop_per_second=round(operations / seconds / 1e9, 2),
+        gflop_per_second=round(flops / seconds / 1e9, 2),
         product_gflop_per_second=round(rate, 2),
-        share_of_product_rate=round(operations / seconds / 1e9 / rate, 4),
+        share_of_product_rate=round(flops / seconds / 1e9 / rate, 4),
         padding_share=round(1 - real / positions, 4),
         input_wait_share=round(sum(waits) / seconds, 4),
         peak_memory_gib=round(peak_memory() / 2**30, 3),

@@ -12,7 +12,7 @@ import tensorflow as tf
 from nmt.data.shapes import Shape
 from nmt.training.distribution import Distribution
 from nmt.training.state import variables_of
-from nmt.training.trainer import Extent, Trainee
+from nmt.training.trainer import Extent, Trainer
 from nmt.utils.progress import tracked
 
 _STEPS = 4  # that are timed, after the first
@@ -26,7 +26,7 @@ class Measurement(NamedTuple):
 
 
 def choose_extent(
-    trainee: Trainee,
+    trainer: Trainer,
     distribution: Distribution,
     shapes: Sequence[Shape],
     steps: int,
@@ -38,7 +38,7 @@ def choose_extent(
     device, the model, and the number of steps. The training's variables are as before afterwards.
 
     Args:
-        trainee: what is trained.
+        trainer: what is trained.
         distribution: on which devices. The chief's choice is everyone's.
         shapes: of the batches.
         steps: batches that are left to train on.
@@ -50,11 +50,11 @@ def choose_extent(
     extents: tuple[Extent, ...] = get_args(Extent)
 
     def measure(extent: Extent) -> Measurement:
-        trainee.compile_extent(extent)
-        first, *later = times_of_steps(trainee, distribution, [middle] * (1 + _STEPS))
+        trainer.compile_extent(extent)
+        first, *later = times_of_steps(trainer, distribution, [middle] * (1 + _STEPS))
         return Measurement(first, statistics.median(later))
 
-    with unchanged(trainee):
+    with unchanged(trainer):
         measured = [measure(extent) for extent in extents]
     costs = [
         one.first * (1 if extent == "none" else len(shapes)) + one.later * steps
@@ -68,38 +68,38 @@ def choose_extent(
 
 
 def compile_shapes(
-    trainee: Trainee, distribution: Distribution, shapes: Sequence[Shape], message: Callable[[str], None]
+    trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape], message: Callable[[str], None]
 ) -> float:
     """Compiles the step for all batch shapes, and tells how long it took, in seconds.
 
     Each is run once, as there is no other way to have it compiled; the training's variables are as before afterwards.
 
     Args:
-        trainee: what is trained.
+        trainer: what is trained.
         distribution: on which devices.
         shapes: of the batches.
         message: is told the time.
     """
     start = time.perf_counter()
-    with unchanged(trainee):
-        times_of_steps(trainee, distribution, shapes)
+    with unchanged(trainer):
+        times_of_steps(trainer, distribution, shapes)
     seconds = time.perf_counter() - start
     message(f"{len(shapes)} batch shapes compiled in {seconds:.0f} s")
     return seconds
 
 
-def times_of_steps(trainee: Trainee, distribution: Distribution, shapes: Sequence[Shape]) -> list[float]:
+def times_of_steps(trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape]) -> list[float]:
     """The seconds of training steps on batches of random tokens."""
     clock = _Clock(len(shapes))
-    batches = distribution.random_batches(shapes, trainee.model.vocabulary)
-    trainee.fit(batches, steps_per_epoch=len(shapes), callbacks=[clock], shuffle=False, verbose=0)
+    batches = distribution.random_batches(shapes, trainer.model.vocabulary_size)
+    trainer.fit(batches, steps_per_epoch=len(shapes), callbacks=[clock], shuffle=False, verbose=0)
     return clock.times
 
 
 @contextmanager
-def unchanged(trainee: Trainee) -> Iterator[None]:
-    """Within, the trainee can train; afterwards all its variables are as before."""
-    variables = list(variables_of(trainee).values())
+def unchanged(trainer: Trainer) -> Iterator[None]:
+    """Within, the trainer can train; afterwards all its variables are as before."""
+    variables = list(variables_of(trainer).values())
     before = [variable.numpy() for variable in variables]
     try:
         yield

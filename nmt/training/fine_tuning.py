@@ -7,12 +7,12 @@ import numpy as np
 
 from nmt.config import Config, differences
 from nmt.constants import SIDES, Side
-from nmt.data.preparation import load_tokenizers
 from nmt.data.token_store import Array
-from nmt.data.vocabulary import find_in
+from nmt.data.vocabulary import find_in, load_tokenizers
 from nmt.models.token_model import TokenModel
-from nmt.runs.checkpoints import assign, load_arrays
-from nmt.runs.folder import RunFolder, find_checkpoint, load_run_config
+from nmt.runs.checkpoints import assign, load_arrays, named_weights
+from nmt.runs.folder import RunFolder, load_run_config
+from nmt.runs.models import find_checkpoint
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
 
@@ -81,7 +81,7 @@ def start_weights(
         if table is None or len(table) != old[side].vocabulary_size:
             raise UserError(f"{path}: expected `{name}` of {old[side].vocabulary_size} pieces; it is of another model")
         arrays[name] = _mean_rows(table, found[side])
-    assign(model.weights, [f"weights/{weight.path}" for weight in model.weights], arrays, path)
+    assign(named_weights(model), arrays, path)
     message(f"beginning with the weights of {path}")
     joint = tokenizers[0] is tokenizers[1] and old["source"] is old["target"]
     for side, new in zip(SIDES[joint:], tokenizers[joint:], strict=True):

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nmt.data.batches import Position
-from nmt.runs.checkpoints import Arrays, assign, load_arrays, save_arrays, weights_of
+from nmt.runs.checkpoints import Arrays, assign, load_arrays, named_weights, save_arrays
 from nmt.runs.folder import RunFolder
-from nmt.training.trainer import Extent, Trainee
+from nmt.training.trainer import Extent, Trainer
 
 
 @dataclass
@@ -24,12 +24,12 @@ class TrainingState:
     extent: Extent | None = None  # of compilation, which rounding depends on
 
 
-def save_state(run: RunFolder, trainee: Trainee, state: TrainingState) -> None:
+def save_state(run: RunFolder, trainer: Trainer, state: TrainingState) -> None:
     """Writes the checkpoint from which training goes on."""
-    save_arrays(run.last, _arrays(trainee), asdict(state))
+    save_arrays(run.last, _arrays(trainer), asdict(state))
 
 
-def restore_state(run: RunFolder, trainee: Trainee) -> TrainingState:
+def restore_state(run: RunFolder, trainer: Trainer) -> TrainingState:
     """Takes up the last checkpoint, or starts afresh where there is none.
 
     Raises:
@@ -38,22 +38,21 @@ def restore_state(run: RunFolder, trainee: Trainee) -> TrainingState:
     if not run.last.exists():
         return TrainingState()
     arrays, plain = load_arrays(run.last)
-    named = variables_of(trainee)
-    assign(list(named.values()), named.keys(), arrays, run.last)
+    assign(variables_of(trainer), arrays, run.last)
     return TrainingState(**plain | {"position": Position(*plain["position"])})
 
 
-def _arrays(trainee: Trainee) -> Arrays:
-    return {name: variable.numpy() for name, variable in variables_of(trainee).items()}
+def _arrays(trainer: Trainer) -> Arrays:
+    return {name: variable.numpy() for name, variable in variables_of(trainer).items()}
 
 
-def variables_of(trainee: Trainee) -> dict[str, Any]:
+def variables_of(trainer: Trainer) -> dict[str, Any]:
     """Every variable that the next step depends on: weights, random streams, optimizer, and schedule."""
-    weights = dict(zip(weights_of(trainee.model), trainee.model.weights, strict=True))
-    known = {id(weight) for weight in trainee.model.weights}
-    random = [variable for variable in trainee.model.variables if id(variable) not in known]
-    optimizer = trainee.optimizer.variables
-    schedule = trainee.schedule.reduction
+    weights = named_weights(trainer.model)
+    known = {id(weight) for weight in trainer.model.weights}
+    random = [variable for variable in trainer.model.variables if id(variable) not in known]
+    optimizer = trainer.optimizer.variables
+    schedule = trainer.schedule.reduction
     return (
         weights
         | {f"random/{index}": variable for index, variable in enumerate(random)}

@@ -14,16 +14,19 @@ import tensorflow as tf
 import nmt
 from nmt.config import Config
 from nmt.data.batches import advance
-from nmt.data.preparation import load_report, load_shapes, load_tokenizers, prepare
+from nmt.data.preparation import load_report, load_shapes, prepare
 from nmt.data.shapes import Shape
-from nmt.runs.folder import RunFolder, build_model, join_run, open_run
+from nmt.data.vocabulary import load_tokenizers
+from nmt.runs.folder import RunFolder, join_run, open_run
+from nmt.runs.models import build_model
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.fine_tuning import check_start, start_weights
+from nmt.training.make_trainer import make_trainer
 from nmt.training.precision import settle_precision
 from nmt.training.progress import ProgressReport
 from nmt.training.state import TrainingState, restore_state, save_state
-from nmt.training.trainer import Trainee, make_trainee
+from nmt.training.trainer import Trainer
 from nmt.training.validation import Validation, append_line, make_validator
 from nmt.utils.files import written_whole
 
@@ -62,7 +65,7 @@ def _train(
 
     def prepare_run() -> tuple[()]:
         check_start(config, folder)
-        prepare(config, open_run(folder, config).data, message)
+        prepare(config, open_run(folder, config).data)
         return ()
 
     distribution.by_chief(prepare_run, 0)
@@ -76,13 +79,13 @@ def _train(
     settings = config.training
     with distribution.scope():
         model = build_model(config, *tokenizers)
-    trainee = make_trainee(model, settings, distribution.strategy)
+    trainer = make_trainer(model, settings, distribution.strategy)
     items = "pairs" if config.task == "translation" else "texts"
     message(
         f"{report['pairs']['train']:,} training {items}; {model.count_params():,} parameters; "
         f"{len(shapes)} batch shapes, {report['padding_share']:.1%} padding"
     )
-    state = restore_state(run, trainee)
+    state = restore_state(run, trainer)
     distribution.check_agreement(
         state.batches, f"{folder}: the workers stand at different steps; all of them have to share the run folder"
     )
@@ -94,11 +97,11 @@ def _train(
     if step >= settings.max_steps or state.stale >= settings.patience:
         message(f"training has ended at step {step}; training.max_steps above that would go on")
         return run
-    compiling = _compile(config, trainee, distribution, shapes, state, message)
+    compiling = _compile(config, trainer, distribution, shapes, state, message)
     if distribution.chief:
         _begin_metrics(run, config, state, compiling)
 
-    validator = make_validator(config, run, trainee, tokenizers) if distribution.chief else None
+    validator = make_validator(config, run, trainer, tokenizers) if distribution.chief else None
     callbacks = [
         Saving(config, run, state, shapes, distribution),
         Validation(config, run, state, validator, validated, distribution),
@@ -109,7 +112,7 @@ def _train(
             keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
         ]
     for first, last, steps in periods(step, settings.validate_every, settings.max_steps):
-        trainee.fit(
+        trainer.fit(
             distribution.batches(run.data, config, shapes, state.position),
             initial_epoch=first,
             epochs=last,
@@ -118,7 +121,7 @@ def _train(
             shuffle=False,  # `training_batches` did
             verbose=0,
         )
-        if trainee.stop_training:
+        if trainer.stop_training:
             break
     distribution.by_chief(tuple, 0)  # no worker leaves before the chief has written the last checkpoint
     return run
@@ -206,7 +209,7 @@ class Saving(keras.callbacks.Callback):
 
 def _compile(
     config: Config,
-    trainee: Trainee,
+    trainer: Trainer,
     distribution: Distribution,
     shapes: list[Shape],
     state: TrainingState,
@@ -218,10 +221,10 @@ def _compile(
         state.extent = settings.xla
     elif state.extent is None:
         left = settings.max_steps * settings.accumulate - state.batches
-        state.extent = choose_extent(trainee, distribution, shapes, left, message)
-    trainee.compile_extent(state.extent)
+        state.extent = choose_extent(trainer, distribution, shapes, left, message)
+    trainer.compile_extent(state.extent)
     if state.extent != "none":
-        compile_shapes(trainee, distribution, shapes, message)
+        compile_shapes(trainer, distribution, shapes, message)
     state.seconds += time.perf_counter() - start
     return time.perf_counter() - start
 

@@ -13,36 +13,43 @@ import keras
 from nmt.config import Config
 from nmt.constants import SIDES
 from nmt.data.batches import evaluation_batches
-from nmt.data.token_store import TokenizedCorpus, read_lines
-from nmt.decoding.scoring import corpus_loss, make_scorer
+from nmt.data.token_store import TokenizedCorpus, read_sentences
+from nmt.decoding.scoring import corpus_loss, make_sentence_scorer
 from nmt.evaluation.metrics import evaluate
 from nmt.inference.translator import Translator
 from nmt.runs.checkpoints import save_arrays, weights_of
 from nmt.runs.folder import RunFolder
 from nmt.text.tokenizer import Tokenizer
 from nmt.training.distribution import Distribution
+from nmt.training.optimizer import averaged_weights
 from nmt.training.progress import peak_memory
 from nmt.training.state import TrainingState
-from nmt.training.trainer import Trainee, averaged_weights
+from nmt.training.trainer import Trainer
 from nmt.utils.files import written_whole
 
 Validator = Callable[[], tuple[float, float | None]]  # to the loss of a token, and BLEU, which a language model lacks
 
 
 def make_validator(
-    config: Config, run: RunFolder, trainee: Trainee, tokenizers: tuple[Tokenizer, Tokenizer]
+    config: Config, run: RunFolder, trainer: Trainer, tokenizers: tuple[Tokenizer, Tokenizer]
 ) -> Validator:
     """A function that measures the model, with averaged weights if it keeps them, on the validation split."""
-    scorer = make_scorer(trainee.model)
+    score = make_sentence_scorer(trainer.model)
     batches = evaluation_batches(TokenizedCorpus.open(run.data, "validation"), config.batches).cache()
     if config.task == "language_model":
-        return lambda: (corpus_loss(scorer, batches), None)
-    translator = Translator(trainee.model, *tokenizers, config.decoding, config.batches.max_length)
+        return lambda: (corpus_loss(score, batches), None)
+    translator = Translator(
+        trainer.model,
+        *tokenizers,
+        max_tokens=config.batches.max_length,
+        batch_size=config.decoding.batch_size,
+        **config.decoding.search_arguments(),
+    )
     count = config.training.validation_sentences
-    source, references = (list(itertools.islice(read_lines(run.data, "validation", side), count)) for side in SIDES)
+    source, references = (list(itertools.islice(read_sentences(run.data, "validation", side), count)) for side in SIDES)
 
     def validate() -> tuple[float, float]:
-        loss = corpus_loss(scorer, batches)
+        loss = corpus_loss(score, batches)
         hypotheses = list(translator.best(source))
         (bleu,) = evaluate(hypotheses, references, config.data.target_language, metrics=["BLEU"])
         return loss, bleu.value
@@ -99,7 +106,7 @@ class Validation(keras.callbacks.Callback):
         trained = time.perf_counter()
         rate = float(self.model.optimizer.learning_rate)
         assert self.validate is not None
-        with averaged_weights(self.model):
+        with averaged_weights(self.model.optimizer):
             loss, bleu = self.validate()
             weights = weights_of(self.model.model)
         quality = {"perplexity": math.exp(loss)} if bleu is None else {"bleu": bleu}
@@ -135,7 +142,7 @@ class Validation(keras.callbacks.Callback):
         save_arrays(self.run.checkpoint(f"step-{step:08}"), weights, state)
         if best:
             save_arrays(self.run.best, weights, state)
-        for old in self.run.kept()[: -self.settings.keep]:
+        for old in self.run.recent_checkpoints()[: -self.settings.keep]:
             old.unlink()
 
     def _lower_on_plateau(self, loss: float) -> None:

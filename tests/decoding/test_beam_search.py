@@ -1,135 +1,121 @@
 """Beam search against exhaustive search on a tiny vocabulary."""
 
-import itertools
-import math
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from nmt.config import DecodingSettings
-from nmt.decoding.beam_search import BEGIN, END, beam_search, max_lengths
+from nmt.constants import BEGIN, END
+from nmt.decoding.beam_search import beam_search, max_lengths
+from nmt.models.seq2seq import Seq2Seq
+from tests.decoding.toys import SOURCE, Toy, every_sentence, of_toy, sources, tokens_of
 
-VOCABULARY, SOURCE = 6, 3  # ids 0 to 2 are padding, unknown and begin; 3 ends; 4 and 5 are words
-
-
-class Toy:
-    """A random language model over two words whose next token depends on all tokens so far."""
-
-    def __init__(self, seed: int, sentences: int = 2):
-        generator = np.random.default_rng(seed)
-        self.recurrent = generator.normal(size=(4, 4)).astype("float32")
-        self.tokens = generator.normal(size=(VOCABULARY, 4)).astype("float32")
-        self.outputs = generator.normal(size=(4, VOCABULARY)).astype("float32") * 2
-        self.attention = generator.normal(size=(4, SOURCE)).astype("float32") * 3
-        self.first = generator.normal(size=(sentences, 4)).astype("float32")
-
-    def step(self, ids, _, states):
-        state = tf.tanh(states[0] @ self.recurrent + tf.gather(self.tokens, ids))
-        return state, tf.nn.softmax(state @ self.attention), (state,)
-
-    def scores(self, vectors, _=None):
-        return vectors @ self.outputs + tf.constant([-1e9, -1e9, -1e9, 0.0, 0.0, 0.0])
-
-    def after(self, last, state):
-        """Log-probabilities after a token, attention weights and the new state, of one hypothesis."""
-        vectors, attention, state = self.step(tf.constant([[last]]), (), state)
-        return tf.nn.log_softmax(self.scores(vectors))[0, 0].numpy(), attention[0, 0].numpy(), state
-
-    def every_sentence(self, sentence, limit, settings):
-        """Score of every sequence that ends within `limit`, by brute force."""
-        results = {}
-        for length in range(settings.min_length, limit):
-            for words in itertools.product((4, 5), repeat=length):
-                state, total, coverage = (tf.constant(self.first[sentence][None, None]),), 0.0, np.zeros(SOURCE)
-                for last, token in itertools.pairwise((BEGIN, *words, END)):
-                    log_probabilities, attention, state = self.after(last, state)
-                    total += float(log_probabilities[token])
-                    coverage += attention
-                score = total / ((5 + length + 1) / 6) ** settings.length_penalty
-                score += settings.coverage_penalty * sum(math.log(min(c, 1.0)) for c in coverage)
-                results[(*words, END)] = score
-        return sorted(results.items(), key=lambda item: -item[1])
+SHORT = {"max_length_factor": 0.1}
 
 
-def search(toy, settings, wanted=1, sentences=slice(None), jit_compile=False):
-    first = tf.constant(toy.first[sentences])
-    mask = tf.ones((len(first), SOURCE), tf.bool)
-
-    @tf.function(
-        jit_compile=jit_compile, input_signature=[tf.TensorSpec((None, 4)), tf.TensorSpec((None, SOURCE), tf.bool)]
+def search(scorer, sentences=(0, 1), jit_compile=False, constraints=(), **options):
+    run = tf.function(
+        lambda source: beam_search(scorer, source, constraints, **SHORT | options),
+        jit_compile=jit_compile,
+        input_signature=[tf.TensorSpec((None, SOURCE), tf.int32)],
+        autograph=False,
     )
-    def run(first, mask):
-        return beam_search(toy.step, toy.scores, (), (first,), mask, settings, wanted)
-
-    return run(first, mask)
+    return run(sources(sentences))
 
 
-def words(ids):
-    return tuple(int(i) for i in ids if i)
+def assert_finds(found, sentence, expected):
+    """The hypotheses of a sentence are exactly the expected sequences, in order, with their scores."""
+    assert len(expected) == (found.scores[sentence].numpy() > -1e8).sum()
+    for (ids, score), got, got_score in zip(expected, found.ids[sentence], found.scores[sentence], strict=False):
+        assert tokens_of(got) == ids
+        np.testing.assert_allclose(got_score, score, atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("penalties", [{}, {"length_penalty": 0.0}, {"coverage_penalty": 0.7}, {"min_length": 2}])
 def test_a_wide_beam_equals_exhaustive_search(seed, penalties):
     # At most 5 tokens make 31 sentences: a beam of 32 holds them all.
-    settings = DecodingSettings(beam_size=32, max_length_factor=0.1, max_length_offset=5, **penalties)
     toy = Toy(seed)
-    found = search(toy, settings, wanted=32)
+    found = search(toy, beam_size=32, max_length_offset=5, n_best=32, **penalties)
     for sentence in range(2):
-        expected = toy.every_sentence(sentence, 5, settings)
-        assert len(expected) == (found.scores[sentence].numpy() > -1e8).sum()
-        for (ids, score), got, got_score in zip(expected, found.ids[sentence], found.scores[sentence], strict=False):
-            assert words(got) == ids
-            np.testing.assert_allclose(got_score, score, atol=1e-4)
+        assert_finds(found, sentence, every_sentence(of_toy(toy, sentence), (4, 5), 5, **penalties))
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("beam_size", [1, 2, 4])
 def test_stopping_early_never_changes_the_best(seed, beam_size):
-    """Asking for all of the beam goes on longer than asking for the best; the best is the same."""
-    settings = DecodingSettings(beam_size=beam_size, max_length_factor=0.1, max_length_offset=12)
-    toy = Toy(seed)
-    early, late = search(toy, settings, wanted=1), search(toy, settings, wanted=beam_size)
+    """Asking for the whole beam searches longer than asking for the best; the best is the same."""
+    toy, options = Toy(seed), {"beam_size": beam_size, "max_length_offset": 12}
+    early, late = search(toy, n_best=1, **options), search(toy, n_best=beam_size, **options)
     assert early.ids.shape[-1] <= late.ids.shape[-1]
     for a, b in zip(early.ids[:, 0], late.ids[:, 0], strict=True):
-        assert words(a) == words(b)
+        assert tokens_of(a) == tokens_of(b)
 
 
-def test_greedy_takes_the_likeliest_token_at_each_step():
-    settings = DecodingSettings(beam_size=1, length_penalty=0.0, max_length_factor=0.1, max_length_offset=9)
+def test_greedy_takes_the_most_probable_token_at_each_step():
     for seed in range(5):
         toy, expected = Toy(seed, sentences=1), []
-        state, last = (tf.constant(toy.first[:, None]),), BEGIN
+        states, last = toy.begin(0), BEGIN
         while last != END and len(expected) < 8:
-            log_probabilities, _, state = toy.after(last, state)
+            log_probabilities, _, states = toy.after(last, states)
             last = int(np.argmax(log_probabilities))
             expected.append(last)
         if last != END:
             expected.append(END)  # forced at the greatest length
-        assert words(search(toy, settings).ids[0, 0]) == tuple(expected)
+        found = search(toy, sentences=[0], beam_size=1, length_penalty=0.0, max_length_offset=9)
+        assert tokens_of(found.ids[0, 0]) == tuple(expected)
 
 
-def test_a_sentence_does_not_depend_on_its_batch():
-    settings = DecodingSettings(beam_size=3, max_length_factor=0.1, max_length_offset=12)
-    toy = Toy(7, sentences=6)
-    together = search(toy, settings, wanted=3)
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_sentence_does_not_depend_on_its_batch(jit_compile):
+    toy, options = Toy(7, sentences=6), {"beam_size": 3, "max_length_offset": 12, "n_best": 3}
+    together = search(toy, range(6), jit_compile, **options)
     for sentence in range(6):
-        alone = search(toy, settings, wanted=3, sentences=slice(sentence, sentence + 1))
+        alone = search(toy, [sentence], **options)
         for hypothesis in range(3):
-            assert words(alone.ids[0, hypothesis]) == words(together.ids[sentence, hypothesis])
-        np.testing.assert_allclose(alone.scores[0], together.scores[sentence], atol=1e-5)
+            assert tokens_of(alone.ids[0, hypothesis]) == tokens_of(together.ids[sentence, hypothesis])
+        np.testing.assert_allclose(alone.scores[0], together.scores[sentence], atol=1e-4)
 
 
 def test_lengths_come_from_the_source():
-    settings = DecodingSettings(max_length_factor=1.5, max_length_offset=2, min_length=4)
-    np.testing.assert_array_equal(max_lengths(tf.constant([1, 2, 10]), settings), [5, 5, 17])
+    np.testing.assert_array_equal(max_lengths(tf.constant([1, 2, 10]), 1.5, 2, min_length=4), [5, 5, 17])
 
 
 def test_every_hypothesis_ends_and_is_long_enough():
-    settings = DecodingSettings(beam_size=4, max_length_factor=0.1, max_length_offset=6, min_length=3)
     for seed in range(3):
-        for hypothesis in tf.reshape(search(Toy(seed), settings, wanted=4).ids, (8, -1)):
-            tokens = words(hypothesis)
+        found = search(Toy(seed), beam_size=4, max_length_offset=6, min_length=3, n_best=4)
+        for hypothesis in tf.reshape(found.ids, (8, -1)):
+            tokens = tokens_of(hypothesis)
             assert tokens[-1] == END
             assert 4 <= len(tokens) <= 6
+
+
+def test_other_ids_of_begin_and_end():
+    """The same search with the tokens renamed: nothing but `begin_id` and `end_id` says which they are."""
+    toy, moved = Toy(3), Toy(3)
+    order = np.array([0, 1, END, BEGIN, 4, 5])
+    moved.tokens, moved.outputs, moved.bias = toy.tokens[order], toy.outputs[:, order], toy.bias[order]
+    options = {"beam_size": 3, "max_length_offset": 8, "n_best": 3}
+    plain, renamed = search(toy, **options), search(moved, begin_id=END, end_id=BEGIN, **options)
+    for ours, theirs in zip(plain.ids.numpy().reshape(6, -1), renamed.ids.numpy().reshape(6, -1), strict=True):
+        assert tokens_of(ours) == tuple(order[list(tokens_of(theirs))])
+    np.testing.assert_allclose(plain.scores, renamed.scores, atol=1e-5)
+
+
+def test_a_model_is_a_scorer():
+    """`Seq2Seq.start` and `step` say what the search's own scorer says."""
+    model = Seq2Seq(vocabulary_size=20, units=8, seed=1)
+    source = tf.constant([[5, 6, 3], [7, 3, 0]])
+    found = beam_search(model, source, beam_size=2, max_length_offset=4)
+    for sentence in range(2):
+        state = model.start(source[sentence : sentence + 1])
+        state = state._replace(states=tuple(one[:, None] for one in state.states))
+        total, last = 0.0, BEGIN
+        for token in tokens_of(found.ids[sentence, 0]):
+            log_probabilities, _, state = model.step(tf.constant([[last]]), state)
+            total, last = total + float(log_probabilities[0, 0, token]), token
+        np.testing.assert_allclose(found.log_probabilities[sentence, 0], total, atol=1e-4)
+
+
+def test_more_best_than_the_beam_holds():
+    with pytest.raises(ValueError, match="expected `n_best` from 1 to `beam_size` 2, got 3"):
+        search(Toy(0), beam_size=2, n_best=3)

@@ -8,16 +8,16 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step, log_mean
 
 import nmt
 from nmt.cli import main
 from nmt.config import DecodingSettings
 from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search
-from nmt.decoding.ensemble import Member, begin_together, joint_scores, joint_step, log_mean
-from nmt.runs.folder import RunFolder, load_model, load_run_config
-from nmt.runs.language_models import score_lines
-from nmt.runs.translation import score_files
+from nmt.runs.folder import RunFolder, load_run_config
+from nmt.runs.models import load_model
+from nmt.runs.scoring import score_files
 from nmt.serving.lite.export import export_lite
 from nmt.serving.saved_model import export_saved_model
 from nmt.utils.errors import UserError
@@ -212,7 +212,7 @@ def test_a_language_model_joins_in(trained_run, language_model_run, ensemble, mo
     overrides = [*ensemble, f"decoding.language_model={language_model_run}", "decoding.language_model_weight=0.7"]
     found = [one[0] for one in nmt.load_translator(trained_run, overrides=overrides).translate(REAL)]
     (tmp_path / "target").write_text("".join(one.text + "\n" for one in found))
-    of_language = [one for one, _ in score_lines(language_model_run, tmp_path / "target")]
+    of_language = [one for one, _ in score_files(language_model_run, tmp_path / "target")]
     expected = [
         by_hand(models, line, one.text)[0] + 0.7 * score
         for line, one, score in zip(REAL, found, of_language, strict=True)

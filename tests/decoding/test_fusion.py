@@ -5,14 +5,13 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
 
 import nmt
 from nmt.cli import main
 from nmt.config import DecodingSettings
 from nmt.decoding.beam_search import BEGIN, beam_search
-from nmt.decoding.fusion import Fusion, fused_scores, fused_states, fused_step
-from nmt.runs.language_models import score_lines
-from nmt.runs.translation import score_files
+from nmt.runs.scoring import score_files
 from nmt.serving.lite.export import export_lite
 from nmt.serving.saved_model import export_saved_model
 from nmt.utils.errors import UserError
@@ -118,7 +117,7 @@ def test_log_probabilities_are_the_sum_of_both_models(trained_run, language_mode
     (tmp_path / "source.txt").write_text("".join(line + "\n" for line in LINES[::2]))
     (tmp_path / "target.txt").write_text("".join(hypothesis.text + "\n" for hypothesis in found))
     own = [one for one, _ in score_files(trained_run, tmp_path / "source.txt", tmp_path / "target.txt", None)]
-    of_language = [one for one, _ in score_lines(language_model_run, tmp_path / "target.txt")]
+    of_language = [one for one, _ in score_files(language_model_run, tmp_path / "target.txt")]
     expected = np.array(own) + 0.7 * np.array(of_language)
     np.testing.assert_allclose([hypothesis.log_probability for hypothesis in found], expected, atol=1e-4)
     off = nmt.load_translator(trained_run, overrides=[fused[0], "decoding.language_model_weight=0"])

@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nmt.config import ModelSettings
-from nmt.constants import END
-from nmt.models.language_model import make_language_model
+from nmt.constants import BEGIN, END
+from nmt.models.language_model import LanguageModel
 from nmt.models.token_model import shift_right
 
 VOCABULARY = 40
 SHAPES = [
     {},
-    {"decoder_layers": 3, "layer_normalization": True},
-    {"cell": "lstm", "decoder_layers": 2, "tied_embeddings": "none"},
+    {"num_layers": 3, "layer_normalization": True},
+    {"cell": "lstm", "num_layers": 2, "tied_embeddings": False},
     {"cell": "ssru"},
 ]
 TEXTS = np.array([[5, 6, 7, 8, END], [9, 4, END, 0, 0]], np.int32)
@@ -21,24 +20,25 @@ TEXTS = np.array([[5, 6, 7, 8, END], [9, 4, END, 0, 0]], np.int32)
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_steps_give_what_whole_texts_give(shape):
-    model = make_language_model(ModelSettings(**{"units": 8, "embedding": 6} | shape), VOCABULARY, seed=1)
-    whole = model({"target": tf.constant(TEXTS)})
-    states = tuple(state[:, None] for state in model.decoder.zeros(2))
-    step, inputs = model.decoder.stepper(), shift_right(tf.constant(TEXTS))
+    model = LanguageModel(VOCABULARY, **{"units": 8, "embedding_dim": 6, "seed": 1} | shape)
+    whole = model.hidden(None, tf.constant(TEXTS))
+    state = model.start(tf.constant(TEXTS))
+    state = state._replace(states=tuple(one[:, None] for one in state.states))
+    step, inputs = model.stepper(), shift_right(tf.constant(TEXTS), BEGIN)
     for t in range(TEXTS.shape[1]):
-        vectors, weights, states = step(inputs[:, t : t + 1], (), states)
+        vectors, weights, state = step(inputs[:, t : t + 1], state)
         assert weights == ()
         np.testing.assert_allclose(vectors[0, 0], whole[0, t], atol=1e-6)
-    alone = model({"target": tf.constant(TEXTS[1:, :3]), "source": tf.constant([[END]])})
+    alone = model.hidden(tf.constant([[END]]), tf.constant(TEXTS[1:, :3]))
     np.testing.assert_allclose(alone[0], whole[1, :3], atol=1e-6)
 
 
-def test_weights_are_those_of_the_settings():
-    model = make_language_model(ModelSettings(units=8, embedding=6, dropout=0.5), VOCABULARY, seed=1)
-    names = {weight.path.split("/", 1)[1] for weight in model.weights}
+def test_weights_are_those_of_a_decoder_without_a_source():
+    model, same, other = (LanguageModel(VOCABULARY, units=8, embedding_dim=6, seed=seed) for seed in (1, 1, 2))
+    names = {weight.path for weight in model.weights}
     assert not [name for name in names if "bridge" in name or "attention" in name]
     assert len([name for name in names if "embedding" in name]) == 1
-    same = make_language_model(ModelSettings(units=8, embedding=6, dropout=0.5), VOCABULARY, seed=1)
     for ours, theirs in zip(model.weights, same.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert [len(list(model.recurrent_layers())), model.vocabulary] == [1, VOCABULARY]
+    assert any(not np.array_equal(ours, theirs) for ours, theirs in zip(model.weights, other.weights, strict=True))
+    assert [len(list(model.recurrent_layers())), model.vocabulary_size] == [1, VOCABULARY]

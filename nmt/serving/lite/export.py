@@ -15,7 +15,7 @@ import tensorflow as tf
 from nmt import __version__
 from nmt.config import Config
 from nmt.layers.embedding import TiedEmbedding
-from nmt.models.decoder import Memory
+from nmt.models.decoder import DecoderState, Memory
 from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.translation import load_for_search
 from nmt.serving.lite.translator import DECODER_STEP, ENCODER, FORMAT, SETTINGS, SOURCE_TOKENIZER, TARGET_TOKENIZER
@@ -87,16 +87,16 @@ def convert(model: Seq2Seq, weights: Weights) -> tuple[bytes, bytes]:
         new `states`.
     """
     _use_lite_lookups(model)
-    decoder = model.decoder
 
     def encode(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        memory, states = model.begin(ids, training=False)
+        memory, states = model.start(ids)
         return {"keys": memory.keys, "values": memory.values, "states": tf.stack(states)}
 
     def decode(token: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, states: tf.Tensor) -> dict[str, tf.Tensor]:
         memory = Memory(keys, values, tf.constant([[True]]))
-        vectors, _, new = decoder.stepper()(token, memory, tuple(state[:, None] for state in tf.unstack(states)))
-        return {"logits": model.logits(vectors)[0, 0], "states": tf.stack([state[:, 0] for state in new])}
+        state = DecoderState(memory, tuple(state[:, None] for state in tf.unstack(states)))
+        vectors, _, new = model.stepper()(token, state)
+        return {"logits": model.logits(vectors)[0, 0], "states": tf.stack([state[:, 0] for state in new.states])}
 
     encoder = _trace(encode, ids=tf.TensorSpec((1, None), tf.int32))
     made = {name: tf.TensorSpec(x.shape) for name, x in encoder.structured_outputs.items()}
@@ -122,8 +122,8 @@ def _to_lite(function: Any, model: Seq2Seq, weights: Weights) -> bytes:
 
 def _use_lite_lookups(model: Any) -> None:
     """Replaces the embeddings' lookups by LiteRT's operation."""
-    encoder, decoder = model.encoder, model.decoder
-    encoder.embedding, decoder.embedding = _lookup(encoder.embedding), _lookup(decoder.embedding)
+    model.source_embedding = _lookup(model.source_embedding)
+    model.target_embedding = _lookup(model.target_embedding)
 
 
 @tf.function(experimental_implements="embedding_matmul")

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nmt.config import ModelSettings
-from nmt.models.arithmetic import language_model_operations, training_operations
-from nmt.models.language_model import make_language_model
-from nmt.models.seq2seq import make_model
+from nmt.models.flops import training_flops
+from nmt.models.language_model import LanguageModel
+from nmt.models.seq2seq import Seq2Seq
 
 SENTENCES, SOURCE, TARGET, VOCABULARY = 3, 5, 4, 50
 
@@ -39,7 +38,7 @@ def counts(monkeypatch):
     [
         {},
         {"attention": "additive"},
-        {"attention": "multi_head", "attention_heads": 2},
+        {"attention": "multi_head", "num_heads": 2},
         {"encoder_layers": 2, "decoder_layers": 3, "units": 6},
         {"cell": "rnn", "encoder_layers": 2},
         {"cell": "lstm", "decoder_layers": 2},
@@ -48,21 +47,17 @@ def counts(monkeypatch):
     ],
 )
 def test_counts_the_products_of_the_forward_pass_three_times(shape, counts):
-    settings = ModelSettings(**{"units": 8, "embedding": 10, "tied_embeddings": "all"} | shape)
-    model = make_model(settings, VOCABULARY, VOCABULARY, seed=1)
+    plain = {"units": 8, "embedding_dim": 10, "num_layers": 1, "attention": "dot", "layer_normalization": False}
+    model = Seq2Seq(VOCABULARY, **plain | shape)
     counts.clear()
-    ids = tf.ones((SENTENCES, SOURCE), tf.int32), tf.ones((SENTENCES, TARGET), tf.int32)
-    model.logits(model({"source": ids[0], "target": ids[1]}))
-    expected = training_operations(
-        settings, VOCABULARY, SENTENCES, SENTENCES * SOURCE, SENTENCES * TARGET, SENTENCES * SOURCE * TARGET
-    )
+    model((tf.ones((SENTENCES, SOURCE), tf.int32), tf.ones((SENTENCES, TARGET), tf.int32)))
+    expected = training_flops(model, SENTENCES, SENTENCES * SOURCE, SENTENCES * TARGET, SENTENCES * SOURCE * TARGET)
     assert sum(counts) == pytest.approx(expected / 3)
 
 
-@pytest.mark.parametrize("shape", [{}, {"decoder_layers": 3, "units": 6}, {"cell": "lstm"}, {"cell": "ssru"}])
+@pytest.mark.parametrize("shape", [{}, {"num_layers": 3, "units": 6}, {"cell": "lstm"}, {"cell": "ssru"}])
 def test_counts_those_of_a_language_model(shape, counts):
-    settings = ModelSettings(**{"units": 8, "embedding": 10} | shape)
-    model = make_language_model(settings, VOCABULARY, seed=1)
+    model = LanguageModel(VOCABULARY, **{"units": 8, "embedding_dim": 10} | shape)
     counts.clear()
-    model.logits(model({"target": tf.ones((SENTENCES, TARGET), tf.int32)}))
-    assert sum(counts) == pytest.approx(language_model_operations(settings, VOCABULARY, SENTENCES * TARGET) / 3)
+    model(tf.ones((SENTENCES, TARGET), tf.int32))
+    assert sum(counts) == pytest.approx(training_flops(model, SENTENCES, 0, SENTENCES * TARGET, 0) / 3)

@@ -1,0 +1,206 @@
+"""Constraints, each by itself and all together, against exhaustive search with the same rules written plainly."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.constants import BEGIN, END
+from nmt.decoding.beam_search import beam_search
+from nmt.decoding.constraints import NoRepeatConstraint, PrefixConstraint, SymbolConstraint
+from nmt.decoding.scorers import EnsembleScorer, FusedScorer
+from tests.decoding.test_beam_search import assert_finds, search
+from tests.decoding.test_scorers import fused_of, mean_of
+from tests.decoding.toys import BlindToy, Toy, every_sentence, of_toy, tokens_of
+
+NEVER = -1e9
+
+
+class PlainSymbols:
+    """The rule of `SymbolConstraint` for one sentence."""
+
+    def __init__(self, source, limit, symbols, space):
+        self.source, self.limit, self.symbols, self.space = list(source), limit, symbols, space
+
+    def __call__(self, done, scores):
+        scores, before = scores.copy(), scores
+        missing = {s: self.source.count(s) - done.count(s) for s in self.symbols}
+        total = sum(count for count in missing.values())
+        room = self.limit - len(done)
+        if any(count > 0 for count in missing.values()):
+            no_room = room < total + 1.5
+            if no_room or before[END] >= before.max():
+                for token in range(len(scores)):
+                    if token != END and token not in self.symbols and (no_room or token != self.space):
+                        scores[token] = NEVER
+            scores[END] = before[END] - 1e5
+        for symbol, count in missing.items():
+            if count <= 0:
+                scores[symbol] = NEVER
+        return scores
+
+
+class PlainPrefix:
+    """The rule of `PrefixConstraint` for one sentence."""
+
+    def __init__(self, prefix):
+        self.prefix = prefix
+
+    def __call__(self, done, scores):
+        if len(done) >= len(self.prefix):
+            return scores
+        return np.where(np.arange(len(scores)) == self.prefix[len(done)], scores, NEVER)
+
+
+class PlainNoRepeat:
+    """The rule of `NoRepeatConstraint` for one sentence."""
+
+    def __init__(self, source, n):
+        grams = [tuple(source[i : i + n]) for i in range(len(source) - n + 1) if 0 not in source[i : i + n]]
+        self.n, self.off = n, len(set(grams)) < len(grams)
+
+    def __call__(self, done, scores):
+        if self.off:
+            return scores
+        seen = {done[i : i + self.n] for i in range(len(done) - self.n + 1)}
+        repeats = [(*done[len(done) - self.n + 1 :], token) in seen for token in range(len(scores))]
+        return np.where(repeats, NEVER, scores)
+
+
+def in_turn(rules):
+    def allowed(done, scores):
+        for rule in rules:
+            scores = rule(done, scores)
+        return scores
+
+    return allowed
+
+
+def search_sources(scorer, rows, constraints, **options):
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
+    def run(source):
+        return beam_search(scorer, source, constraints, max_length_factor=0.1, **options)
+
+    return run(np.array(rows, np.int32))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_forced_prefix_equals_exhaustive_search(seed):
+    toy, prefixes = Toy(seed), [[5, 4], [5]]
+    constraint = PrefixConstraint(tf.constant([[5, 4], [5, 0]]))
+    found = search(toy, beam_size=32, max_length_offset=5, n_best=32, constraints=[constraint])
+    for sentence, prefix in enumerate(prefixes):
+        expected = every_sentence(of_toy(toy, sentence), (4, 5), 5, allowed=PlainPrefix(prefix))
+        assert all(list(ids[: len(prefix)]) == prefix for ids, _ in expected)
+        assert_finds(found, sentence, expected)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_no_repetition_equals_exhaustive_search(seed, n):
+    toy, rows = Toy(seed, vocabulary=7), [[1, 1, 1], [2, 5, 3]]  # the first source repeats its 1- and 2-grams
+    found = search_sources(toy, rows, [NoRepeatConstraint(n)], beam_size=400, max_length_offset=6, n_best=400)
+    for sentence, row in enumerate(rows):
+        rule = PlainNoRepeat(row, n)
+        assert rule.off == (sentence == 0 and n < 3)
+        assert_finds(found, sentence, every_sentence(of_toy(toy, sentence), (4, 5, 6), 6, allowed=rule))
+
+
+def test_tokens_may_be_exempt_from_the_rule():
+    constraint = NoRepeatConstraint(1, exempt_ids=(5,))
+    state = constraint.start(tf.constant([[7, 8, 3]]), tf.constant([6]))
+    state = state._replace(states=tuple(one[:, None] for one in state.states))
+    for token in (BEGIN, 4, 5):
+        state = constraint.advance(tf.constant([[token]]), state)
+    rows = state._replace(states=tuple(one[:, 0] for one in state.states))
+    allowed = constraint.allow(tf.zeros((1, 7)), rows).numpy()[0] > -1
+    assert allowed.tolist() == [True, True, True, True, False, True, True]
+
+
+SYMBOLS = (4, 5)
+SYMBOL_VOCABULARY = 8  # two symbols, a word and a space
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_symbols_equal_exhaustive_search(seed):
+    toy, rows = Toy(seed, vocabulary=SYMBOL_VOCABULARY), [[1, 4, 4], [2, 5, 3]]
+    constraint = SymbolConstraint(4, 2, END, space_id=7)
+    found = search_sources(toy, rows, [constraint], beam_size=700, max_length_offset=6, n_best=700)
+    for sentence, row in enumerate(rows):
+        rule = PlainSymbols(row, 6, SYMBOLS, 7)
+        expected = every_sentence(of_toy(toy, sentence), (4, 5, 6, 7), 6, allowed=rule)
+        kept = [(ids, score) for ids, score in expected if score > -1e3]
+        assert all([ids.count(s) for s in SYMBOLS] == [row.count(s) for s in SYMBOLS] for ids, _ in kept)
+        for (ids, score), got, got_score in zip(kept, found.ids[sentence], found.scores[sentence], strict=False):
+            assert tokens_of(got) == ids
+            np.testing.assert_allclose(got_score, score, atol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.sampled_from((4, 5, 6)), min_size=1, max_size=6), st.integers(1, 3))
+def test_a_translation_has_each_symbol_as_often_as_its_source(seed, source, beam_size):
+    toy = Toy(seed, vocabulary=SYMBOL_VOCABULARY)
+    toy.first = np.tile(toy.first[:1], (20, 1))
+    row = [1, *source, END]
+    options = {"beam_size": beam_size, "max_length_offset": len(row) + 4}
+    constraint = SymbolConstraint(4, 2, END, space_id=7)
+    found = beam_search(toy, tf.constant([row]), [constraint], max_length_factor=0.1, **options)
+    best = tokens_of(found.ids[0, 0])
+    assert best[-1] == END
+    assert [best.count(s) for s in SYMBOLS] == [row.count(s) for s in SYMBOLS]
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("penalties", [{}, {"length_penalty": 0.0, "coverage_penalty": 0.5}])
+def test_everything_together_equals_exhaustive_search(seed, penalties):
+    """An ensemble, a language model, placeholders, a forced prefix and no repetition, in one search."""
+    toys = [
+        Toy(seed, width=4, vocabulary=SYMBOL_VOCABULARY),
+        Toy(seed + 10, width=6, states=2, vocabulary=SYMBOL_VOCABULARY),
+    ]
+    language, weight = BlindToy(seed + 20, vocabulary=SYMBOL_VOCABULARY), 0.5
+    scorer = FusedScorer(EnsembleScorer(toys), language, weight)
+    rows, prefixes = [[1, 4, 3], [2, 5, 3]], [[6], [7, 6]]
+    constraints = [
+        PrefixConstraint(tf.constant([[6, 0], [7, 6]])),
+        SymbolConstraint(4, 2, END, space_id=7),
+        NoRepeatConstraint(2),
+    ]
+    found = search_sources(scorer, rows, constraints, beam_size=900, max_length_offset=6, n_best=900, **penalties)
+    for sentence, row in enumerate(rows):
+        rules = [PlainPrefix(prefixes[sentence]), PlainSymbols(row, 6, SYMBOLS, 7), PlainNoRepeat(row, 2)]
+        after = fused_of(mean_of(toys, sentence), language, sentence, weight)
+        expected = every_sentence(after, (4, 5, 6, 7), 6, allowed=in_turn(rules), **penalties)
+        kept = [(ids, score) for ids, score in expected if score > -1e3]
+        assert len(kept) > 3
+        for (ids, score), got, got_score in zip(kept, found.ids[sentence], found.scores[sentence], strict=False):
+            assert tokens_of(got) == ids
+            np.testing.assert_allclose(got_score, score, atol=1e-3)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_constrained_sentences_do_not_depend_on_their_batch(beam_size):
+    toy = Toy(5, vocabulary=SYMBOL_VOCABULARY, sentences=4)
+    rows = [[1, 4, 3], [2, 5, 5], [3, 3, 0], [4, 4, 5]]
+    constraints = [SymbolConstraint(4, 2, END, space_id=7), NoRepeatConstraint(2, exempt_ids=SYMBOLS)]
+    options = {"beam_size": beam_size, "max_length_offset": 9, "n_best": beam_size}
+    together = search_sources(toy, rows, constraints, **options)
+    compiled = tf.function(
+        lambda source: beam_search(toy, source, constraints, max_length_factor=0.1, **options), jit_compile=True
+    )(np.array(rows, np.int32))
+    for sentence, row in enumerate(rows):
+        alone = search_sources(toy, [row], constraints, **options)
+        for hypothesis in range(beam_size):
+            assert tokens_of(alone.ids[0, hypothesis]) == tokens_of(together.ids[sentence, hypothesis])
+            assert tokens_of(compiled.ids[sentence, hypothesis]) == tokens_of(together.ids[sentence, hypothesis])
+
+
+def test_the_first_symbol_follows_the_end_token():
+    with pytest.raises(ValueError, match="expected `first_id` right after `end_id`, got 7 and 3"):
+        SymbolConstraint(7, 2, END, space_id=-1)
+
+
+def test_ngrams_have_a_length():
+    with pytest.raises(ValueError, match="expected `ngram_size` of at least 1, got 0"):
+        NoRepeatConstraint(0)
