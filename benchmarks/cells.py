@@ -143,8 +143,8 @@ def _measure(part: str, folder: list[Path], work: Path, minutes: float) -> Calla
 
 def train(config: Config, folder: Path) -> dict[str, Any]:
     """Trains, and tells parameters, speed, memory, and what each validation found."""
-    from nmt.data.preparation import load_tokenizers
-    from nmt.runs.folder import build_model
+    from nmt.data.vocabulary import load_tokenizers
+    from nmt.runs.models import build_model
     from nmt.training.train import train
 
     run = train(config, folder, message=lambda _: None)

@@ -12,9 +12,10 @@ import pytest
 from nmt.config import Config, parse_config
 from nmt.data import preparation as module
 from nmt.data.epochs import training_epoch
-from nmt.data.preparation import load_report, load_shapes, load_tokenizers, prepare
+from nmt.data.preparation import load_report, load_shapes, prepare
 from nmt.data.shapes import padding_share, plan_epoch
 from nmt.data.token_store import TokenizedCorpus, read_sentences
+from nmt.data.vocabulary import load_tokenizers
 from nmt.utils.errors import UserError
 
 WORDS = ["dog", "cat", "sees", "chases", "the", "old", "ball", "green", "my", "house"]

@@ -17,8 +17,9 @@ from nmt.config import CleaningSettings, Config, parse_config
 from nmt.constants import END, SIDES
 from nmt.data import token_store as module
 from nmt.data.epochs import training_epoch
-from nmt.data.preparation import load_tokenizers, prepare
+from nmt.data.preparation import prepare
 from nmt.data.token_store import TokenizedCorpus, read_model, read_sentences
+from nmt.data.vocabulary import load_tokenizers
 from nmt.utils.errors import UserError
 
 PAIRS = [

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from nmt.config import Config, parse_config
 from nmt.constants import SIDES
 from nmt.data.epochs import training_epoch
-from nmt.data.preparation import load_tokenizers, prepare
+from nmt.data.preparation import prepare
 from nmt.data.token_store import TokenizedCorpus, read_masked_sentences, read_sentences
+from nmt.data.vocabulary import load_tokenizers
 from nmt.text import placeholders
 from nmt.text.masking import mask, restore
 from nmt.text.placeholders import KINDS, REPLACEMENT, SYMBOLS

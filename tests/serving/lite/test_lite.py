@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from nmt.config import ModelSettings, load_config, save_config
 from nmt.constants import BEGIN, END
-from nmt.data.preparation import load_tokenizers
+from nmt.data.vocabulary import load_tokenizers
 from nmt.inference.translator import Translator
 from nmt.models.decoder import Memory
 from nmt.models.seq2seq import make_model
 from nmt.runs.checkpoints import save_arrays, weights_of
-from nmt.runs.folder import RunFolder, build_model
+from nmt.runs.folder import RunFolder
+from nmt.runs.models import build_model
 from nmt.runs.translation import load_translator
 from nmt.serving.lite.export import convert, export_lite
 from nmt.serving.lite.translator import LiteTranslator
