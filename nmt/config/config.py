@@ -86,6 +86,15 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises:
         UserError: if the file cannot be read, or a setting is unknown, missing or out of its bounds.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "my.yaml"
+    >>> corpus = "{kind: tsv, train: [pairs.tsv]}"
+    >>> _ = path.write_text(f"data: {{source_language: en, target_language: de, corpus: {corpus}}}")
+    >>> load_config(path, ["model.units=512"]).model.units
+    512
     """
     return parse_config(read_tree(path, overrides), path)
 
@@ -122,7 +131,7 @@ def save_config(config: Config, path: str | Path) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    with written_whole(Path(path)) as file:
+    with written_whole(path) as file:
         yaml.safe_dump(config.model_dump(mode="json"), file, sort_keys=False, allow_unicode=True)
 
 

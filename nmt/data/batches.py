@@ -67,6 +67,22 @@ def training_batches(
 
     Raises:
         UserError: if a file of the folder is missing or damaged.
+
+    Example:
+
+    >>> import tempfile
+    >>> from nmt.config import parse_config
+    >>> from nmt.data.token_store import write_side
+    >>> folder = tempfile.mkdtemp()
+    >>> chunks = [(np.array([5, 6, 3, 7, 3]), np.array([3, 2]))]
+    >>> [write_side(folder, "train", side, chunks, vocabulary_size=300) for side in ("source", "target")]
+    [5, 5]
+    >>> corpus = {"kind": "tsv", "train": ["pairs.tsv"]}
+    >>> config = parse_config({"data": {"source_language": "en", "target_language": "de", "corpus": corpus}})
+    >>> dataset = training_batches(folder, config, [Shape(sentences=2, source=3, target=3)], Position(0, 0))
+    >>> source, target = next(iter(dataset))
+    >>> sorted(source.numpy().tolist())
+    [[5, 6, 3], [7, 3, 0]]
     """
     # Opened here, so that an error in it is not wrapped in TensorFlow's error at the first batch.
     fixed = TokenizedCorpus.open(folder, "train")
@@ -93,16 +109,22 @@ def training_batches(
     return _dataset(batches).apply(endless).prefetch(_PREFETCH)
 
 
-def random_batches(shapes: Sequence[Shape], vocabulary: int, share: Share = ALONE) -> tf.data.Dataset:
+def random_batches(shapes: Sequence[Shape], vocabulary_size: int, share: Share = ALONE) -> tf.data.Dataset:
     """Returns a full batch of random tokens for each shape, for compiling or timing a training step.
 
     Args:
         shapes: the shapes of the batches, in their order.
-        vocabulary: int, the number of tokens of both sides.
+        vocabulary_size: int, the number of tokens of both sides.
         share: as for `training_batches`.
 
     Returns:
         A dataset of pairs as for `training_batches`, one batch for each shape.
+
+    Example:
+
+    >>> [(source, target)] = random_batches([Shape(sentences=2, source=3, target=4)], vocabulary_size=300)
+    >>> source.shape, target.shape
+    (TensorShape([2, 3]), TensorShape([2, 4]))
     """
 
     def batches() -> Iterator[tuple[Array, Array]]:
@@ -112,7 +134,7 @@ def random_batches(shapes: Sequence[Shape], vocabulary: int, share: Share = ALON
             for _ in range(share.replicas):
                 # The lowest ids are padding and other special tokens.
                 source, target = (
-                    generator.integers(vocabulary // 2, vocabulary, (rows, time)).astype(np.int32)
+                    generator.integers(vocabulary_size // 2, vocabulary_size, (rows, time)).astype(np.int32)
                     for time in (shape.source, shape.target)
                 )
                 yield source, target
@@ -129,6 +151,14 @@ def evaluation_batches(corpus: TokenizedCorpus, settings: BatchSettings) -> tf.d
 
     Returns:
         A finite dataset of pairs as for `training_batches`. Rows of zeros fill the last batch.
+
+    Example:
+
+    >>> ids, offsets, lengths = np.array([5, 6, 3, 7, 3]), np.array([0, 3, 5]), np.array([3, 2])
+    >>> corpus = TokenizedCorpus(ids, offsets, lengths, ids, offsets, lengths)
+    >>> [(source, target)] = evaluation_batches(corpus, BatchSettings())
+    >>> source.numpy().tolist()
+    [[7, 3, 0], [5, 6, 3]]
     """
     lengths = corpus.source_lengths, corpus.target_lengths
     longest = int(max(side.max() for side in lengths))

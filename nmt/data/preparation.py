@@ -55,6 +55,18 @@ def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
 
     Raises:
         UserError: if the corpus cannot be read, or is too small for the settings.
+
+    Example:
+
+    >>> import tempfile
+    >>> from nmt.config import parse_config
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "pairs.tsv").write_text("".join(f"number {n}\\tZahl {n}\\n" for n in range(200)))
+    >>> corpus = {"kind": "tsv", "train": [folder / "pairs.tsv"]}
+    >>> data = {"source_language": "en", "target_language": "de", "held_out": 10, "corpus": corpus}
+    >>> config = parse_config({"data": data, "tokenizer": {"vocabulary_size": 300}})
+    >>> prepare(config, folder / "data")["pairs"]
+    {'train': 180, 'validation': 10, 'test': 10}
     """
     folder = Path(folder)
     settings = config.model_dump(mode="json", include={"task", "data", "tokenizer", "batches", "seed"})

@@ -40,6 +40,14 @@ class TokenizedCorpus:
         target_ids: the same for the target sentences.
         target_offsets: the same for the target sentences.
         target_lengths: the same for the target sentences.
+
+    Example:
+
+    >>> ids, offsets, lengths = np.array([5, 6, 3, 7, 3]), np.array([0, 3, 5]), np.array([3, 2])
+    >>> corpus = TokenizedCorpus(ids, offsets, lengths, ids, offsets, lengths)
+    >>> source, target = corpus.gather(np.array([1, 0]), source_width=3, target_width=4)
+    >>> source.tolist()
+    [[7, 3, 0], [5, 6, 3]]
     """
 
     source_ids: Array

@@ -1,1 +1,1 @@
-"""Text in and out of the model: normalisation, subwords, placeholders, sentence boundaries, most of it in the graph."""
+"""Text before and after the model: normalisation, subwords, placeholders, boundaries of words and sentences."""

@@ -116,6 +116,15 @@ def encode_pair(
 
     Returns:
         The ids of the source and of the target, each int32 `[n, (time)]`, as `Tokenizer.encode` returns them.
+
+    Example:
+
+    >>> from nmt.text.tokenizer import train_tokenizer
+    >>> model = train_tokenizer(["the name of the cat"], vocabulary_size=300, placeholders=["braces"])
+    >>> tokenizer = Tokenizer(model, placeholders=["braces"])
+    >>> _, target = encode_pair([tokenizer, tokenizer], tf.constant(["the {name}"]), tf.constant(["{name}"]))
+    >>> tokenizer.pieces(target[0].numpy())
+    ['▁', '\\ufdd0', '</s>']
     """
     masked = mask(tokenizers[0].placeholders, source, target)
     return tokenizers[0].encode(masked.source, normalized), tokenizers[1].encode(masked.target, normalized)

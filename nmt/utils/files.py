@@ -10,11 +10,11 @@ from nmt.utils.errors import UserError
 
 
 @contextmanager
-def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+def written_whole(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a file that appears at `path` only once it is complete and on the disk.
 
     Args:
-        path: where the file shall stand; its folder is made if needed.
+        path: the path of the file; its folder is created if needed.
         mode: `"w"` for UTF-8 text or `"wb"` for bytes.
 
     Yields:
@@ -32,6 +32,7 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     >>> (folder / "greeting.txt").read_text()
     'hello'
     """
+    path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

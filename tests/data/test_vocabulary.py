@@ -9,7 +9,7 @@ import pytest
 import sentencepiece
 
 from nmt.config import parse_config
-from nmt.data.vocabulary import find_in, make_tokenizers
+from nmt.data.vocabulary import find_in, load_tokenizers, make_tokenizers
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.utils.errors import UserError
 
@@ -108,3 +108,21 @@ def test_tokenizers_are_taken_from_the_run_that_training_starts_from(
     tree["tokenizer"] = {"model": str(tmp_path / "base" / "data" / "target.model")}
     make_tokenizers(parse_config(tree, "test"), tmp_path / "data")
     assert (tmp_path / "data" / "source.model").read_bytes() == models["target"]
+
+
+def test_errors_name_the_settings(tmp_path: Path) -> None:
+    folder = tmp_path / "placeholders"
+    folder.mkdir()
+    for side in ("source", "target"):
+        (folder / f"train.{side}.txt").write_text("\n".join(words_of(SYLLABLES["old"])) + "\n", encoding="utf-8")
+    tree = {"data": {"source_language": "a", "target_language": "b", "corpus": {"kind": "tsv", "train": ["a.tsv"]}}}
+    tree["tokenizer"] = {"vocabulary_size": 8000}
+    with pytest.raises(UserError, match=r"^tokenizer\.vocabulary_size 8000 is too large for this training text"):
+        make_tokenizers(parse_config(tree), folder)
+    tree["tokenizer"] = {"vocabulary_size": 300}
+    make_tokenizers(parse_config(tree), str(folder))
+    source, target = load_tokenizers(str(folder))
+    assert source is target
+    message = rf"^{folder}/source\.model: has no symbols for tokenizer\.placeholders: it was trained without them$"
+    with pytest.raises(UserError, match=message):
+        load_tokenizers(folder, ["braces"])
