@@ -1,6 +1,7 @@
 """What several tests share: a tiny task, and a run trained on it."""
 
 import fcntl
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -46,10 +47,10 @@ Shared = Callable[[str, Callable[[Path], None]], Path]
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Shared:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
     """Has a folder made once for all processes that run tests, from its name and a function that fills it."""
     base = tmp_path_factory.getbasetemp()
-    base = base if worker_id == "master" else base.parent
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def folder(name: str, fill: Callable[[Path], None]) -> Path:
         made = base / f"shared-{name}"

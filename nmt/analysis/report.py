@@ -9,10 +9,43 @@ from typing import Any
 
 from nmt.analysis.experiment import MEASURED_SEQUENCES, CellResult, ExperimentSettings, Measurement
 from nmt.analysis.gradients import Curve
+from nmt.analysis.plot import draw_experiment, draw_run
 from nmt.analysis.tasks import TASKS
 from nmt.utils.files import written_whole
 
 _DISTANCES = (1, 5, 10, 20, 50)  # in steps, the columns of a run's table
+
+
+def report_experiment(folder: str | Path, settings: ExperimentSettings, results: dict[str, CellResult]) -> None:
+    """Writes the results of an experiment to `gradients.json` and `gradients.png`, and prints them as a table.
+
+    Args:
+        folder: the folder to write to.
+        settings: the settings of the experiment.
+        results: what `run_experiment` returned.
+
+    Raises:
+        UserError: if a file cannot be written.
+    """
+    write_json(Path(folder) / "gradients.json", experiment_as_json(settings, results))
+    draw_experiment(Path(folder) / "gradients.png", results)
+    print_experiment(settings, results)
+
+
+def report_run(folder: str | Path, run: str | Path, layers: dict[str, dict[str, Curve]]) -> None:
+    """Writes the gradient norms of a run's layers to `gradients.json` and `gradients.png`, and prints them as a table.
+
+    Args:
+        folder: the folder to write to.
+        run: the run folder.
+        layers: what `measure_run` returned.
+
+    Raises:
+        UserError: if a file cannot be written.
+    """
+    write_json(Path(folder) / "gradients.json", run_as_json(run, layers))
+    draw_run(Path(folder) / "gradients.png", layers)
+    print_run(layers)
 
 
 def write_json(path: str | Path, value: dict[str, Any]) -> None:

@@ -31,33 +31,17 @@ def gradients(
 ) -> None:
     """Measure how far back gradients reach: of each cell before and after training, or within a run's model."""
     if run is not None and cells:
-        raise UserError("nmt gradients: expected a run folder or --cell, got both")
+        raise UserError("expected a run folder or --cell, got both")
     load_tensorflow()
     if run is not None:
-        _of_run(run, checkpoint, output)
+        from nmt.analysis.report import report_run
+        from nmt.analysis.trained_run import measure_run
+
+        report_run(output, run, measure_run(run, checkpoint))
         return
     from nmt.analysis.experiment import ExperimentSettings, run_experiment
-    from nmt.analysis.plot import draw_experiment
-    from nmt.analysis.report import experiment_as_json, print_experiment, write_json
+    from nmt.analysis.report import report_experiment
 
-    cells = cells or list(ExperimentSettings().cells)
-    settings = ExperimentSettings(tuple(cells), task, delay, units, steps, learning_rate, seed, chrono)
-    results = run_experiment(settings)
-    options = [f"--cell {cell}" for cell in results]
-    options += [f"--task {task} --delay {delay} --units {units} --steps {steps}"]
-    options += [f"--learning-rate {learning_rate} --seed {seed}", *(["--chrono"] if chrono else [])]
-    command = " ".join(["nmt gradients", *options, f"--output {output}"])
-    write_json(output / "gradients.json", {"command": command} | experiment_as_json(settings, results))
-    draw_experiment(output / "gradients.png", results)
-    print_experiment(settings, results)
-
-
-def _of_run(run: Path, checkpoint: str | None, output: Path) -> None:
-    from nmt.analysis.plot import draw_run
-    from nmt.analysis.report import print_run, run_as_json, write_json
-    from nmt.analysis.trained_run import measure_run
-
-    measured = measure_run(run, checkpoint)
-    write_json(output / "gradients.json", run_as_json(run, measured))
-    draw_run(output / "gradients.png", measured)
-    print_run(measured)
+    chosen = tuple(cells or ExperimentSettings().cells)
+    settings = ExperimentSettings(chosen, task, delay, units, steps, learning_rate, seed, chrono)
+    report_experiment(output, settings, run_experiment(settings))

@@ -1,12 +1,15 @@
-"""The commands for language models: `nmt sample` and `nmt select`, and what `nmt evaluate` shows of one."""
+"""The commands for language models: `nmt sample` and `nmt select`."""
 
+import logging
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from nmt.cli.options import CheckpointOption, RunArgument, load_tensorflow, say
+from nmt.cli.options import CheckpointOption, RunArgument, load_tensorflow
 from nmt.utils.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 app = typer.Typer()
 
@@ -16,9 +19,10 @@ def sample(
     run: RunArgument,
     count: Annotated[int, typer.Option(min=1, help="How many texts.")] = 5,
     temperature: Annotated[float, typer.Option(min=0.01, help="Below 1, likely tokens become likelier.")] = 1.0,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Draw among so many likeliest tokens alone.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Draw only from the k most likely tokens.")] = None,
     top_p: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Draw among the likeliest tokens that make up this share.")
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Draw only from the likeliest tokens that make up this share."),
     ] = None,
     prompt: Annotated[str, typer.Option(help="How each text begins.")] = "",
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed draws the same texts.")] = 1,
@@ -29,7 +33,7 @@ def sample(
     load_tensorflow()
     from nmt.runs.language_models import sample_texts
 
-    for text in sample_texts(
+    texts = sample_texts(
         run,
         count,
         seed,
@@ -39,7 +43,8 @@ def sample(
         top_k=top_k,
         top_p=top_p,
         checkpoint=checkpoint,
-    ):
+    )
+    for text in texts:
         print(text, flush=True)
 
 
@@ -57,24 +62,14 @@ def select(
     ] = None,
     scores: Annotated[Path | None, typer.Option(help="Where to write the score of every line.")] = None,
 ) -> None:
-    """Keep the lines that a domain's language model likes best, beside a general one (Moore and Lewis 2010)."""
+    """Keep the lines that look most like a domain, by two language models (Moore and Lewis 2010)."""
     files = [source] if target is None else [source, target]
     if len(output) != len(files):
-        raise UserError(f"nmt select --output: expected it {len(files)} times, as there are files, got {len(output)}")
+        raise UserError(f"--output: expected it {len(files)} times, as there are files, got {len(output)}")
     if keep > 1 and keep != int(keep):
-        raise UserError(f"nmt select --keep: expected a share below 1 or a number of lines, got {keep}")
+        raise UserError(f"--keep: expected a share below 1 or a number of lines, got {keep}")
     load_tensorflow()
     from nmt.augmentation.selection import select
 
     number, lines = select(in_domain, general, files, output, keep, scores)
-    say(f"{number:,} of {lines:,} lines are in {' and '.join(map(str, output))}")
-
-
-def show_perplexity(
-    run: Path, split: Literal["validation", "test"], text: Path | None, checkpoint: str | None, as_json: bool
-) -> None:
-    """Prints the perplexity of a run's language model on a split of its corpus or a file."""
-    from nmt.evaluation.perplexity import print_perplexity
-    from nmt.runs.language_models import find_perplexity
-
-    print_perplexity(find_perplexity(run, split, text, checkpoint), as_json)
+    _LOG.info("%s of %s lines are in %s", f"{number:,}", f"{lines:,}", " and ".join(map(str, output)))

@@ -1,18 +1,19 @@
 """What the console commands share: arguments, and the loading of TensorFlow."""
 
-import sys
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nmt.cli.compilation_cache import keep_compiled
+from nmt.utils.backend import load_backend
 from nmt.utils.silence import silenced
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
 RunOption = Annotated[Path, typer.Option("--run", help="The run folder; made if need be.", show_default=False)]
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML configuration.", show_default=False)]
-SetOption = Annotated[
+SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as model.units=512.")
 ]
 DecodingOption = Annotated[
@@ -25,20 +26,15 @@ CheckpointOption = Annotated[
 
 
 def load_tensorflow() -> None:
-    """Loads TensorFlow and its devices without their chatter, and has it keep what XLA compiles."""
+    """Loads TensorFlow without its start-up lines, and has it keep what XLA compiles for the next process.
+
+    The environment is that of the command's own process, so that, unlike the library, it may be changed here.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keep_compiled()
+    load_backend()
     with silenced():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()
-        import tensorflow_text  # noqa: F401 (loads its operations)
-
-
-def say(line: str) -> None:
-    """Tells a person something, on stderr."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def warn_split(line: int, tokens: int, parts: int) -> None:
-    """Tells a person that a line, counted from 0, was too long to be translated as one."""
-    say(f"warning: line {line + 1}: {tokens:,} tokens are more than the model has seen; translated in {parts} parts")
+        tf.config.list_physical_devices()  # loads the drivers, which write lines of their own

@@ -1,13 +1,16 @@
 """The commands that bring a model to its users: `nmt export`, `nmt client` and `nmt demo`."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.options import CheckpointOption, DecodingOption, RunArgument, load_tensorflow, say
+from nmt.cli.options import CheckpointOption, DecodingOption, RunArgument, load_tensorflow
 from nmt.utils.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 app = typer.Typer()
 
@@ -15,7 +18,7 @@ app = typer.Typer()
 @app.command()
 def export(
     run: RunArgument,
-    to: Annotated[Path, typer.Option(help="The model's folder.", show_default=False)],
+    output: Annotated[Path, typer.Option("--to", help="The model's folder.", show_default=False)],
     format: Annotated[
         Literal["savedmodel", "litert"], typer.Option(help="For TensorFlow Serving, or for small devices.")
     ] = "savedmodel",
@@ -24,30 +27,32 @@ def export(
     ] = None,
     shortlist: Annotated[
         int | None,
-        typer.Option(min=1, help="Score only so many target tokens for each source token: faster, not quite the same."),
+        typer.Option(
+            min=1, help="Score only this many target tokens for each source token: faster, not quite the same."
+        ),
     ] = None,
     weights: Annotated[
         Literal["float32", "float16", "int8"], typer.Option(help="How LiteRT's weights are stored.")
     ] = "float32",
     checkpoint: CheckpointOption = None,
-    settings: DecodingOption = None,
+    overrides: DecodingOption = None,
 ) -> None:
     """Write a model that runs without this package: a SavedModel, the next version in its folder, or LiteRT's files."""
     if format == "litert" and (n_best or shortlist):
-        raise UserError("nmt export --format litert: its search is greedy; expected neither --n-best nor --shortlist")
+        raise UserError("--format litert: its search is greedy; expected neither --n-best nor --shortlist")
     if format == "savedmodel" and weights != "float32":
-        raise UserError(f"nmt export --weights {weights}: expected --format litert besides")
+        raise UserError(f"--weights {weights}: expected --format litert as well")
     load_tensorflow()
     if format == "litert":
         from nmt.serving.lite.export import export_lite
 
-        export_lite(run, to, weights, checkpoint, settings or [])
-        say(f"{to}: encoder and decoder step, weights in {weights}")
+        export_lite(run, output, weights, checkpoint, overrides or [])
+        _LOG.info("%s: encoder and decoder step, weights in %s", output, weights)
     else:
         from nmt.serving.saved_model import export_saved_model
 
-        version = export_saved_model(run, to, checkpoint, settings or [], n_best, shortlist)
-        say(f"{version}: a SavedModel, strings in, strings out")
+        version = export_saved_model(run, output, checkpoint, overrides or [], n_best, shortlist)
+        _LOG.info("%s: a SavedModel, strings in, strings out", version)
 
 
 @app.command()
@@ -93,10 +98,10 @@ def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 7860,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     checkpoint: CheckpointOption = None,
-    settings: DecodingOption = None,
+    overrides: DecodingOption = None,
 ) -> None:
     """Open a web page to translate, with the n best and what the decoder attended to."""
     load_tensorflow()
     from nmt.serving.demo import serve
 
-    serve(run, checkpoint, settings or [], host, port, open_browser)
+    serve(run, checkpoint, overrides or [], host, port, open_browser)

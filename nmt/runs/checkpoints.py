@@ -1,47 +1,77 @@
-"""Checkpoints: plain .npz archives of named arrays, written whole; nothing in them is executed."""
+"""Checkpoints: plain .npz archives of named arrays, written whole. Nothing in them is ever executed."""
 
 import io
 import json
+import logging
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from nmt.runs.folder import load_run_config
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 
+_LOG = logging.getLogger(__name__)
+
 Arrays = dict[str, np.ndarray]
+
+# How the names of weights began in archives of format 1, and how they begin today.
+_RENAMED = {
+    "weights/seq2seq/bridge_": "weights/seq2seq/decoder/bridge_",
+    "weights/seq2seq/key/": "weights/seq2seq/decoder/attention/key/",
+    "weights/seq2seq/value/": "weights/seq2seq/decoder/attention/value/",
+}
 
 
 def weights_of(model: keras.Model) -> Arrays:
-    """The weights of a model by their paths."""
-    return {f"weights/{weight.path}": weight.numpy() for weight in model.weights}
+    """Returns the weights of a model by name: `weights/` and the weight's path in Keras."""
+    return {name: weight.numpy() for name, weight in named_weights(model).items()}
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-    """Writes arrays and a state of plain values.
+def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
+    """Returns the variables of a model's weights by the names that they have in a checkpoint."""
+    return {f"weights/{weight.path}": weight for weight in model.weights}
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+    """Writes a checkpoint.
 
     Args:
-        path: where; an older file there is replaced once the new one is complete.
-        arrays: by name.
-        state: written as JSON within.
+        path: the file; an older one there is replaced once the new one is complete.
+        arrays: the arrays by name.
+        state: plain values, which are written as JSON within the archive.
 
     Raises:
-        UserError: if it cannot be written; the older file then stays.
+        UserError: if the file cannot be written; the older one then stays.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "small.npz"
+    >>> save_arrays(path, {"weights/bias": np.zeros(2)}, {"step": 7})
+    >>> load_arrays(path)
+    ({'weights/bias': array([0., 0.])}, {'step': 7})
     """
     encoded = np.frombuffer(json.dumps(dict(state)).encode(), np.uint8)
     content = io.BytesIO()
     named: dict[str, Any] = {**arrays, "state": encoded}
     np.savez(content, **named)
-    with written_whole(path, "wb") as file:
+    with written_whole(Path(path), "wb") as file:
         file.write(content.getbuffer())
 
 
-def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Reads what `save_arrays` wrote.
+def load_arrays(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
+    """Reads what `save_arrays` wrote, now or in an earlier format.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The arrays by name, and the state.
 
     Raises:
         UserError: if the file is missing, truncated or not a checkpoint.
@@ -54,27 +84,35 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise UserError(f"{path}: there is no such checkpoint") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
         raise UserError(f"{path}: is not a complete checkpoint ({error})") from error
-    return arrays, state
+    return {_current_name(name): array for name, array in arrays.items()}, state
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Gives `model` the weights of a checkpoint.
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Gives a model the weights of a checkpoint.
+
+    Args:
+        model: the model.
+        path: the checkpoint's file.
 
     Raises:
         UserError: if the file cannot be read, or is of a model of another shape.
     """
     arrays, _ = load_arrays(path)
-    assign(model.weights, [f"weights/{weight.path}" for weight in model.weights], arrays, path)
+    assign(named_weights(model), arrays, path)
 
 
-def assign(variables: Sequence[Any], names: Iterable[str], arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Gives each variable the array of its name; nothing is changed unless all are there and fit.
+def assign(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Gives each variable the array of its name. Nothing is changed unless all of them are there and fit.
+
+    Args:
+        variables: the variables by name.
+        arrays: the arrays by name.
+        path: the file that they come from, for errors.
 
     Raises:
-        UserError: naming the first one that does not.
+        UserError: naming the first array that is missing or has another shape.
     """
-    names = list(names)
-    for variable, name in zip(variables, names, strict=True):
+    for name, variable in variables.items():
         if name not in arrays:
             raise UserError(f"{path}: has no `{name}`; it is a checkpoint of another model")
         if tuple(variable.shape) != arrays[name].shape:
@@ -82,22 +120,32 @@ def assign(variables: Sequence[Any], names: Iterable[str], arrays: Mapping[str, 
                 f"{path}: expected `{name}` of shape {tuple(variable.shape)}, got {arrays[name].shape}; "
                 "it is a checkpoint of another model"
             )
-    for variable, name in zip(variables, names, strict=True):
+    for name, variable in variables.items():
         variable.assign(arrays[name])
 
 
-def average_checkpoints(paths: Sequence[Path], to: Path) -> None:
+def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None:
     """Writes the mean of the weights of several checkpoints (Junczys-Dowmunt et al. 2016, section 3).
 
     Args:
-        paths: at least one checkpoint of the same model.
-        to: where the mean is written.
+        paths: at least one checkpoint, all of the same model.
+        output: the file to write.
 
     Raises:
-        UserError: if there is none, one cannot be read, or they are of different models.
+        UserError: if there is no checkpoint, one cannot be read, or they are of different models.
+
+    Example:
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for step in (1, 3):
+    ...     save_arrays(folder / f"{step}.npz", {"weights/bias": np.full(2, step, np.float32)}, {})
+    >>> average_checkpoints([folder / "1.npz", folder / "3.npz"], folder / "mean.npz")
+    >>> load_arrays(folder / "mean.npz")[0]["weights/bias"].tolist()
+    [2.0, 2.0]
     """
     if not paths:
-        raise UserError("no checkpoint to average")
+        raise UserError("expected `paths` of at least one checkpoint to average, got none")
     sums: dict[str, np.ndarray] = {}
     for path in paths:
         arrays, _ = load_arrays(path)
@@ -108,4 +156,46 @@ def average_checkpoints(paths: Sequence[Path], to: Path) -> None:
         for name, array in weights.items():
             sums[name] = sums.get(name, 0.0) + array.astype(np.float64)
     means = {name: (total / len(paths)).astype(np.float32) for name, total in sums.items()}
-    save_arrays(to, means, {"average_of": [path.name for path in paths]})
+    save_arrays(output, means, {"average_of": [Path(path).name for path in paths]})
+
+
+def average_run(path: str | Path, checkpoints: Sequence[str] = ()) -> Path:
+    """Averages checkpoints of a run into one, which is then used by default; see `average_checkpoints`.
+
+    Args:
+        path: the run folder.
+        checkpoints: names of the checkpoints, such as `best` or `step-00000100`; none for all of the latest
+            validations.
+
+    Returns:
+        The checkpoint `averaged`.
+
+    Raises:
+        UserError: if the folder is not a run, or a checkpoint is missing or damaged.
+
+    Example:
+
+    >>> average_run("runs/mine")  # doctest: +SKIP
+    PosixPath('runs/mine/checkpoints/averaged.npz')
+    """
+    run, _ = load_run_config(path)
+    paths = [run.checkpoint(name) for name in checkpoints] or run.recent_checkpoints()
+    if not paths:
+        raise UserError(f"{path}: has no checkpoint of a validation to average")
+    average_checkpoints(paths, run.averaged)
+    _LOG.info("%s: the mean of %s", run.averaged, ", ".join(path.stem for path in paths))
+    return run.averaged
+
+
+def _current_name(name: str) -> str:
+    """Returns today's name of an array.
+
+    Example:
+
+    >>> _current_name("weights/seq2seq/bridge_0/kernel")
+    'weights/seq2seq/decoder/bridge_0/kernel'
+    """
+    for old, new in _RENAMED.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name

@@ -1,0 +1,156 @@
+"""All that is measured of a system's translations: scores, what they preserve of their sources, and examples."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from nmt.evaluation.metrics import Score, compare, evaluate, print_results
+from nmt.evaluation.metrics import as_json as scores_as_json
+from nmt.evaluation.preservation import (
+    Preservation,
+    measure_preservation,
+    preservation_as_json,
+    print_preservation,
+)
+from nmt.utils.lines import read_text_lines
+
+
+class Example(NamedTuple):
+    """A source sentence, its reference, and its translation."""
+
+    source: str
+    reference: str
+    translation: str
+
+
+class Evaluation(NamedTuple):
+    """What was measured of a system's translations.
+
+    Attributes:
+        scores: by metric; compared with the baseline if there is one.
+        preservation: of the placeholders and numbers of the sources; empty if the sources are not known.
+        examples: sentences at even distances; empty if the sources are not known.
+    """
+
+    scores: Sequence[Score]
+    preservation: list[Preservation]
+    examples: list[Example]
+
+
+def evaluate_translations(
+    translations: Sequence[str],
+    references: Sequence[str],
+    language: str = "",
+    *,
+    sources: Sequence[str] | None = None,
+    baseline: Sequence[str] | None = None,
+    samples: int = 1000,
+    examples: int = 0,
+) -> Evaluation:
+    """Measures translations.
+
+    Args:
+        translations: the translations, cased and detokenised.
+        references: one reference for each translation, in the same order.
+        language: code of the target language; see `nmt.evaluate`.
+        sources: the source of each translation, if known.
+        baseline: another system's translations of the same sources, to compare with.
+        samples: number of bootstrap samples for confidence intervals, 0 for none. A comparison needs some, and takes
+            1,000 if this is 0.
+        examples: number of examples to return.
+
+    Raises:
+        UserError: if there is nothing to score, or the numbers of sentences differ.
+
+    Example:
+
+    >>> result = evaluate_translations(["Guten Tag"], ["Guten Tag!"], "de", sources=["Good day"], samples=0, examples=1)
+    >>> [score.name for score in result.scores], result.examples[0].reference
+    (['BLEU', 'chrF2', 'TER'], 'Guten Tag!')
+    """
+    scores: Sequence[Score]
+    systems = {"translations": translations, "references": references}
+    if baseline is None:
+        scores = evaluate(translations, references, language, samples=samples)
+    else:
+        systems["baseline"] = baseline
+        scores = compare(translations, baseline, references, language, samples=samples or 1000)
+    if sources is None:
+        return Evaluation(scores, [], [])
+    preservation = measure_preservation(sources, systems)
+    whole = [Example(*texts) for texts in zip(sources, references, translations, strict=True)]
+    return Evaluation(scores, preservation, _spread(whole, examples))
+
+
+def evaluate_files(
+    translations: str | Path,
+    references: str | Path,
+    language: str = "",
+    *,
+    sources: str | Path | None = None,
+    baseline: str | Path | None = None,
+    samples: int = 1000,
+    examples: int = 0,
+) -> Evaluation:
+    """Measures the translations in a file; see `evaluate_translations`.
+
+    Args:
+        translations: a text file, one translation per line.
+        references: a text file of their references.
+        language: code of the target language; see `nmt.evaluate`.
+        sources: a text file of their sources, or None.
+        baseline: a text file of another system's translations, or None.
+        samples: number of bootstrap samples.
+        examples: number of examples to return.
+
+    Raises:
+        UserError: if a file cannot be read or is not UTF-8, there is nothing to score, or the numbers of lines differ.
+    """
+
+    def lines(path: str | Path) -> list[str]:
+        return list(read_text_lines(path))
+
+    return evaluate_translations(
+        lines(translations),
+        lines(references),
+        language,
+        sources=None if sources is None else lines(sources),
+        baseline=None if baseline is None else lines(baseline),
+        samples=samples,
+        examples=examples,
+    )
+
+
+def evaluation_as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Converts scores and preservation to a dictionary that `json.dump` can write.
+
+    Args:
+        evaluation: what `evaluate_translations` returned.
+    """
+    return scores_as_json(evaluation.scores) | preservation_as_json(evaluation.preservation)
+
+
+def print_evaluation(evaluation: Evaluation, as_json: bool = False) -> None:
+    """Prints an evaluation to standard output: tables or JSON, then the examples.
+
+    Args:
+        evaluation: what `evaluate_translations` returned.
+        as_json: whether to print JSON instead of tables.
+    """
+    if as_json:
+        text = json.dumps(evaluation_as_json(evaluation), ensure_ascii=False)
+        Console(soft_wrap=True, highlight=False).print_json(text)
+    else:
+        print_results(evaluation.scores)
+        print_preservation(evaluation.preservation)
+    for example in evaluation.examples:
+        print("\n" + "\n".join(f"{name:<12}{text}" for name, text in example._asdict().items()))
+
+
+def _spread(examples: Sequence[Example], count: int) -> list[Example]:
+    """Chooses `count` examples at even distances."""
+    count = min(count, len(examples))
+    return [examples[index * len(examples) // count] for index in range(count)]

@@ -1,0 +1,105 @@
+"""From a run's settings to its model, with random weights or those of a checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+from nmt.config import Config
+from nmt.data.vocabulary import load_tokenizers
+from nmt.models.language_model import LanguageModel
+from nmt.models.seq2seq import Seq2Seq
+from nmt.models.token_model import TokenModel
+from nmt.runs.checkpoints import load_weights
+from nmt.runs.folder import RunFolder
+from nmt.text.tokenizer import Tokenizer
+from nmt.utils.errors import UserError
+
+# The Keras dtype policy of each setting of precision. Weights, recurrent states and sums are float32 in all of them.
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision: str | None = None) -> TokenModel:
+    """Builds the model that the settings describe, with random weights drawn from their seed.
+
+    Args:
+        config: the settings.
+        source: tokenizer of the source language.
+        target: tokenizer of the target language.
+        precision: precision of the matrix products, a key of `POLICIES`; None for that of training.
+
+    Returns:
+        A `Seq2Seq`, or a `LanguageModel` of the target language.
+    """
+    settings = config.model
+    arguments: dict[str, Any] = {
+        "units": settings.units,
+        "cell": settings.cell,
+        "embedding_dim": settings.embedding,
+        "dropout": settings.dropout,
+        "word_dropout": settings.word_dropout,
+        "recurrent_dropout": settings.recurrent_dropout,
+        "variational_dropout": settings.variational_dropout,
+        "layer_normalization": settings.layer_normalization,
+        "longest_memory": settings.longest_memory,
+        "seed": config.seed,
+        "dtype": POLICIES[precision or config.training.precision],
+    }
+    if config.task == "language_model":
+        return LanguageModel(
+            target.vocabulary_size,
+            num_layers=settings.decoder_layers,
+            tied_embeddings=settings.tied_embeddings != "none",
+            **arguments,
+        )
+    return Seq2Seq(
+        source.vocabulary_size,
+        target_vocabulary_size=target.vocabulary_size,
+        encoder_layers=settings.encoder_layers,
+        decoder_layers=settings.decoder_layers,
+        attention=settings.attention,
+        num_heads=settings.attention_heads,
+        tied_embeddings=settings.tied_embeddings,
+        **arguments,
+    )
+
+
+def load_model(
+    run: RunFolder, config: Config, checkpoint: str | None = None, precision: str = "float32"
+) -> tuple[Any, Tokenizer, Tokenizer]:
+    """Loads the model of a run.
+
+    Args:
+        run: the run folder.
+        config: its settings.
+        checkpoint: name of the checkpoint; see `find_checkpoint`.
+        precision: precision of the matrix products, a key of `POLICIES`, whichever the run was trained in.
+
+    Returns:
+        The model, a `Seq2Seq` or a `LanguageModel`, and the tokenizers of the source and the target language.
+
+    Raises:
+        UserError: if there is no such checkpoint, or it cannot be read.
+    """
+    path = find_checkpoint(run, checkpoint)
+    source, target = load_tokenizers(run.data, config.tokenizer.placeholders)
+    model = build_model(config, source, target, precision)
+    load_weights(model, path)
+    return model, source, target
+
+
+def find_checkpoint(run: RunFolder, checkpoint: str | None = None) -> Path:
+    """Finds the file of a checkpoint.
+
+    Args:
+        run: the run folder.
+        checkpoint: `best`, `last`, `averaged` or `step-…`; None for the averaged one if it exists, otherwise the best.
+
+    Raises:
+        UserError: if there is none; the message names those that exist.
+    """
+    if checkpoint is None:
+        checkpoint = "averaged" if run.averaged.exists() else "best"
+    path = run.checkpoint(checkpoint)
+    if not path.exists():
+        have = sorted(path.stem for path in path.parent.glob("[!.]*.npz"))
+        raise UserError(f"{run.path}: has no checkpoint `{checkpoint}`; it has {', '.join(have) or 'none yet'}")
+    return path
