@@ -136,7 +136,7 @@ def score_averaged(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
     subprocess.run([sys.executable, "-m", "nmt", "average", str(folder)], check=True)
     scored = score(arguments, folder, [])
     run.checkpoint("averaged").unlink()  # or an ensemble would take it
-    return {"checkpoints": [path.stem for path in run.kept()], **scored}
+    return {"checkpoints": [path.stem for path in run.recent_checkpoints()], **scored}
 
 
 def score(arguments: argparse.Namespace, folder: Path, decoding: list[str]) -> dict[str, Any]:

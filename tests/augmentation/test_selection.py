@@ -8,7 +8,7 @@ import pytest
 
 from nmt.augmentation.selection import select
 from nmt.cli import main
-from nmt.runs.language_models import score_lines
+from nmt.runs.scoring import score_files
 from nmt.training.train import train
 from nmt.utils.errors import UserError
 from tests.conftest import digit_strings, language_model_config
@@ -58,7 +58,7 @@ def test_lines_of_the_domain_come_first_and_both_sides_stay_together(
 
     scores = np.array([float(line) for line in (tmp_path / "scores").read_text().splitlines()])
     assert scores[corpus.index("")] == np.inf
-    inside, outside = (list(score_lines(run, tmp_path / "corpus.gz")) for run in (in_domain, language_model_run))
+    inside, outside = (list(score_files(run, tmp_path / "corpus.gz")) for run in (in_domain, language_model_run))
     for index, line in enumerate(corpus):
         if line:
             per_token = (outside[index][0] - inside[index][0]) / inside[index][1]

@@ -12,7 +12,8 @@ from nmt.data.preparation import load_report
 from nmt.data.token_store import read_model
 from nmt.data.vocabulary import find_in
 from nmt.runs.checkpoints import average_checkpoints, load_arrays, load_weights, save_arrays, weights_of
-from nmt.runs.folder import RunFolder, build_model
+from nmt.runs.folder import RunFolder
+from nmt.runs.models import build_model
 from nmt.runs.translation import load_translator
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.training.fine_tuning import check_start, start_weights
@@ -193,7 +194,7 @@ def test_two_vocabularies_may_become_one(tmp_path):
 
 def test_the_averaged_checkpoint_is_preferred(trained_run, tmp_path):
     run = RunFolder(Path(shutil.copytree(trained_run, tmp_path / "base")))
-    average_checkpoints(run.kept(), run.checkpoint("averaged"))
+    average_checkpoints(run.recent_checkpoints(), run.checkpoint("averaged"))
     config = load_config(run.config)
     tokenizer = Tokenizer(read_model(run.data, "target"))
     model, expected = (build_model(config, tokenizer, tokenizer) for _ in range(2))

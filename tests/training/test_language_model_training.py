@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nmt.cli import main
-from nmt.cli.app import say_metrics
+from nmt.cli.training import log_metrics
 from nmt.config import save_config
 from nmt.runs.checkpoints import load_arrays
 from nmt.runs.folder import RunFolder

@@ -134,7 +134,7 @@ def test_a_run_folder_records_what_made_it(trained_run):
     assert [line["step"] for line in validations] == [100, 200]
     for line in validations:
         assert {"validation_loss", "bleu", "learning_rate", "target_tokens_per_second", "seconds"} <= line.keys()
-    assert [path.stem for path in run.kept()] == ["step-00000100", "step-00000200"]
+    assert [path.stem for path in run.recent_checkpoints()] == ["step-00000100", "step-00000200"]
     assert list(run.tensorboard.rglob("events*"))
 
 
@@ -162,7 +162,7 @@ def test_stops_early_and_keeps_the_best(tmp_path, monkeypatch):
     run = train(reversal_config(tmp_path / "corpus", training=training), tmp_path / "run", message=quiet)
     assert [line["bleu"] for line in metrics(run) if "bleu" in line] == [10.0, 30.0, 20.0, 25.0]
     assert load_arrays(run.best)[1]["step"] == 4
-    assert [path.stem for path in run.kept()] == ["step-00000006", "step-00000008"]
+    assert [path.stem for path in run.recent_checkpoints()] == ["step-00000006", "step-00000008"]
 
 
 def test_stops_after_its_minutes(tmp_path):
