@@ -9,14 +9,14 @@ import tensorflow as tf
 from nmt.layers.xla import inside_xla
 
 CHUNK = 512  # tokens whose logits are held at once: enough for the products to be fast (benchmarks/compiled_step.py)
-_STEP = 64  # chunks have a multiple of so many tokens
+_STEP = 64  # the number of tokens in a chunk is a multiple of this
 
 
 class Losses(NamedTuple):
     """Sums over tokens, in natural logarithms."""
 
-    objective: tf.Tensor  # what training lowers
-    plain: tf.Tensor  # negative log-probabilities of the tokens; has no gradient
+    objective: tf.Tensor  # what training minimises
+    plain: tf.Tensor  # negative log-probabilities of the tokens, without a gradient
 
 
 def summed_losses(
@@ -33,25 +33,25 @@ def summed_losses(
 
         objective = sum_i w_i (log sum_v exp(l_iv) - (1 - s) l_i,target - s mean_v(l_iv)),    l = outputs table^T
 
-    With a `consistency` c, rows 2i and 2i + 1 are of one token, passed through the model twice with other dropout, and
-    each pair of their distributions p and q adds to the objective (R-Drop, Liang et al. 2021):
+    With a `consistency` c, rows 2i and 2i + 1 belong to one token that has passed through the model twice, with
+    different dropout. Their distributions p and q add to the objective (R-Drop, Liang et al. 2021):
 
         w_i c / 2 (KL(p || q) + KL(q || p))
 
     The logits, `[tokens, vocabulary]`, are by far the largest array in training, and automatic differentiation of a
-    log-softmax keeps several copies. Here they are made, used and forgotten chunk by chunk: the gradient for a chunk's
-    outputs is formed in the same pass, and the table's is added up, each but for the factor that the sum of losses
-    meets later. The two products of the gradient then find the chunk still in the processor's cache.
+    log-softmax keeps several copies. Here they are computed, used and discarded chunk by chunk: the same pass computes
+    the gradient of the chunk's outputs and adds to that of the table, both up to the factor by which the sum of losses
+    is multiplied later. The two products of the gradient then find the chunk still in the processor's cache.
 
     Args:
-        outputs: `[tokens, units]`.
-        table: output embeddings, `[vocabulary, units]`, in the same precision.
+        outputs: float `[tokens, units]`.
+        table: float `[vocabulary, units]`, the output embeddings, in the same precision.
         targets: int32 `[tokens]`.
-        weights: of each token, `[tokens]`: 1 where it is real, 0 where it is padding.
-        smoothing: the share s.
-        consistency: the weight c; 0 for rows that are no pairs.
-        chunk: tokens that are worked on at once, at most; an even number where they are pairs.
-        jit_compile: whether XLA compiles what is done to a chunk's logits, where it does not compile the whole.
+        weights: float `[tokens]`, 1 where a token is real, 0 where it is padding.
+        smoothing: float, the share s.
+        consistency: float, the weight c; 0 for rows that are not pairs.
+        chunk: int, the most tokens computed at once; an even number where rows are pairs.
+        jit_compile: bool, whether XLA compiles the arithmetic on a chunk's logits, where it does not compile the whole.
 
     Returns:
         `Losses` in full precision.
@@ -63,8 +63,8 @@ def summed_losses(
     (2.0794, 2.0794)
     """
     precision = tf.float64 if outputs.dtype == tf.float64 else tf.float32
-    of_chunk = _differentiate_compiled if jit_compile else _differentiate
-    differentiate = functools.partial(of_chunk, smoothing=smoothing, consistency=consistency)
+    function = _differentiate_compiled if jit_compile else _differentiate
+    differentiate = functools.partial(function, smoothing=smoothing, consistency=consistency)
 
     @tf.custom_gradient
     def losses(outputs: tf.Tensor, table: tf.Tensor) -> Any:
@@ -88,8 +88,8 @@ def _in_chunks(
     differentiate: Callable[..., tuple[Losses, tf.Tensor]],
     chunk: int,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Both sums, and the gradients of the objective for outputs and table, all in full precision."""
-    if not inside_xla():  # which has to know sizes beforehand; otherwise padding takes no time
+    """Both sums, and the gradients of the objective by outputs and table, all in full precision."""
+    if not inside_xla():  # XLA has to know sizes beforehand; otherwise padding is left out and takes no time
         places = tf.cast(tf.where(weights != 0), tf.int32)
         rows, targets, weights = (tf.gather(x, places[:, 0]) for x in (outputs, targets, weights))
         objective, plain, d_outputs, d_table = _in_even_chunks(rows, targets, weights, table, differentiate, chunk)
@@ -103,24 +103,24 @@ def _in_even_chunks(
     weights: tf.Tensor,
     table: tf.Tensor,
     differentiate: Callable[..., tuple[Losses, tf.Tensor]],
-    most: int,
+    max_tokens: int,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Likewise, in the fewest chunks of at most so many tokens."""
+    """Does the same in the fewest chunks of at most `max_tokens`, all of one size."""
     precision, vocabulary, units, tokens = weights.dtype, table.shape[0], outputs.shape[-1], _length(outputs)
-    chunks = _at_least(1, -(-tokens // most))
-    # Little is left to fill up in the last chunk, and there are few different sizes.
-    chunk = _at_most(most, _STEP * _at_least(1, -(-tokens // (chunks * _STEP))))
-    even = chunks * chunk - tokens  # rows of weight 0 fill the last chunk
-    outputs = tf.reshape(tf.pad(outputs, ((0, even), (0, 0))), (chunks, chunk, units))
-    targets, weights = (tf.reshape(tf.pad(x, ((0, even),)), (chunks, chunk)) for x in (targets, weights))
+    chunks = _at_least(1, -(-tokens // max_tokens))
+    # The last chunk is nearly full, and there are few different sizes.
+    chunk = _at_most(max_tokens, _STEP * _at_least(1, -(-tokens // (chunks * _STEP))))
+    missing = chunks * chunk - tokens  # rows of weight 0 fill the last chunk
+    outputs = tf.reshape(tf.pad(outputs, ((0, missing), (0, 0))), (chunks, chunk, units))
+    targets, weights = (tf.reshape(tf.pad(x, ((0, missing),)), (chunks, chunk)) for x in (targets, weights))
 
     def body(i: tf.Tensor, objective: tf.Tensor, plain: tf.Tensor, d_table: tf.Tensor, rows: tf.TensorArray) -> Any:
         logits = tf.matmul(outputs[i], table, transpose_b=True)
-        of_chunk, d_logits = differentiate(logits, targets[i], weights[i])
+        losses, d_logits = differentiate(logits, targets[i], weights[i])
         return (
             i + 1,
-            objective + of_chunk.objective,
-            plain + of_chunk.plain,
+            objective + losses.objective,
+            plain + losses.plain,
             d_table + tf.cast(tf.matmul(d_logits, outputs[i], transpose_a=True), precision),
             rows.write(i, tf.cast(tf.matmul(d_logits, table), precision)),
         )
@@ -139,15 +139,15 @@ def _in_even_chunks(
 def _differentiate(
     logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, smoothing: float, consistency: float
 ) -> tuple[Losses, tf.Tensor]:
-    """Both sums, and the gradient of the objective for the logits, in their precision."""
+    """Both sums, and the gradient of the objective by the logits, in their precision."""
     precision, tokens, vocabulary = logits.dtype, _length(logits), logits.shape[-1]
     logits = tf.cast(logits, weights.dtype)
     top = tf.reduce_max(logits, -1)
     exponentials = tf.exp(logits - top[:, None])
     total = tf.reduce_sum(exponentials, -1)
     log_total = top + tf.math.log(total)
-    of_target = tf.gather(logits, targets, batch_dims=1)
-    losses = log_total - (1 - smoothing) * of_target - smoothing * tf.reduce_mean(logits, -1)
+    target_logits = tf.gather(logits, targets, batch_dims=1)
+    losses = log_total - (1 - smoothing) * target_logits - smoothing * tf.reduce_mean(logits, -1)
     d_logits = exponentials * (weights / total)[:, None] - (smoothing / vocabulary * weights)[:, None]
     places = tf.stack([tf.range(tokens), targets], 1)
     d_logits = tf.tensor_scatter_nd_sub(d_logits, places, (1 - smoothing) * weights)
@@ -155,29 +155,29 @@ def _differentiate(
         divergences, d_divergences = _divergences(exponentials / total[:, None], logits - log_total[:, None])
         losses += consistency / 2 * divergences
         d_logits += (consistency / 2 * weights)[:, None] * d_divergences
-    sums = Losses(tf.reduce_sum(losses * weights), tf.reduce_sum((log_total - of_target) * weights))
+    sums = Losses(tf.reduce_sum(losses * weights), tf.reduce_sum((log_total - target_logits) * weights))
     return sums, tf.cast(d_logits, precision)
 
 
 def _divergences(probabilities: tf.Tensor, log_probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """KL(row || the pair's other row) of each row, and the gradient of a pair's sum for its logits.
+    """KL(row || the pair's other row) of each row, and the gradient of a pair's sum by its logits.
 
-    With d = log p - log q, the sum is sum_v (p_v - q_v) d_v. Its derivative for log p_v is p_v d_v + p_v - q_v, of
-    which the softmax takes p_v times the sum over v, KL(p || q).
+    With d = log p - log q, the sum is sum_v (p_v - q_v) d_v. Its derivative by log p_v is p_v d_v + p_v - q_v; from it
+    the softmax subtracts p_v times its sum over v, which is KL(p || q).
     """
-    of_others = [_of_other_row(values) for values in (probabilities, log_probabilities)]
-    weighted = probabilities * (log_probabilities - of_others[1])
+    others, log_others = (_swap_pairs(values) for values in (probabilities, log_probabilities))
+    weighted = probabilities * (log_probabilities - log_others)
     divergences = tf.reduce_sum(weighted, -1)
-    return divergences, weighted + probabilities - of_others[0] - probabilities * divergences[:, None]
+    return divergences, weighted + probabilities - others - probabilities * divergences[:, None]
 
 
-def _of_other_row(values: tf.Tensor) -> tf.Tensor:
-    """The rows of each pair exchanged."""
+def _swap_pairs(values: tf.Tensor) -> tf.Tensor:
+    """Exchanges the two rows of each pair."""
     pairs = tf.reshape(values, (-1, 2, values.shape[-1]))
     return tf.reshape(tf.reverse(pairs, (1,)), (-1, values.shape[-1]))
 
 
-# Compiled once for each size of chunk.
+# It is compiled once for each size of chunk.
 _differentiate_compiled = tf.function(_differentiate, jit_compile=True, autograph=False)
 
 

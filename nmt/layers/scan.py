@@ -1,10 +1,10 @@
 """Linear recurrences h_t = a_t h_{t-1} + b_t over all steps at once, in a number of rounds that grows like log(time).
 
-Two steps of such a recurrence make one of the same kind, in any grouping (Blelloch 1990). So the sequence is cut into
-blocks; all blocks make their steps at the same time, as one large operation for each place in a block; then the blocks'
-wholes are combined in rounds that each double how far they reach back; and last, what came into each block is added to
-its steps. That is about twice the arithmetic of the plain loop, in a few large operations instead of many small ones.
-No step is divided by another, so that nothing overflows however long the sequence is.
+Two consecutive steps of such a recurrence are one step of the same kind, and they may be grouped in any way (Blelloch
+1990). So the sequence is cut into blocks. All blocks compute their steps at the same time, in one large operation for
+each place in a block. Then the blocks are combined in rounds, each of which reaches back twice as far as the one
+before. In the end, the state before each block is added to its steps. That is about twice the arithmetic of the plain
+loop, in a few large operations instead of many small ones. Nothing is divided, so that long sequences do not overflow.
 """
 
 import functools
@@ -16,11 +16,11 @@ import tensorflow as tf
 from nmt.layers.recurrence import Tensors
 
 _BLOCK = 16  # steps
-LOG_OF_ZERO = -1e30  # its exponential is 0; finite, and so are sums and differences of it
+LOG_OF_ZERO = -1e30  # its exponential is 0; it is finite, and so are its sums and differences
 
 
 class _Arithmetic(NamedTuple):
-    """How numbers are multiplied and added, and which leave others as they are: 1 and 0."""
+    """Multiplication and addition, and their neutral elements: of numbers, or of logarithms."""
 
     multiply: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     add: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -29,16 +29,16 @@ class _Arithmetic(NamedTuple):
 
 
 def linear_scan(a: tf.Tensor, b: tf.Tensor, initial: tf.Tensor, jit_compile: bool = False) -> tf.Tensor:
-    """h_t = a_t h_{t-1} + b_t for all t.
+    """h_t = a_t h_{t-1} + b_t for all t (Blelloch 1990, section 1.4.1).
 
     Args:
-        a: `[time, batch, units]`, between -1 and 1 lest long sequences overflow.
-        b: `[time, batch, units]`.
-        initial: h before the first step, `[batch, units]`.
-        jit_compile: whether XLA compiles this and its gradient, each by itself.
+        a: float `[time, batch, units]`, between -1 and 1, so that long sequences do not overflow.
+        b: float `[time, batch, units]`.
+        initial: float `[batch, units]`, h before the first step.
+        jit_compile: bool, whether XLA compiles this and its gradient, each by itself.
 
     Returns:
-        All h, `[time, batch, units]`.
+        h after each step, float `[time, batch, units]`.
 
     Example:
 
@@ -62,16 +62,17 @@ def linear_scan(a: tf.Tensor, b: tf.Tensor, initial: tf.Tensor, jit_compile: boo
 def log_space_scan(log_a: tf.Tensor, log_b: tf.Tensor, initial: tf.Tensor, jit_compile: bool = False) -> tf.Tensor:
     """h_t = a_t h_{t-1} + b_t for all t, from the logarithms of a and b.
 
-    The sums over time are made of logarithms too (Feng et al. 2024, appendix B), the gradient's of plain numbers.
+    The sums over time are computed from logarithms too (Feng et al. 2024, appendix B), those of the gradient from plain
+    numbers.
 
     Args:
-        log_a: `[time, batch, units]`, at most 0.
-        log_b: `[time, batch, units]`.
-        initial: h before the first step, `[batch, units]`, of any sign.
-        jit_compile: whether XLA compiles this and its gradient, each by itself.
+        log_a: float `[time, batch, units]`, at most 0.
+        log_b: float `[time, batch, units]`.
+        initial: float `[batch, units]`, h before the first step, of any sign.
+        jit_compile: bool, whether XLA compiles this and its gradient, each by itself.
 
     Returns:
-        All h, `[time, batch, units]`.
+        h after each step, float `[time, batch, units]`.
 
     Example:
 
@@ -85,7 +86,7 @@ def log_space_scan(log_a: tf.Tensor, log_b: tf.Tensor, initial: tf.Tensor, jit_c
 
     @tf.custom_gradient
     def scan(log_a: tf.Tensor, log_b: tf.Tensor, initial: tf.Tensor) -> Any:
-        states = _compiled(_forward_of_logarithms, jit_compile)(log_a, log_b, initial)
+        states = _compiled(_forward_from_logarithms, jit_compile)(log_a, log_b, initial)
 
         def gradient(d_states: tf.Tensor) -> Tensors:
             a = tf.exp(log_a)
@@ -99,23 +100,26 @@ def log_space_scan(log_a: tf.Tensor, log_b: tf.Tensor, initial: tf.Tensor, jit_c
 
 @functools.cache
 def _compiled(function: Callable[..., Any], jit_compile: bool) -> Callable[..., Any]:
+    """The function, compiled if asked for; cached, so that each is compiled once for a shape."""
     return tf.function(function, jit_compile=True, autograph=False) if jit_compile else function
 
 
 def _forward(a: tf.Tensor, b: tf.Tensor, initial: tf.Tensor) -> tf.Tensor:
-    kept, states = _cumulate(a, b, _PLAIN)
-    return states + kept * initial
+    """All h, from a and b."""
+    products, states = _cumulate(a, b, _NUMBERS)
+    return states + products * initial
 
 
-def _forward_of_logarithms(log_a: tf.Tensor, log_b: tf.Tensor, initial: tf.Tensor) -> tf.Tensor:
-    log_kept, log_states = _cumulate(log_a, log_b, _OF_LOGARITHMS)
-    return tf.exp(log_states) + tf.exp(log_kept) * initial
+def _forward_from_logarithms(log_a: tf.Tensor, log_b: tf.Tensor, initial: tf.Tensor) -> tf.Tensor:
+    """All h, from the logarithms of a and b."""
+    log_products, log_states = _cumulate(log_a, log_b, _LOGARITHMS)
+    return tf.exp(log_states) + tf.exp(log_products) * initial
 
 
 def _backward(a: tf.Tensor, states: tf.Tensor, initial: tf.Tensor, d_states: tf.Tensor) -> Tensors:
     """The gradients of a, b and the initial state.
 
-    That of b is the same recurrence from the end: g_t = d_t + a_{t+1} g_{t+1}.
+    The gradient of b is the same recurrence from the end: g_t = d_t + a_{t+1} g_{t+1}.
     """
     following = tf.concat([a[1:], tf.zeros_like(a[:1])], 0)
     d_b = _forward(tf.reverse(following, (0,)), tf.reverse(d_states, (0,)), tf.zeros_like(initial))
@@ -125,15 +129,16 @@ def _backward(a: tf.Tensor, states: tf.Tensor, initial: tf.Tensor, d_states: tf.
 
 
 def _add_logarithms(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """log(exp(x) + exp(y))."""
     return tf.maximum(x, y) + tf.math.log1p(tf.exp(-tf.abs(x - y)))
 
 
-_PLAIN = _Arithmetic(tf.multiply, tf.add, 1.0, 0.0)
-_OF_LOGARITHMS = _Arithmetic(tf.add, _add_logarithms, 0.0, LOG_OF_ZERO)
+_NUMBERS = _Arithmetic(tf.multiply, tf.add, 1.0, 0.0)
+_LOGARITHMS = _Arithmetic(tf.add, _add_logarithms, 0.0, LOG_OF_ZERO)
 
 
 def _cumulate(a: tf.Tensor, b: tf.Tensor, arithmetic: _Arithmetic) -> tuple[tf.Tensor, tf.Tensor]:
-    """For each t the product of a_0 to a_t, and h_t from an initial state of zero."""
+    """For each t, the product of a_0 to a_t, and h_t from an initial state of zero."""
     multiply, add, one, zero = arithmetic
     steps, rest = tf.shape(a)[0], tf.shape(a)[1:]
     blocks = -(-steps // _BLOCK)
@@ -155,23 +160,23 @@ def _cumulate(a: tf.Tensor, b: tf.Tensor, arithmetic: _Arithmetic) -> tuple[tf.T
 
 
 def _before_blocks(product: tf.Tensor, state: tf.Tensor, arithmetic: _Arithmetic) -> tuple[tf.Tensor, tf.Tensor]:
-    """What all blocks before each one make together, from what each one makes (Hillis and Steele 1986)."""
+    """Product and state of all blocks before each one, from those of each block (Hillis and Steele 1986)."""
     multiply, add, one, zero = arithmetic
     blocks = tf.shape(product)[0]
     places = tf.range(blocks)
 
     def earlier(values: tf.Tensor, distance: tf.Tensor, filling: float) -> tf.Tensor:
-        there = tf.gather(values, tf.maximum(places - distance, 0))
-        return tf.where((places >= distance)[:, None, None], there, tf.cast(filling, values.dtype))
+        shifted = tf.gather(values, tf.maximum(places - distance, 0))
+        return tf.where((places >= distance)[:, None, None], shifted, tf.cast(filling, values.dtype))
 
-    def reach_back(distance: tf.Tensor, product: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def combine(distance: tf.Tensor, product: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, ...]:
         combined = add(state, multiply(product, earlier(state, distance, zero)))
         return 2 * distance, multiply(product, earlier(product, distance, one)), combined
 
     distance = tf.constant(1)
     _, product, state = tf.while_loop(
         lambda distance, *_: distance < blocks,
-        reach_back,
+        combine,
         (distance, earlier(product, distance, one), earlier(state, distance, zero)),
     )
     return product, state
