@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test lint rebuild
+.PHONY: help quickstart test test-fast lint rebuild
 
 BIN := .venv/bin
 MADE := .venv/.made
@@ -23,8 +23,9 @@ VENV_IS_GOOD := $(shell [ "$$(cat $(MADE) 2>/dev/null)" = "$$(pwd -P)" ] && [ ! 
 
 help:
 	@echo 'make quickstart   train a small translator, score it, and show how to use it'
-	@echo 'make test         check format, style and types, then run the tests with coverage'
-	@echo 'make lint         check format, style and types only'
+	@echo 'make test         check format, style, types and imports, then run all tests with coverage'
+	@echo 'make test-fast    run the fast tests alone, in under two minutes'
+	@echo 'make lint         check format, style, types and imports only'
 	@echo
 	@echo 'Each installs what it needs into .venv first. PYTHON=/path/to/python3.12 chooses another Python.'
 
@@ -41,10 +42,14 @@ quickstart: $(RUNTIME)
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=nmt --cov-report=term-missing:skip-covered --cov-fail-under=90
 
+test-fast: $(DEVELOPMENT)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 $(DEVELOPMENT): $(RUNTIME) pyproject.toml constraints.txt
 	@echo 'Installing the tools for tests (a few seconds) ...'
