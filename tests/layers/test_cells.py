@@ -1,4 +1,6 @@
-"""Every cell besides the GRU against Keras's or a stepped reference; the parallel scan against its loop."""
+"""Every cell against Keras's or a stepped reference; the parallel scan against its loop."""
+
+import inspect
 
 import keras
 import numpy as np
@@ -10,14 +12,18 @@ from hypothesis import strategies as st
 from nmt.config import ModelSettings
 from nmt.layers.cells import CELLS
 from nmt.layers.dropout import dropout
+from nmt.layers.linear_recurrence import LinearRecurrent
 from nmt.layers.lstm import LSTM, LSTMCell
 from nmt.layers.min_gru import MinGRU
 from nmt.layers.scan import linear_scan
 from nmt.layers.simple_rnn import SimpleRNN
-from nmt.layers.ssru import SSRU
 
-OTHERS = sorted(set(CELLS) - {"gru"})  # which tests/layers/test_gru.py has
-READING = ("lstm", "rnn")
+LINEAR = [name for name, kind in CELLS.items() if issubclass(kind, LinearRecurrent)]
+GATED = [name for name, kind in CELLS.items() if any(kind.cell_class.retention_signs)]
+VARIANTS = [(name, variant) for name in CELLS for variant in ({}, {"layer_normalization": True})]
+VARIANTS += [
+    (name, {"reset_after": True}) for name, kind in CELLS.items() if "reset_after" in inspect.signature(kind).parameters
+]
 
 
 def randomize(layer: keras.layers.Layer, seed: int) -> None:
@@ -80,65 +86,92 @@ def test_initial_weights_are_as_keras_makes_them():
     np.testing.assert_allclose(product, np.eye(6), atol=1e-5)
 
 
+def gru(cell, gate, inputs, states, visible):
+    z, r, part = tf.sigmoid(gate(inputs, visible, 0)), tf.sigmoid(gate(inputs, visible, 1)), slice(2 * cell.units, None)
+    if cell.reset_after:
+        product = visible @ cell.recurrent_kernel.value[:, part] + cell.candidate_bias
+        candidate = tf.tanh(inputs @ cell.kernel.value[:, part] + cell.bias.value[part] + r * product)
+    else:
+        candidate = tf.tanh(gate(inputs, r * visible, 2))
+    return ((1 - z) * states[0] + z * candidate,)
+
+
+def lstm(cell, gate, inputs, states, visible):
+    i, f, g, o = (gate(inputs, visible, index) for index in range(4))
+    c = tf.sigmoid(f) * states[1] + tf.sigmoid(i) * tf.tanh(g)
+    return tf.sigmoid(o) * tf.tanh(c), c
+
+
+def min_gru(cell, gate, inputs, states, visible):
+    z, v = tf.sigmoid(gate(inputs, visible, 0)), gate(inputs, visible, 1)
+    return ((1 - z) * states[0] + z * tf.where(v >= 0, v + 0.5, tf.sigmoid(v)),)
+
+
+def ssru(cell, gate, inputs, states, visible):
+    f = tf.sigmoid(gate(inputs, visible, 0))
+    return (f * states[0] + (1 - f) * gate(inputs, visible, 1),)
+
+
+# The equations once more, each gate written out. A cell that is missing here is held against its own single steps.
+WRITTEN_OUT = {
+    "gru": gru,
+    "lstm": lstm,
+    "rnn": lambda cell, gate, inputs, states, visible: (tf.tanh(gate(inputs, visible, 0)),),
+    "min_gru": min_gru,
+    "ssru": ssru,
+}
+OUTPUTS = {"ssru": tf.nn.relu}
+
+
 def stepped(name, cell, sequence, states, mask, dropout_mask):
-    """The equations of each cell written out once more, step by step, for automatic differentiation."""
+    """The cell step by step, for automatic differentiation."""
     units, outputs = cell.units, []
-    kernel, bias = tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.bias)
-    recurrent = tf.convert_to_tensor(cell.recurrent_kernel) if name in READING else None
 
     def gate(inputs, visible, index):
         part = slice(index * units, (index + 1) * units)
-        values = inputs @ kernel[:, part]
-        if recurrent is not None:
-            values += visible @ recurrent[:, part]
+        values = inputs @ cell.kernel.value[:, part]
+        if cell.reads_state:
+            values += visible @ cell.recurrent_kernel.value[:, part]
         if cell.layer_normalization:
             mean, variance = tf.nn.moments(values, -1, keepdims=True)
-            values = (values - mean) / tf.sqrt(variance + 1e-5) * cell.scale[part]
-        return values + bias[part]
+            values = (values - mean) / tf.sqrt(variance + 1e-5) * cell.scale.value[part]
+        return values + cell.bias.value[part]
 
     for t in range(sequence.shape[1]):
-        inputs, visible = sequence[:, t], states[0] * dropout_mask
-        if name == "rnn":
-            new = (tf.tanh(gate(inputs, visible, 0)),)
-        elif name == "lstm":
-            i, f, g, o = (gate(inputs, visible, index) for index in range(4))
-            c = tf.sigmoid(f) * states[1] + tf.sigmoid(i) * tf.tanh(g)
-            new = (tf.sigmoid(o) * tf.tanh(c), c)
-        elif name == "min_gru":
-            z, v = tf.sigmoid(gate(inputs, None, 0)), gate(inputs, None, 1)
-            new = ((1 - z) * states[0] + z * tf.where(v >= 0, v + 0.5, tf.sigmoid(v)),)
+        if name in WRITTEN_OUT:
+            new = WRITTEN_OUT[name](cell, gate, sequence[:, t], states, states[0] * dropout_mask)
         else:
-            f = tf.sigmoid(gate(inputs, None, 0))
-            new = (f * states[0] + (1 - f) * gate(inputs, None, 1),)
+            projected = cell.project(sequence[:, t])
+            new = cell.equations.step(projected, states, cell.recurrent_weights(), dropout_mask).states
         states = tuple(tf.where(mask[:, t, None], after, before) for after, before in zip(new, states, strict=True))
-        outputs.append(tf.nn.relu(states[0]) if name == "ssru" else states[0])
+        outputs.append(OUTPUTS.get(name, cell.output if name not in WRITTEN_OUT else tf.identity)(states[0]))
     return tf.stack(outputs, 1), *states
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(deadline=None, max_examples=60, derandomize=True)
 @given(
-    name=st.sampled_from(OTHERS),
+    variant=st.sampled_from(VARIANTS),
     batch=st.integers(1, 3),
     time=st.integers(1, 20),
     features=st.integers(1, 4),
     units=st.integers(1, 4),
-    layer_normalization=st.booleans(),
     go_backwards=st.booleans(),
     masked=st.booleans(),
     training=st.sampled_from([True, None, False]),  # False takes the loop without a gradient by hand
     seed=st.integers(0, 1000),
 )
 def test_sequence_and_gradient_equal_the_stepped_cell(
-    name, batch, time, features, units, layer_normalization, go_backwards, masked, training, seed
+    variant, batch, time, features, units, go_backwards, masked, training, seed
 ):
-    dropped = training is True and name in READING
+    name, options = variant
+    dropped = training is True and CELLS[name].cell_class.reads_state
     generator = np.random.default_rng(seed)
     layer = CELLS[name](
         units,
         return_sequences=True,
         return_state=True,
         go_backwards=go_backwards,
-        layer_normalization=layer_normalization,
+        **options,
         recurrent_dropout=0.5 if dropped else 0.0,
         seed=seed,
         dtype="float64",
@@ -174,11 +207,11 @@ def test_sequence_and_gradient_equal_the_stepped_cell(
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("layer_class", [MinGRU, SSRU])
-def test_parallel_scan_equals_the_loop_over_2000_steps(layer_class, jit_compile):
+@pytest.mark.parametrize("name", LINEAR)
+def test_parallel_scan_equals_the_loop_over_2000_steps(name, jit_compile):
     generator = np.random.default_rng(0)
     time, batch, units = 2000, 2, 8
-    layer = layer_class(units, return_sequences=True, compile_loops=jit_compile)
+    layer = CELLS[name](units, return_sequences=True, compile_loops=jit_compile)
     layer.build((None, None, 3))
     # Gates that are wide open and shut for long, so that what began comes far and much is forgotten.
     layer.cell.kernel.assign(generator.normal(size=layer.cell.kernel.shape) * 2)
@@ -193,10 +226,10 @@ def test_parallel_scan_equals_the_loop_over_2000_steps(layer_class, jit_compile)
         state = a[:, t] * state + b[:, t]
         states.append(state)
     states = np.stack(states, 1)
-    open_ = (states > 0) if layer_class is SSRU else np.ones_like(states)
+    slopes = (layer.cell.output(tf.constant(states + 1e-6)) - layer.cell.output(tf.constant(states))).numpy() / 1e-6
     d_state, d_initial = np.zeros((batch, units)), None
     for t in reversed(range(time)):
-        d_state = (d_state if t == time - 1 else d_state * a[:, t + 1]) + weights[:, t] * open_[:, t]
+        d_state = (d_state if t == time - 1 else d_state * a[:, t + 1]) + weights[:, t] * slopes[:, t]
     d_initial = d_state * a[:, 0]
 
     @tf.function(autograph=False)
@@ -208,7 +241,7 @@ def test_parallel_scan_equals_the_loop_over_2000_steps(layer_class, jit_compile)
         return outputs, tape.gradient(loss, initial)
 
     outputs, gradient = run(tf.constant(initial))
-    np.testing.assert_allclose(outputs, states * open_, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(outputs, layer.cell.output(states), atol=1e-5, rtol=1e-5)
     np.testing.assert_allclose(gradient, d_initial, atol=1e-5, rtol=1e-5)
 
 
@@ -242,7 +275,7 @@ def test_gates_at_their_ends_leave_log_space_finite():
     assert np.isfinite(tape.gradient(loss, sequence)).all()
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_compiled_with_unknown_shapes(name, jit_compile):
     layer = CELLS[name](4, return_sequences=True, compile_loops=not jit_compile)
@@ -265,7 +298,7 @@ def test_compiled_with_unknown_shapes(name, jit_compile):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", CELLS)
 def test_inside_keras_bidirectional_padding_never_changes_a_result(name):
     layer = keras.layers.Bidirectional(CELLS[name](4, return_sequences=True, return_state=True))
     sequence = tf.random.stateless_normal((1, 4, 3), (1, 2))
@@ -276,10 +309,10 @@ def test_inside_keras_bidirectional_padding_never_changes_a_result(name):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", CELLS)
 def test_serializes_as_keras_expects(name, tmp_path):
     inputs = keras.Input((None, 3))
-    dropped = {"recurrent_dropout": 0.1} if name in READING else {}
+    dropped = {"recurrent_dropout": 0.1} if CELLS[name].cell_class.reads_state else {}
     layer = CELLS[name](4, dropout=0.1, layer_normalization=True, bias_initializer="ones", seed=3, **dropped)
     outputs = keras.layers.Bidirectional(layer)(inputs)
     model = keras.Model(inputs, outputs)
@@ -290,7 +323,7 @@ def test_serializes_as_keras_expects(name, tmp_path):
     assert loaded.layers[1].forward_layer.get_config() == model.layers[1].forward_layer.get_config()
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", CELLS)
 def test_half_precision_products_keep_full_precision_states(name):
     layer = CELLS[name](4, return_state=True, return_sequences=True, dtype="mixed_bfloat16")
     sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
@@ -305,7 +338,7 @@ def test_half_precision_products_keep_full_precision_states(name):
     assert 0 < error.max() < 2**-6
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", CELLS)
 def test_cell_steps_inside_keras_rnn(name):
     layer = CELLS[name](4, return_sequences=True)
     sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
@@ -313,14 +346,14 @@ def test_cell_steps_inside_keras_rnn(name):
     np.testing.assert_allclose(keras.layers.RNN(layer.cell, return_sequences=True)(sequence), whole, atol=1e-6)
 
 
-@pytest.mark.parametrize("layer_class", [MinGRU, SSRU])
-def test_a_cell_that_does_not_read_its_state_takes_no_recurrent_dropout(layer_class):
+@pytest.mark.parametrize("name", LINEAR)
+def test_a_cell_that_does_not_read_its_state_takes_no_recurrent_dropout(name):
     with pytest.raises(ValueError, match=r"expected no `recurrent_dropout`, as no product reads the state, got 0\.1"):
-        layer_class(3, recurrent_dropout=0.1)
+        CELLS[name](3, recurrent_dropout=0.1)
 
 
 @pytest.mark.parametrize("normalized", [False, True])
-@pytest.mark.parametrize("name", sorted(set(CELLS) - {"rnn"}))
+@pytest.mark.parametrize("name", GATED)
 def test_units_begin_with_memories_of_2_to_the_longest_steps(name, normalized):
     units, longest = 500, 20
     cell = CELLS[name](units, longest_memory=longest, layer_normalization=normalized).cell
@@ -329,12 +362,10 @@ def test_units_begin_with_memories_of_2_to_the_longest_steps(name, normalized):
     for weight in cell.trainable_weights:
         if "kernel" in weight.name:
             weight.assign(tf.zeros_like(weight))  # inputs and state say nothing
-    states = [tf.ones((1, units)) * (index + 1) for index in range(cell.num_states)]
-    _, new = cell(nothing, states)
-    # The last state is the one that is kept; a candidate of 0 adds nothing to it.
-    candidate = 0.5 if name == "min_gru" else 0.0
-    kept = (new[-1][0] - candidate) / (states[-1][0] - candidate)
-    steps = 1 / (1 - kept.numpy())
+    # How much of the last state is retained: its effect on the state after it.
+    before = [[tf.zeros((1, units))] * (cell.num_states - 1) + [tf.fill((1, units), value)] for value in (0.0, 1.0)]
+    without, with_it = (cell(nothing, states)[1][-1][0] for states in before)
+    steps = 1 / (1 - (with_it - without).numpy())
     assert 2 - 1e-3 < steps.min() < 2.5
     assert longest - 1 < steps.max() < longest + 1e-3
     assert abs(steps.mean() - (2 + longest) / 2) < 1
@@ -345,6 +376,6 @@ def test_units_begin_with_memories_of_2_to_the_longest_steps(name, normalized):
 
 
 @pytest.mark.parametrize(("name", "longest", "message"), [("gru", 1, "at least 2, got 1"), ("rnn", 9, "no gates")])
-def test_a_memory_that_cannot_be_is_told(name, longest, message):
+def test_a_memory_that_cannot_be_is_refused(name, longest, message):
     with pytest.raises(ValueError, match=message):
         CELLS[name](4, longest_memory=longest)

@@ -1,4 +1,4 @@
-"""The cell against Keras's and finite differences; the sequence layer against stepping the cell."""
+"""What the GRU has beyond the other cells: its two places of the reset gate, Keras's twin, cuDNN's weights."""
 
 import importlib
 
@@ -6,11 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nmt.layers.cudnn import cudnn_parameters
-from nmt.layers.dropout import dropout
 from nmt.layers.gru import GRU, GRUCell
 from nmt.layers.recurrence import LoopOptions, StepResult, run_recurrence
 
@@ -33,11 +30,6 @@ def randomize(layer: keras.layers.Layer, seed: int) -> None:
     generator = np.random.default_rng(seed)
     for weight in layer.trainable_weights:
         weight.assign(generator.normal(0.3 if "scale" in weight.path else 0.0, 0.5, weight.shape))
-
-
-def test_is_a_keras_layer():
-    assert issubclass(GRUCell, tf.keras.layers.Layer)
-    assert issubclass(GRU, tf.keras.layers.Layer)
 
 
 @pytest.mark.parametrize("reset_after", [False, True])
@@ -81,112 +73,6 @@ def test_cell_gradient_equals_finite_differences(variant):
         weight.assign(original)
 
 
-def stepped(cell, sequence, state, mask, dropout_mask):
-    """The equations written out once more, step by step, for automatic differentiation."""
-    states, units = [], cell.units
-    kernel, recurrent, bias = (tf.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
-
-    def gate(inputs, visible, index):
-        part = slice(index * units, (index + 1) * units)
-        values = inputs @ kernel[:, part] + visible @ recurrent[:, part]
-        if cell.layer_normalization:
-            mean, variance = tf.nn.moments(values, -1, keepdims=True)
-            values = (values - mean) / tf.sqrt(variance + 1e-5) * cell.scale[part]
-        return values + bias[part]
-
-    def candidate_of(inputs, visible, reset):
-        if not cell.reset_after:
-            return tf.tanh(gate(inputs, reset * visible, 2))
-        part = slice(2 * units, 3 * units)
-        return tf.tanh(
-            inputs @ kernel[:, part] + bias[part] + reset * (visible @ recurrent[:, part] + cell.candidate_bias)
-        )
-
-    for t in range(sequence.shape[1]):
-        inputs, visible = sequence[:, t], state * dropout_mask
-        update, reset = tf.sigmoid(gate(inputs, visible, 0)), tf.sigmoid(gate(inputs, visible, 1))
-        candidate = candidate_of(inputs, visible, reset)
-        state = tf.where(mask[:, t, None], (1 - update) * state + update * candidate, state)
-        states.append(state)
-    return tf.stack(states, 1), state
-
-
-@settings(deadline=None, max_examples=40, derandomize=True)
-@given(
-    batch=st.integers(1, 3),
-    time=st.integers(1, 5),
-    features=st.integers(1, 4),
-    units=st.integers(1, 4),
-    variant=st.sampled_from([{}, {"layer_normalization": True}, {"reset_after": True}]),
-    go_backwards=st.booleans(),
-    masked=st.booleans(),
-    training=st.sampled_from([True, None, False]),  # False takes the loop without a gradient by hand
-    seed=st.integers(0, 1000),
-)
-def test_sequence_and_gradient_equal_the_stepped_cell(
-    batch, time, features, units, variant, go_backwards, masked, training, seed
-):
-    dropped = training is True
-    generator = np.random.default_rng(seed)
-    layer = GRU(
-        units,
-        return_sequences=True,
-        return_state=True,
-        go_backwards=go_backwards,
-        **variant,
-        recurrent_dropout=0.5 if dropped else 0.0,
-        seed=seed,
-        dtype="float64",
-    )
-    layer.build((None, None, features))
-    randomize(layer, seed)
-    sequence = tf.constant(generator.normal(size=(batch, time, features)))
-    initial = tf.constant(generator.normal(size=(batch, units)))
-    mask = tf.constant(generator.random((batch, time)) < (0.6 if masked else 2.0))
-    weights, last_weights = (tf.constant(generator.normal(size=s)) for s in ((batch, time, units), (batch, units)))
-    dropout_mask = tf.ones((batch, units), tf.float64)
-    if dropped:  # the mask that the layer is about to draw
-        twin = keras.random.SeedGenerator(0)
-        twin.state.assign(layer.seed_generator.state)
-        dropout_mask = dropout(dropout_mask, 0.5, twin)
-
-    variables = [weight.value for weight in layer.trainable_weights]
-    results = []
-    for reference in (False, True):
-        with tf.GradientTape() as tape:
-            tape.watch([sequence, initial])
-            if reference:
-                order = -1 if go_backwards else 1
-                states, last = stepped(layer.cell, sequence[:, ::order], initial, mask[:, ::order], dropout_mask)
-            else:
-                states, last = layer(sequence, initial_state=initial, mask=mask, training=training)
-            loss = tf.reduce_sum(states * weights) + tf.reduce_sum(last * last_weights)
-        results.append([states, last, *tape.gradient(loss, [sequence, initial, *variables])])
-    for ours, theirs in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
-
-
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_compiled_with_unknown_shapes(jit_compile):
-    layer = GRU(4, return_sequences=True)
-    layer.build((None, None, 3))
-
-    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec((None, None, 3))])
-    def step(sequence):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(layer(sequence) ** 2)
-        return loss, tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
-
-    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(layer(sequence) ** 2)
-    expected = tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
-    compiled_loss, gradients = step(sequence)
-    np.testing.assert_allclose(compiled_loss, loss, rtol=1e-5)
-    for ours, theirs in zip(gradients, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("within_function", [False, True])
 @pytest.mark.parametrize("variant", [{"layer_normalization": True, "go_backwards": True}, {"reset_after": True}])
 def test_compiled_loops_change_nothing(variant, within_function):
@@ -215,16 +101,6 @@ def test_compiled_loops_change_nothing(variant, within_function):
         results.append(tf.nest.flatten((tf.function(step) if within_function else step)(sequence)))
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
-
-
-def test_cell_inside_keras_rnn_equals_the_layer():
-    layer = GRU(4, return_sequences=True)
-    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
-    mask = tf.constant([[True] * 6, [True] * 4 + [False] * 2])
-    ours = layer(sequence, mask=mask)
-    theirs = keras.layers.RNN(layer.cell, return_sequences=True)(sequence, mask=mask)
-    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-6)
-    np.testing.assert_allclose(ours[1, :4], theirs[1, :4], atol=1e-6)
 
 
 def test_layer_equals_keras_layer_with_cudnn_equations():
@@ -293,45 +169,6 @@ def test_a_new_cell_needs_no_more_than_its_step(jit_compile):
         results.append([outputs, *states, *tape.gradient(loss, [projected, first, second, weight])])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
-
-
-def test_inside_keras_bidirectional_padding_never_changes_a_result():
-    layer = keras.layers.Bidirectional(GRU(4, return_sequences=True, return_state=True))
-    sequence = tf.random.stateless_normal((1, 4, 3), (1, 2))
-    padded = tf.concat([sequence, tf.random.stateless_normal((1, 3, 3), (3, 4))], 1)
-    mask = tf.constant([[True] * 4 + [False] * 3])
-    alone = layer(sequence)
-    together = layer(padded, mask=mask)
-    np.testing.assert_allclose(together[0][:, :4], alone[0], atol=1e-6)
-    for ours, theirs in zip(together[1:], alone[1:], strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
-
-
-def test_serializes_as_keras_expects(tmp_path):
-    inputs = keras.Input((None, 3))
-    outputs = keras.layers.Bidirectional(GRU(4, dropout=0.1, recurrent_dropout=0.1, layer_normalization=True, seed=3))(
-        inputs
-    )
-    model = keras.Model(inputs, outputs)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    sequence = tf.random.stateless_normal((2, 6, 3), (1, 2))
-    np.testing.assert_array_equal(model(sequence), loaded(sequence))
-    assert loaded.layers[1].forward_layer.get_config() == model.layers[1].forward_layer.get_config()
-
-
-def test_half_precision_products_keep_full_precision_states():
-    layer = GRU(4, return_state=True, return_sequences=True, dtype="mixed_bfloat16")
-    states, last = layer(tf.random.stateless_normal((2, 6, 3), (1, 2)))
-    assert states.dtype == tf.bfloat16
-    assert last.dtype == tf.float32
-    assert all(weight.dtype == "float32" for weight in layer.weights)
-    whole = GRU(4, return_sequences=True)
-    whole.build((None, None, 3))
-    whole.set_weights(layer.get_weights())
-    # Rounding the inputs' products, and nothing in the loop: the error does not grow with time.
-    error = np.abs(tf.cast(states, tf.float32) - whole(tf.random.stateless_normal((2, 6, 3), (1, 2))))
-    assert 0 < error.max() < 2**-7
 
 
 def test_dropout_only_in_training():
