@@ -2,9 +2,8 @@
 
 import importlib
 import importlib.abc
-import importlib.util
 import sys
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
 __version__ = "0.1.0"
@@ -75,11 +74,8 @@ class _WithKeras(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        """Steps in once, for Keras itself."""
-        if fullname != "keras":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        """Steps in for Keras itself."""
+        spec = PathFinder.find_spec(fullname, path) if fullname == "keras" else None
         if spec is not None and spec.loader is not None:
             self.loader, spec.loader = spec.loader, self
         return spec
@@ -89,7 +85,8 @@ class _WithKeras(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return self.loader.create_module(spec)
 
     def exec_module(self, module: Any) -> None:
-        """Runs Keras, and then registers."""
+        """Runs Keras, and then registers; that is done once."""
+        sys.meta_path.remove(self)
         module.__spec__.loader = self.loader
         self.loader.exec_module(module)
         _register(module)
@@ -102,7 +99,7 @@ def _register(keras: Any) -> None:
             importlib.import_module(module)
 
 
-if "keras" in sys.modules:
+if sys.modules.get("keras"):
     _register(sys.modules["keras"])
 else:
     sys.meta_path.insert(0, _WithKeras())

@@ -29,7 +29,7 @@ def in_domain(trained_run, tmp_path_factory):
         tokenizer={"model": str(trained_run / "data" / "target.model")},
         training={"max_steps": 60, "validate_every": 60, "learning_rate": 0.01},
     )
-    return train(config, folder / "run", message=lambda _: None).path
+    return train(config, folder / "run").path
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Place(ctypes.Structure):
 
 
 class String(ctypes.Structure):
-    """TF_TString, of which only the size matters here."""
+    """TF_TString; only its size matters here."""
 
     _fields_ = (("bytes", c_uint8 * 24),)
 
@@ -53,7 +53,7 @@ class SavedModel(NamedTuple):
 
 
 def open_library() -> ctypes.CDLL:
-    """Opens TensorFlow and gives it the operations of TensorFlow Text, all of which the server has too.
+    """Opens TensorFlow and loads the operations of TensorFlow Text, as the server does.
 
     Returns:
         The library, with the types of the functions used here.

@@ -45,7 +45,7 @@ class Echo:
     def __init__(self) -> None:
         self.working = self.most_at_once = 0
 
-    def translate(self, lines: list[str]) -> Iterator[list[Hypothesis]]:
+    def hypotheses(self, lines: list[str]) -> Iterator[list[Hypothesis]]:
         self.working += 1
         self.most_at_once = max(self.most_at_once, self.working)
         time.sleep(0.05)
@@ -225,7 +225,7 @@ def run_address(run: Path) -> Iterator[str]:
 def test_the_page_of_a_run_translates_as_its_translator(run: Path, run_address: str) -> None:
     text = example_lines(run / "data")[0]
     n_best = len(ask(run_address, text)[1][0][0])
-    (expected,) = load_translator(run, n_best=n_best).translate([text])
+    (expected,) = load_translator(run, n_best=n_best).hypotheses([text])
     assert ask(run_address, text)[1][0][0] == [
         {
             "text": h.text,
@@ -279,7 +279,7 @@ def test_a_person_translates_and_points_at_the_heat_map(
 
     text = example_lines(run / "data")[1]
     n_best = len(ask(run_address, text)[1][0][0])
-    (expected,) = load_translator(run, n_best=n_best, attention=True).translate([text])
+    (expected,) = load_translator(run, n_best=n_best, attention=True).hypotheses([text])
     browser.get(f"{run_address}?__theme=light")
     by(browser, "#source textarea").send_keys(text)
     by(browser, "#translate").click()

@@ -183,7 +183,7 @@ def test_the_containers_may_not_do_much(compose: dict[str, Any], pod: dict[str, 
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="the health check is a line of bash")
-def test_the_health_check_tells_a_server_from_none(compose: dict[str, Any], service: Addresses) -> None:
+def test_the_health_check_fails_without_a_server(compose: dict[str, Any], service: Addresses) -> None:
     kind, *command = compose["healthcheck"]["test"]
     assert kind == "CMD"
     port = service.rest.rpartition(":")[2]

@@ -15,7 +15,8 @@ from nmt.config import parse_config
 from nmt.evaluation.preservation import Preservation, measure_preservation
 from nmt.inference.alignment import pharaoh
 from nmt.inference.translator import Translator, _names
-from nmt.runs.translation import load_translator, score_files
+from nmt.runs.scoring import score_files
+from nmt.runs.translation import load_translator
 from nmt.serving.lite.export import export_lite
 from nmt.serving.lite.translator import SETTINGS, LiteTranslator
 from nmt.serving.saved_model import export_saved_model
@@ -58,7 +59,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         "decoding": {"beam_size": 2},
     }  # fmt: skip
-    train(parse_config(tree, "test"), folder / "run", message=lambda _: None)
+    train(parse_config(tree, "test"), folder / "run")
     return folder / "run"
 
 
@@ -102,7 +103,7 @@ def test_the_exports_translations_are_the_translators(translator: Translator, si
     texts = [line.encode() for line in LINES]
     answer = {key: value.numpy() for key, value in signatures["nbest"](text=tf.constant(texts)).items()}
     default = signatures["serving_default"](text=tf.constant(texts))["translation"].numpy()
-    for index, hypotheses in enumerate(translator.translate(LINES)):
+    for index, hypotheses in enumerate(translator.hypotheses(LINES)):
         found = [text.decode() for text in answer["translations"][index] if text]
         assert found == [hypothesis.text for hypothesis in hypotheses if hypothesis.text]
         alone = signatures["serving_default"](text=tf.constant(texts[index : index + 1]))["translation"].numpy()
@@ -127,7 +128,7 @@ def test_a_translations_score_is_what_the_search_gave(
     run: Path, translator: Translator, signatures: Any, tmp_path: Path
 ) -> None:
     sources = [line for line in LINES[:20] if "{" in line]
-    found = [hypotheses[0] for hypotheses in translator.translate(sources)]
+    found = [hypotheses[0] for hypotheses in translator.hypotheses(sources)]
     paths = tmp_path / "source.txt", tmp_path / "target.txt"
     for path, texts in zip(paths, (sources, [hypothesis.text for hypothesis in found]), strict=True):
         path.write_text("".join(text + "\n" for text in texts))
@@ -139,7 +140,7 @@ def test_a_translations_score_is_what_the_search_gave(
 
 
 def test_pieces_name_the_placeholders(translator: Translator) -> None:
-    [[best, *_]] = translator.translate(["1 {abc} 2"])
+    [[best, *_]] = translator.hypotheses(["1 {abc} 2"])
     assert best.source_pieces.count("{abc}") == 1
     assert best.target_pieces.count("{abc}") == best.text.count("{abc}") == 1
     assert pharaoh(best.attention, best.source_pieces, best.target_pieces)
@@ -148,7 +149,7 @@ def test_pieces_name_the_placeholders(translator: Translator) -> None:
 
 
 def test_a_long_text_keeps_what_its_parts_have(translator: Translator) -> None:
-    [[best, *_]] = translator.translate([LINES[-1]])
+    [[best, *_]] = translator.hypotheses([LINES[-1]])
     [result] = [
         one for one in measure_preservation([LINES[-1]], {"translations": [best.text]}) if one.kind == "placeholders"
     ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import nmt
 from nmt.cli import main
-from nmt.runs.translation import score_files
+from nmt.runs.scoring import score_files
 from nmt.serving.saved_model import export_saved_model
 from nmt.utils.errors import UserError
 
@@ -41,7 +41,7 @@ def encoded(texts):
 def test_any_unicode_string_has_the_translators_translation(signatures, translator, texts):
     answer = ask(signatures, encoded(texts))
     alone = [ask(signatures, [text]) for text in encoded(texts)]
-    for index, (text, hypotheses) in enumerate(zip(texts, translator.translate(texts), strict=True)):
+    for index, (text, hypotheses) in enumerate(zip(texts, translator.hypotheses(texts), strict=True)):
         best, score = (hypotheses[0].text, hypotheses[0].score) if hypotheses else ("", 0.0)
         for translation, its_score in (
             (answer["translation"][index], answer["score"][index]),
@@ -84,7 +84,7 @@ def test_no_strings_at_all(signatures, name):
 def test_n_best_equals_the_translators(signatures, translator):
     texts = ["3 1 4 1 5", "", "2 7"]
     answer = ask(signatures, texts, "nbest")
-    for index, hypotheses in enumerate(translator.translate(texts)):
+    for index, hypotheses in enumerate(translator.hypotheses(texts)):
         for rank in range(2):
             if rank < len(hypotheses):
                 assert answer["translations"][index, rank].decode() == hypotheses[rank].text

@@ -14,12 +14,11 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nmt.config import ModelSettings, load_config, save_config
+from nmt.config import load_config, save_config
 from nmt.constants import BEGIN, END
 from nmt.data.vocabulary import load_tokenizers
 from nmt.inference.translator import Translator
-from nmt.models.decoder import Memory
-from nmt.models.seq2seq import make_model
+from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.checkpoints import save_arrays, weights_of
 from nmt.runs.folder import RunFolder
 from nmt.runs.models import build_model
@@ -86,19 +85,19 @@ def test_encoder_and_step_give_the_checkpoints_numbers(checkpoint: Translator, f
         Interpreter(str(folder / name)).get_signature_runner() for name in ("encoder.tflite", "decoder_step.tflite")
     )
     for ids in ([[5, 6, 7, 8, 3]], [[3]]):  # of different lengths: the models take any
-        memory, states = model.begin(tf.constant(ids), training=False)
+        state = model.start(tf.constant(ids))
         lite = encoder(ids=np.array(ids, np.int32))
         lite_states = lite.pop("states")
-        np.testing.assert_allclose(lite["keys"], memory.keys, atol=1e-5)
-        np.testing.assert_allclose(lite["values"], memory.values, atol=1e-5)
-        np.testing.assert_allclose(lite_states, tf.stack(states), atol=1e-5)
-        states = tuple(state[:, None] for state in states)
-        for token in (BEGIN, 17, model.vocabulary - 1):
-            vectors, _, states = model.decoder.stepper()(tf.constant([[token]]), Memory(*memory), states)
+        np.testing.assert_allclose(lite["keys"], state.memory.keys, atol=1e-5)
+        np.testing.assert_allclose(lite["values"], state.memory.values, atol=1e-5)
+        np.testing.assert_allclose(lite_states, tf.stack(state.states), atol=1e-5)
+        state = state._replace(states=tuple(one[:, None] for one in state.states))
+        for token in (BEGIN, 17, model.vocabulary_size - 1):
+            vectors, _, state = model.stepper()(tf.constant([[token]]), state)
             found = step(token=np.array([[token]], np.int32), states=lite_states, **lite)
             lite_states = found["states"]
             np.testing.assert_allclose(found["logits"], model.logits(vectors)[0, 0], atol=1e-5)
-            np.testing.assert_allclose(lite_states, tf.stack(states)[:, 0], atol=1e-5)
+            np.testing.assert_allclose(lite_states, tf.stack(state.states)[:, 0], atol=1e-5)
 
 
 def test_translations_are_the_checkpoints_greedy_ones(checkpoint: Translator, lite: LiteTranslator) -> None:
@@ -111,7 +110,9 @@ def test_translations_are_the_checkpoints_greedy_ones(checkpoint: Translator, li
 def test_lengths_are_the_searchs(checkpoint: Translator, lite: LiteTranslator) -> None:
     lines = LINES[:20]
     found = [lite.search([*lite._source.encode(line), END]) for line in lines]
-    assert [lite._target.id_to_piece(ids) for ids in found] == [h[0].target_pieces for h in checkpoint.translate(lines)]
+    assert [lite._target.id_to_piece(ids) for ids in found] == [
+        h[0].target_pieces for h in checkpoint.hypotheses(lines)
+    ]
     assert min(map(len, found)) > 5
 
 
@@ -129,7 +130,7 @@ def sizes_and_logits() -> dict[str, tuple[list[int], np.ndarray]]:
     """Of each precision, the files' sizes, and the logits of a first step."""
     found = {}
     for weights in ("float32", "float16", "int8"):
-        model = make_model(ModelSettings(units=64, embedding=64), 2000, 2000, seed=1)
+        model = Seq2Seq(2000, units=64, num_layers=1, attention="dot", dropout=0.2, layer_normalization=False, seed=1)
         contents = convert(model, weights)
         encoder, step = (Interpreter(model_content=content).get_signature_runner() for content in contents)
         logits = step(token=np.array([[9]], np.int32), **encoder(ids=np.array([[5, 900, 1999, 3]], np.int32)))["logits"]
@@ -186,7 +187,7 @@ def damage(path: Path) -> None:
         ),
     ],
 )
-def test_a_damaged_folder_is_told_in_one_line(folder: Path, tmp_path: Path, name, change, message) -> None:
+def test_a_damaged_folder_raises_an_error_of_one_line(folder: Path, tmp_path: Path, name, change, message) -> None:
     shutil.copytree(folder, tmp_path / "copy")
     change(tmp_path / "copy" / name)
     with pytest.raises(UserError, match=message) as caught:
@@ -195,7 +196,7 @@ def test_a_damaged_folder_is_told_in_one_line(folder: Path, tmp_path: Path, name
 
 
 @only_trained
-def test_a_model_that_the_runtime_cannot_run_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+def test_a_model_that_the_runtime_cannot_run_raises_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "copy")
     content = b"a later format"
     (tmp_path / "copy" / "encoder.tflite").write_bytes(content)
