@@ -1,1 +1,1 @@
-"""The loss, the clock, and the one function that trains."""
+"""Training: the optimizer and its schedule, the trainers, their callbacks, and `train`."""

@@ -4,81 +4,94 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from nmt.config import Config
 from nmt.data.batches import Position, random_batches, training_batches
 from nmt.data.preparation import load_shapes, prepare
+from nmt.data.shapes import Shape
 from nmt.data.vocabulary import load_tokenizers
 from nmt.models.flops import training_flops
 from nmt.runs.models import build_model
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution
 from nmt.training.make_trainer import make_trainer
+from nmt.training.metrics import peak_memory
 from nmt.training.precision import settle_precision
-from nmt.training.progress import peak_memory
+from nmt.training.trainer import Trainer
 from nmt.utils.errors import UserError
 from nmt.utils.progress import tracked
 
-_SIDE = 2048  # of the square matrices whose product tells the machine's rate
+_SIDE = 2048  # rows and columns of the matrices whose product shows the machine's rate
 _PRODUCTS = 5
-_BETWEEN = 50  # steps between two measurements of that rate: it drifts on shared machines
+_RATE_EVERY = 50  # steps between two measurements of that rate: it drifts on shared machines
 
 
-class Measured(NamedTuple):
-    """What a training was seen to do."""
+class TrainingSpeed(NamedTuple):
+    """How fast a training ran, and where its time went.
+
+    Attributes:
+        target_tokens_per_second: float, real target tokens, without padding.
+        milliseconds_per_step: float, mean over the steps.
+        gflop_per_second: float, of the matrix products of real tokens; padding does not count.
+        product_gflop_per_second: float, the same rate in one large product in float32, for comparison.
+        share_of_product_rate: float, the ratio of the two.
+        padding_share: float, share of padding among the positions of the batches.
+        input_wait_share: float, share of the time that the step waited for its batch.
+        peak_memory_gib: float, the most memory that the process held.
+        first_steps_seconds: float, the first step of every batch shape together: tracing, compiling, and the steps.
+        batch_shapes: int, the number of batch shapes.
+        steps: int, the number of measured steps.
+    """
 
     target_tokens_per_second: float
     milliseconds_per_step: float
-    gflop_per_second: float  # of the matrix products of real tokens; padding counts for nothing
-    product_gflop_per_second: float  # of one large product in full precision, for scale
+    gflop_per_second: float
+    product_gflop_per_second: float
     share_of_product_rate: float
-    padding_share: float  # of the positions of the batches
-    input_wait_share: float  # of the time, until the next batch was there
-    peak_memory_gib: float  # of the process
-    first_steps_seconds: float  # before measuring: tracing, compiling, and the steps themselves
+    padding_share: float
+    input_wait_share: float
+    peak_memory_gib: float
+    first_steps_seconds: float
     batch_shapes: int
     steps: int
 
 
-def measure(config: Config, folder: Path, steps: int, message: Callable[[str], None]) -> Measured:
-    """Trains for some steps and measures; nothing is kept but the prepared data.
+def measure(config: Config, folder: str | Path, steps: int) -> TrainingSpeed:
+    """Trains for some steps and measures; nothing stays but the prepared data.
 
     Args:
-        config: what to train; validation and checkpoints are left out.
-        folder: for the prepared data, made if need be.
-        steps: that are measured, after the first of each batch shape.
-        message: is given lines for people about what is being done.
+        config: the settings of the training; validation and checkpoints are left out.
+        folder: where the prepared data is, or is written to.
+        steps: int, the number of steps to measure, after the first of each batch shape.
+
+    Returns:
+        The measurements.
 
     Raises:
-        UserError: for whatever is wrong with the settings, the data, or the folder.
+        UserError: if there is a mistake in the settings, the data, or the folder.
+
+    Example:
+
+    >>> measure(nmt.load_config("configs/base.yaml"), "runs/mine/data", 100).milliseconds_per_step  # doctest: +SKIP
+    123.4
     """
-    settings = config.training
-    if settings.strategy != "one_device":
-        raise UserError(f"training.strategy {settings.strategy}: only one_device can be measured")
-    config = settle_precision(config, message=message)
+    if config.training.strategy != "one_device":
+        raise UserError(f"training.strategy {config.training.strategy}: only one_device can be measured")
+    config = settle_precision(config)
     prepare(config, folder)
     tokenizers, shapes = load_tokenizers(folder, config.tokenizer.placeholders), load_shapes(folder)
-    trainer = make_trainer(build_model(config, *tokenizers), settings)
-    if settings.xla == "auto":
-        trainer.compile_extent(choose_extent(trainer, Distribution(), shapes, settings.max_steps, message))
-    ids = tf.TensorSpec((None, None), tf.int32)
-    step = tf.function(
-        trainer.train_step,
-        jit_compile=trainer.extent == "step",
-        input_signature=[(ids, ids)],
-        autograph=False,
-    )
-    start = time.perf_counter()
-    for batch in tracked(random_batches(shapes, trainer.model.vocabulary_size), "compiling", len(shapes)):
-        step(batch)
-    first = time.perf_counter() - start
+    trainer = make_trainer(build_model(config, *tokenizers), config.training)
+    if config.training.xla == "auto":
+        trainer.compile_extent(choose_extent(trainer, Distribution(), shapes, config.training.max_steps))
+    step = _make_step(trainer)
+    first_seconds = _make_first_steps(trainer, step, shapes)
 
-    settled = Position(settings.curriculum_epochs, 0)  # with sentences of all lengths
+    settled = Position(config.training.curriculum_epochs, 0)  # with sentences of all lengths
     batches = iter(training_batches(folder, config, shapes, settled))
-    waits, times, rates = [], [], [product_rate()]
+    waits, times, rates = [], [], [measure_product_rate()]
     tokens = flops = positions = real = 0.0
     for done in tracked(range(steps), "measuring", steps):
         start = time.perf_counter()
@@ -91,10 +104,10 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
         real += source.sum() + target.sum()
         positions += sum(ids.shape.num_elements() for ids in batch)
         flops += training_flops(trainer.model, len(target), source.sum(), target.sum(), (source * target).sum())
-        if done % _BETWEEN == _BETWEEN - 1:
-            rates.append(product_rate())
+        if done % _RATE_EVERY == _RATE_EVERY - 1:
+            rates.append(measure_product_rate())
     seconds, rate = sum(times), statistics.median(rates)
-    return Measured(
+    return TrainingSpeed(
         target_tokens_per_second=round(tokens / seconds, 1),
         milliseconds_per_step=round(1000 * seconds / steps, 2),
         gflop_per_second=round(flops / seconds / 1e9, 2),
@@ -103,14 +116,14 @@ def measure(config: Config, folder: Path, steps: int, message: Callable[[str], N
         padding_share=round(1 - real / positions, 4),
         input_wait_share=round(sum(waits) / seconds, 4),
         peak_memory_gib=round(peak_memory() / 2**30, 3),
-        first_steps_seconds=round(first, 2),
+        first_steps_seconds=round(first_seconds, 2),
         batch_shapes=len(shapes),
         steps=steps,
     )
 
 
-def product_rate() -> float:
-    """Billions of multiplications and additions a second in one large product in full precision."""
+def measure_product_rate() -> float:
+    """Measures the machine's rate in one large matrix product in float32, in GFLOP per second."""
     matrix = tf.random.stateless_normal((_SIDE, _SIDE), (1, 2))
     product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)))
     product()
@@ -120,3 +133,19 @@ def product_rate() -> float:
         product().numpy()
         times.append(time.perf_counter() - start)
     return 2 * _SIDE**3 / statistics.median(times) / 1e9
+
+
+def _make_step(trainer: Trainer) -> Callable[..., Any]:
+    """The training step as a function of a batch."""
+    ids = tf.TensorSpec((None, None), tf.int32)
+    return tf.function(
+        trainer.train_step, jit_compile=trainer.extent == "step", input_signature=[(ids, ids)], autograph=False
+    )
+
+
+def _make_first_steps(trainer: Trainer, step: Callable[..., Any], shapes: list[Shape]) -> float:
+    """Makes the first step of every batch shape, and returns the seconds that they took."""
+    start = time.perf_counter()
+    for batch in tracked(random_batches(shapes, trainer.model.vocabulary_size), "compiling", len(shapes)):
+        step(batch)
+    return time.perf_counter() - start

@@ -1,8 +1,9 @@
-"""How much of a training step XLA compiles, chosen by measuring, and all batch shapes compiled before training."""
+"""How much of a training step XLA compiles, chosen by measuring, and the compiling of all batch shapes in advance."""
 
+import logging
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, get_args
 
@@ -15,81 +16,90 @@ from nmt.training.state import variables_of
 from nmt.training.trainer import Extent, Trainer
 from nmt.utils.progress import tracked
 
-_STEPS = 4  # that are timed, after the first
+_LOG = logging.getLogger(__name__)
+
+_TIMED_STEPS = 4  # after the first, which traces and compiles
 
 
-class Measurement(NamedTuple):
-    """What an extent of compilation costs, in seconds."""
+class StepTimes(NamedTuple):
+    """What the steps of one batch shape cost with an extent of compilation, in seconds.
 
-    first: float  # step of a shape: tracing and compiling above all
+    Attributes:
+        first: float, the first step, most of it spent on tracing and compiling.
+        later: float, each step after it.
+    """
+
+    first: float
     later: float
 
 
-def choose_extent(
-    trainer: Trainer,
-    distribution: Distribution,
-    shapes: Sequence[Shape],
-    steps: int,
-    message: Callable[[str], None],
-) -> Extent:
-    """Measures a step with each extent of compilation, on a batch of the middle shape, and takes the cheapest.
+def choose_extent(trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape], steps: int) -> Extent:
+    """Measures a step with each extent of compilation, on a batch of the middle shape, and chooses the cheapest.
 
-    Compiling costs seconds for each batch shape and saves some of the time of each step; which is more depends on the
-    device, the model, and the number of steps. The training's variables are as before afterwards.
+    Compiling costs seconds for each batch shape and saves some of the time of each step. What is more depends on the
+    device, the model, and the number of steps:
+
+        cost = number of shapes * first + steps * later
+
+    Without XLA, one trace serves all shapes. The training's variables are as before afterwards.
 
     Args:
-        trainer: what is trained.
-        distribution: on which devices. The chief's choice is everyone's.
-        shapes: of the batches.
-        steps: batches that are left to train on.
-        message: is told what was measured.
+        trainer: the trainer.
+        distribution: the devices of the training. All workers follow the chief's choice.
+        shapes: the shapes of the batches.
+        steps: int, the number of batches left to train on.
+
+    Returns:
+        The extent. What was measured is logged.
     """
     if isinstance(distribution.strategy, tf.distribute.TPUStrategy):
-        return "step"  # it knows no other
+        return "step"  # a TPU runs nothing else
     middle = shapes[len(shapes) // 2]
     extents: tuple[Extent, ...] = get_args(Extent)
 
-    def measure(extent: Extent) -> Measurement:
+    def measure(extent: Extent) -> StepTimes:
         trainer.compile_extent(extent)
-        first, *later = times_of_steps(trainer, distribution, [middle] * (1 + _STEPS))
-        return Measurement(first, statistics.median(later))
+        first, *later = time_steps(trainer, distribution, [middle] * (1 + _TIMED_STEPS))
+        return StepTimes(first, statistics.median(later))
 
-    with unchanged(trainer):
-        measured = [measure(extent) for extent in extents]
+    with variables_restored(trainer):
+        measured = {extent: measure(extent) for extent in extents}
     costs = [
-        one.first * (1 if extent == "none" else len(shapes)) + one.later * steps
-        for extent, one in zip(extents, measured, strict=True)
+        times.first * (1 if extent == "none" else len(shapes)) + times.later * steps
+        for extent, times in measured.items()
     ]
-    (choice,) = distribution.by_chief(lambda: [float(costs.index(min(costs)))], 1)
-    extent = extents[int(choice)]
-    told = ", ".join(f"{name} {1000 * one.later:.0f} ms" for name, one in zip(extents, measured, strict=True))
-    message(f"XLA compiles: {extent} (a step takes, with each: {told})")
-    return extent
+    (choice,) = distribution.run_on_chief(lambda: [float(costs.index(min(costs)))], 1)
+    chosen = extents[int(choice)]
+    listed = ", ".join(f"{extent} {1000 * times.later:.0f} ms" for extent, times in measured.items())
+    _LOG.info("XLA compiles: %s (a step takes, with each: %s)", chosen, listed)
+    return chosen
 
 
-def compile_shapes(
-    trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape], message: Callable[[str], None]
-) -> float:
-    """Compiles the step for all batch shapes, and tells how long it took, in seconds.
+def compile_shapes(trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape]) -> None:
+    """Compiles the training step for all batch shapes, and logs the time that it took.
 
-    Each is run once, as there is no other way to have it compiled; the training's variables are as before afterwards.
+    A step is made with each shape, since XLA compiles in no other way. The training's variables are as before
+    afterwards.
 
     Args:
-        trainer: what is trained.
-        distribution: on which devices.
-        shapes: of the batches.
-        message: is told the time.
+        trainer: the trainer.
+        distribution: the devices of the training.
+        shapes: the shapes of the batches.
     """
     start = time.perf_counter()
-    with unchanged(trainer):
-        times_of_steps(trainer, distribution, shapes)
-    seconds = time.perf_counter() - start
-    message(f"{len(shapes)} batch shapes compiled in {seconds:.0f} s")
-    return seconds
+    with variables_restored(trainer):
+        time_steps(trainer, distribution, shapes)
+    _LOG.info("%d batch shapes compiled in %.0f s", len(shapes), time.perf_counter() - start)
 
 
-def times_of_steps(trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape]) -> list[float]:
-    """The seconds of training steps on batches of random tokens."""
+def time_steps(trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape]) -> list[float]:
+    """Makes training steps on batches of random tokens, and returns the seconds that each took.
+
+    Args:
+        trainer: the trainer.
+        distribution: the devices of the training.
+        shapes: the shapes of the batches, one for each step.
+    """
     clock = _Clock(len(shapes))
     batches = distribution.random_batches(shapes, trainer.model.vocabulary_size)
     trainer.fit(batches, steps_per_epoch=len(shapes), callbacks=[clock], shuffle=False, verbose=0)
@@ -97,8 +107,12 @@ def times_of_steps(trainer: Trainer, distribution: Distribution, shapes: Sequenc
 
 
 @contextmanager
-def unchanged(trainer: Trainer) -> Iterator[None]:
-    """Within, the trainer can train; afterwards all its variables are as before."""
+def variables_restored(trainer: Trainer) -> Iterator[None]:
+    """Gives all variables of a training their values back when the block ends.
+
+    Args:
+        trainer: the trainer, which may train within the block.
+    """
     variables = list(variables_of(trainer).values())
     before = [variable.numpy() for variable in variables]
     try:
@@ -109,7 +123,7 @@ def unchanged(trainer: Trainer) -> Iterator[None]:
 
 
 class _Clock(keras.callbacks.Callback):
-    """Takes the time of each step, and shows how many are done."""
+    """Measures the time of each step, and shows how many are done."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -117,15 +131,15 @@ class _Clock(keras.callbacks.Callback):
         self.progress = tracked(range(steps), "compiling", steps)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Starts."""
+        """Starts the clock."""
         next(self.progress)
         self.start = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stops, once the step's results are there."""
+        """Stops the clock once the results of the step are there."""
         float((logs or {})["loss"])
         self.times.append(time.perf_counter() - self.start)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Takes the line away."""
+        """Removes the progress line."""
         next(self.progress, None)

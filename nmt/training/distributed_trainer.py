@@ -4,7 +4,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from nmt.config import TrainingSettings
 from nmt.models.token_model import TokenModel
 from nmt.training.schedule import LearningRate
 from nmt.training.trainer import Trainer
@@ -14,14 +13,16 @@ class DistributedTrainer(Trainer):
     """A `Trainer` that makes the same step on many replicas as on one, each of them with its rows of the batch.
 
     The loss is the mean over the real tokens of the whole batch: Keras's own step would take the mean of the replicas'
-    means. The gradients are summed before they are clipped: Keras's own would clip those of each replica. It is made
-    outside the strategy's scope, so that `fit` counts and reports as on one device; `model` is made within.
+    means. The gradients are summed before they are clipped: Keras's own step would clip those of each replica. The
+    trainer is made outside the strategy's scope, so that `fit` counts and reports as on one device; the model is made
+    within.
 
     Args:
-        model: what learns.
-        schedule: of the learning rate.
-        settings: of the training, of which those of the loss count.
-        strategy: of the replicas.
+        model: the `TokenModel` to train.
+        schedule: the learning rate of the optimizer that `compile` gets.
+        strategy: the strategy of the replicas.
+        label_smoothing: float, share of the target probability spread over the vocabulary (Szegedy et al. 2016).
+        consistency: float, the weight of R-Drop; 0 passes each batch once.
     """
 
     train_function: Any
@@ -30,10 +31,11 @@ class DistributedTrainer(Trainer):
         self,
         model: TokenModel,
         schedule: LearningRate,
-        settings: TrainingSettings,
         strategy: tf.distribute.Strategy,
+        label_smoothing: float = 0.0,
+        consistency: float = 0.0,
     ) -> None:
-        super().__init__(model, schedule, settings)
+        super().__init__(model, schedule, label_smoothing, consistency)
         self.strategy = strategy
         self.static_shapes = isinstance(strategy, tf.distribute.TPUStrategy)
 
@@ -50,7 +52,7 @@ class DistributedTrainer(Trainer):
             self.tokens.update_state(tokens)
             return self.get_metrics_result()
 
-        if self.static_shapes:  # which a batch has outside a function only
+        if self.static_shapes:  # a batch has them only outside a function
             traced = tf.function(step, autograph=False)
             self.train_function = lambda iterator: traced(next(iterator))
         else:
@@ -59,7 +61,7 @@ class DistributedTrainer(Trainer):
             )
 
     def _make_step(self) -> None:
-        """XLA never compiles what passes between replicas, but on TPUs, where `run` has everything compiled."""
+        """XLA compiles nothing that passes between replicas, except on TPUs, where `run` compiles all."""
         self.differentiate = self._differentiate
         if not self.static_shapes:
             self.differentiate = tf.function(
@@ -68,7 +70,7 @@ class DistributedTrainer(Trainer):
         self.make_train_function(force=True)
 
     def _replica_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """A replica's part of a step; returns the sums over the whole batch of which metrics are made."""
+        """One replica's part of a step; returns the sums over the whole batch that the metrics need."""
         context = tf.distribute.get_replica_context()
         real = tf.reduce_sum(tf.cast(batch[1] != 0, tf.float32))
         tokens = context.all_reduce(tf.distribute.ReduceOp.SUM, real)
@@ -83,15 +85,15 @@ class DistributedTrainer(Trainer):
         """The part of a step that needs no other replica.
 
         Args:
-            batch: a replica's rows.
-            tokens: real ones of the whole batch.
+            batch: source and target ids, the rows of one replica.
+            tokens: float scalar, the number of real target tokens of the whole batch.
 
         Returns:
-            Sums over these rows: of the objective and the plain losses, of tokens and of sentences. And the gradients
-            of this replica's share of the mean loss.
+            Float `[4]`, the sums over these rows of the objective, the plain loss, the tokens and the sentences; and
+            the gradients of this replica's share of the mean loss.
         """
         with tf.GradientTape() as tape:
-            sums = self.sums(batch[1], self(batch, training=True))
+            sums = self.loss_sums(batch[1], self(batch, training=True))
             loss = self.optimizer.scale_loss(sums.objective / tf.maximum(tokens, 1.0))
         gradients = tape.gradient(loss, self.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         sentences = tf.reduce_sum(tf.cast(tf.reduce_any(batch[1] != 0, 1), tf.float32))

@@ -1,6 +1,6 @@
-"""Fine-tuning: a training that begins with another run's weights, whatever the vocabulary of either."""
+"""Fine-tuning: a training that begins with another run's weights, even with another vocabulary."""
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,31 +16,35 @@ from nmt.runs.models import find_checkpoint
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
 
-_NOT_OF_SHAPE = (
+_LOG = logging.getLogger(__name__)
+
+# Settings that change no weight's shape, and settings that a language model ignores.
+_SHAPELESS = (
     "model.dropout:", "model.variational_dropout:", "model.word_dropout:", "model.recurrent_dropout:",
     "model.longest_memory:",
 )  # fmt: skip
-_OF_SOURCE = ("model.encoder_layers:", "model.attention:", "model.attention_heads:")
+_FOR_SOURCES = ("model.encoder_layers:", "model.attention:", "model.attention_heads:")
 
 
-def check_start(config: Config, folder: Path) -> None:
+def check_start(config: Config, run: str | Path) -> None:
     """Makes sure, before any work, that a run can begin with the weights that `training.start_from` names.
 
     Args:
-        config: the run's.
-        folder: its folder. Once training has begun there, what it started from is not asked any more.
+        config: the settings of the run.
+        run: the run folder. Once training has begun there, nothing is checked any more.
 
     Raises:
-        UserError: if that is no run of the same task with a checkpoint, or its model is of another shape.
+        UserError: if `training.start_from` is not a run of the same task with a checkpoint, or its model has another
+            shape.
     """
     start = config.training.start_from
-    if start is None or RunFolder(folder).last.exists():
+    if start is None or RunFolder(Path(run)).last.exists():
         return
     base, old = load_run_config(start, config.task)
     find_checkpoint(base)
-    free: tuple[str, ...] = _NOT_OF_SHAPE
+    free: tuple[str, ...] = _SHAPELESS
     if config.task == "language_model":
-        free += _OF_SOURCE
+        free += _FOR_SOURCES
     elif config.model.attention != "multi_head":
         free += ("model.attention_heads:",)
     changed = [line for line in differences(old, config) if line.startswith("model.") and not line.startswith(free)]
@@ -48,24 +52,21 @@ def check_start(config: Config, folder: Path) -> None:
         raise UserError(f"training.start_from: {start}: expected a model of the same shape, got {'; '.join(changed)}")
 
 
-def start_weights(
-    model: TokenModel, tokenizers: tuple[Tokenizer, Tokenizer], start: Path, message: Callable[[str], None]
-) -> None:
+def start_weights(model: TokenModel, tokenizers: tuple[Tokenizer, Tokenizer], start: str | Path) -> None:
     """Gives a model the weights of another run.
 
-    Whether or not the vocabulary is another, a piece p of it has its old embedding, or, where the old vocabulary has
-    no such piece, the mean of those of the pieces q into which the old tokenizer splits its text (Gee et al. 2022,
-    "Fast Vocabulary Transfer for Language Model Compression"):
+    A piece p that the old vocabulary has too gets its old embedding. Any other piece gets the mean of the embeddings of
+    the pieces q into which the old tokenizer splits its text (Gee et al. 2022, "Fast Vocabulary Transfer for Language
+    Model Compression"):
 
         e'(p) = 1 / |split(p)| * sum of e(q) for q in split(p)
 
-    The same holds for what scores the output. All other weights are copied.
+    The same holds for the output embeddings. All other weights are copied. What was done is logged.
 
     Args:
-        model: of the same shape but for the vocabulary.
-        tokenizers: its own, of source and target.
-        start: the run's folder, of which the same checkpoint is taken as by `load_model`.
-        message: is given lines for people about what was taken over.
+        model: the model, of the same shape except for the vocabulary.
+        tokenizers: its tokenizers of source and target.
+        start: the other run's folder. Its averaged checkpoint is taken if it exists, otherwise the best.
 
     Raises:
         UserError: if there is no such checkpoint, or it is of another model.
@@ -75,20 +76,20 @@ def start_weights(
     arrays, _ = load_arrays(path)
     old = dict(zip(SIDES, load_tokenizers(base.data), strict=True))
     found = {side: find_in(old[side], new) for side, new in zip(SIDES, tokenizers, strict=True)}
-    of_side: dict[str, Side] = {f"weights/{embedding.table.path}": side for side, embedding in model.embeddings()}
-    for name, side in of_side.items():
+    tables: dict[str, Side] = {f"weights/{embedding.table.path}": side for side, embedding in model.embeddings()}
+    for name, side in tables.items():
         table = arrays.get(name)
         if table is None or len(table) != old[side].vocabulary_size:
             raise UserError(f"{path}: expected `{name}` of {old[side].vocabulary_size} pieces; it is of another model")
         arrays[name] = _mean_rows(table, found[side])
     assign(named_weights(model), arrays, path)
-    message(f"beginning with the weights of {path}")
+    _LOG.info("beginning with the weights of %s", path)
     joint = tokenizers[0] is tokenizers[1] and old["source"] is old["target"]
     for side, new in zip(SIDES[joint:], tokenizers[joint:], strict=True):
-        size, kept = new.vocabulary_size, len({*new.pieces()} & {*old[side].pieces()})
-        message(
-            f"{'vocabulary' if joint else f'{side} vocabulary'}: {kept:,} of {size:,} pieces keep their embeddings, "
-            f"{size - kept:,} are given the mean of others"
+        size, common = new.vocabulary_size, len({*new.pieces()} & {*old[side].pieces()})
+        _LOG.info(
+            f"{'vocabulary' if joint else f'{side} vocabulary'}: {common:,} of {size:,} pieces keep their embeddings, "
+            f"{size - common:,} are given the mean of others"
         )
 
 

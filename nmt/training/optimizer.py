@@ -13,12 +13,29 @@ from nmt.training.schedule import LearningRate
 
 @keras.saving.register_keras_serializable("nmt")
 class Adam(keras.optimizers.Adam):
-    """Adam (Kingma and Ba 2015) that leaves the weights as they are at the end of `fit`.
+    """Adam (Kingma and Ba 2015) whose moving averages of the weights leave the weights as they are.
 
-    Keras would put their moving averages in their place, and training could not go on from there. The averages' decay
-    grows with the updates t, min(ema_momentum, t / (9 + t)), lest they hang on to the weights of the beginning.
+    At the end of `fit`, Keras's Adam replaces the weights by their averages, and training cannot go on from there.
+    The decay of these averages grows with the number t of updates, so that they soon forget the first weights:
 
-    With `jit_compile`, XLA compiles the update by itself: its many passes over the weights become one.
+        average = d * average + (1 - d) * weight,    d = min(ema_momentum, t / (9 + t))
+
+    Args:
+        *args: as for `keras.optimizers.Adam`.
+        **kwargs: as for `keras.optimizers.Adam`.
+
+    Attributes:
+        jit_compile: bool, whether XLA compiles the update by itself, which makes its many passes over the weights one.
+            False at first.
+
+    Example:
+
+    >>> weight = keras.Variable([1.0])
+    >>> optimizer = Adam(learning_rate=0.5, use_ema=True)
+    >>> optimizer.apply([tf.constant([2.0])], [weight])
+    >>> optimizer.finalize_variable_values([weight])
+    >>> weight.numpy().round(3).tolist()
+    [0.5]
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -30,7 +47,8 @@ class Adam(keras.optimizers.Adam):
         """Makes an update; see `keras.Optimizer`."""
         if not self.jit_compile:
             return super().apply(grads, trainable_variables)
-        assert self.built  # with the same variables: they are not passed on, lest TensorFlow takes them for numbers
+        # The variables are those of `build`. They are not passed on: a function's arguments would be read as tensors.
+        assert self.built
         return self._compiled([tf.convert_to_tensor(gradient) for gradient in grads])
 
     def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
@@ -47,9 +65,9 @@ class Adam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("nmt")
 class ReplicaAdam(Adam):
-    """`Adam` for gradients that are the same on all replicas: each updates its own copy of the variables.
+    """`Adam` for gradients that are the same on all replicas: each replica updates its own copy of the variables.
 
-    Keras's own would sum the gradients once more, and only after they were clipped.
+    Keras's own Adam would clip the gradients first and then sum them over the replicas once more.
     """
 
     def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
@@ -63,9 +81,13 @@ class ReplicaAdam(Adam):
 
 @contextmanager
 def averaged_weights(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Within, the weights hold their moving averages, if the optimizer keeps any; afterwards their own values again.
+    """Gives the weights their moving averages while the block runs, and then their own values again, exactly.
 
-    Keras's callback `SwapEMAWeights` does so at the end of an epoch, which a validation in between cannot use.
+    Keras's callback `SwapEMAWeights` swaps by adding and subtracting, which rounds the weights, and keeps only the
+    averages after the last epoch; training could not go on from there to the same last bit.
+
+    Args:
+        optimizer: the optimizer of the weights. If it keeps no averages, nothing changes.
     """
     inner = inner_optimizer(optimizer)
     if not inner.use_ema:
@@ -83,20 +105,26 @@ def averaged_weights(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
 
 
 def inner_optimizer(optimizer: keras.optimizers.Optimizer) -> Any:
-    """The optimizer itself, or the one inside the loss scaling of half precision."""
+    """Returns the optimizer itself, or the one inside the loss scaling of half precision."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def make_optimizer(settings: TrainingSettings, schedule: LearningRate, replicated: bool = False) -> Any:
-    """Adam as the settings say.
+    """Makes Adam as the settings describe it.
 
     Args:
-        settings: of the training.
-        schedule: gives the learning rate.
+        settings: the training settings; `clip_norm`, `average_decay`, `accumulate` and `precision` matter.
+        schedule: the learning rate.
         replicated: bool, whether each replica of a tf.distribute strategy applies the same summed gradients.
 
     Returns:
         A `keras.optimizers.Optimizer`, not built yet.
+
+    Example:
+
+    >>> settings = TrainingSettings(clip_norm=0.5)
+    >>> make_optimizer(settings, LearningRate(settings)).global_clipnorm
+    0.5
     """
     optimizer: Any = (ReplicaAdam if replicated else Adam)(
         schedule,

@@ -10,20 +10,26 @@ from nmt.config import TrainingSettings
 
 @keras.saving.register_keras_serializable("nmt")
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly over the warm-up, then follows `settings.schedule`:
+    """A learning rate that rises linearly over the warm-up, then follows `settings.schedule`.
 
         constant:             highest
         inverse_square_root:  highest * sqrt(warmup / step)  (Vaswani et al. 2017, section 5.3)
         linear:               highest * (max_steps - step) / (max_steps - warmup)
-        plateau:              highest * reduction, a variable that validation lowers
+        plateau:              highest * reduction
+
+    `highest` is `settings.learning_rate`, and `reduction` a variable, at first 1, that validation lowers.
+
+    Of Keras's own schedules only `CosineDecay` warms up, none has the inverse square root, and with gradient
+    accumulation they count batches instead of updates. `ReduceLROnPlateau` cannot set a rate that a schedule computes.
 
     Args:
-        settings: names the schedule and its numbers.
+        settings: the training settings; `learning_rate`, `warmup_steps`, `schedule`, `max_steps` and `accumulate`
+            matter.
 
     Example:
 
     >>> rate = LearningRate(TrainingSettings(learning_rate=1.0, warmup_steps=100))
-    >>> [round(float(rate(step)), 3) for step in (0, 49, 99, 399)]
+    >>> [round(float(rate(iteration)), 3) for iteration in (0, 49, 99, 399)]
     [0.01, 0.5, 1.0, 0.5]
     """
 
@@ -32,7 +38,14 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         self.reduction = tf.Variable(1.0, trainable=False, name="plateau_reduction")
 
     def __call__(self, iteration: Any) -> tf.Tensor:
-        """The rate of the update that `iteration` batches came before, counted from 1."""
+        """Computes the learning rate after some batches.
+
+        Args:
+            iteration: int scalar, the number of batches before this one.
+
+        Returns:
+            Float scalar.
+        """
         settings = self.settings
         step = tf.cast(tf.convert_to_tensor(iteration) // settings.accumulate + 1, tf.float32)
         warmup = tf.constant(float(max(settings.warmup_steps, 1)))
@@ -49,10 +62,10 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         return settings.learning_rate * tf.minimum(factor, rising)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as plain values."""
+        """Returns the constructor's arguments, as plain values."""
         return {"settings": self.settings.model_dump(mode="json")}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "LearningRate":
-        """The inverse of `get_config`."""
+        """Makes the schedule that `get_config` described."""
         return cls(TrainingSettings(**config["settings"]))

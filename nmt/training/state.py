@@ -1,39 +1,68 @@
-"""Where a training stands, and its way to the disk and back: exactly, to the last bit."""
+"""The state of a training, saved and restored to the last bit."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nmt.data.batches import Position
-from nmt.runs.checkpoints import Arrays, assign, load_arrays, named_weights, save_arrays
+from nmt.runs.checkpoints import assign, load_arrays, named_weights, save_arrays
 from nmt.runs.folder import RunFolder
 from nmt.training.trainer import Extent, Trainer
 
 
 @dataclass
 class TrainingState:
-    """All that a training remembers besides its variables."""
+    """All that a checkpoint of a training holds in addition to variables.
 
-    batches: int = 0  # read so far
-    position: Position = field(default_factory=lambda: Position(0, 0))  # of the next batch in the data
-    seconds: float = 0.0  # spent, over all processes
-    best: float | None = None  # the best validation's score: BLEU, or the negative loss
+    Attributes:
+        batches: int, the number of batches read so far.
+        position: the place of the next batch in the data.
+        seconds: float, the time spent so far, over all processes.
+        best: float, the score of the best validation, BLEU or the negative loss; None before the first.
+        best_step: int, the number of updates before the best validation.
+        stale: int, the number of validations since the best one.
+        lowest_loss: float, the lowest validation loss; None before the first validation.
+        stale_losses: int, the number of validations since the lowest loss, or since the learning rate was lowered.
+        extent: how much of a training step XLA compiles, since rounding depends on it; None if not chosen yet.
+    """
+
+    batches: int = 0
+    position: Position = field(default_factory=lambda: Position(0, 0))
+    seconds: float = 0.0
+    best: float | None = None
     best_step: int = 0
-    stale: int = 0  # validations since the best
+    stale: int = 0
     lowest_loss: float | None = None
-    stale_losses: int = 0  # validations since the lowest loss, or since the learning rate was lowered
-    extent: Extent | None = None  # of compilation, which rounding depends on
+    stale_losses: int = 0
+    extent: Extent | None = None
 
 
 def save_state(run: RunFolder, trainer: Trainer, state: TrainingState) -> None:
-    """Writes the checkpoint from which training goes on."""
-    save_arrays(run.last, _arrays(trainer), asdict(state))
+    """Writes the checkpoint from which training goes on.
+
+    Args:
+        run: the run folder.
+        trainer: the trainer, whose variables are written.
+        state: the state.
+
+    Raises:
+        UserError: if the file cannot be written; the older one then stays.
+    """
+    arrays = {name: variable.numpy() for name, variable in variables_of(trainer).items()}
+    save_arrays(run.last, arrays, asdict(state))
 
 
 def restore_state(run: RunFolder, trainer: Trainer) -> TrainingState:
-    """Takes up the last checkpoint, or starts afresh where there is none.
+    """Reads the checkpoint from which training goes on.
+
+    Args:
+        run: the run folder.
+        trainer: the trainer, whose variables are given the values of the checkpoint.
+
+    Returns:
+        The state; a new one if there is no checkpoint.
 
     Raises:
-        UserError: if the checkpoint is damaged or of another model.
+        UserError: if the checkpoint is damaged or is of another model.
     """
     if not run.last.exists():
         return TrainingState()
@@ -42,20 +71,17 @@ def restore_state(run: RunFolder, trainer: Trainer) -> TrainingState:
     return TrainingState(**plain | {"position": Position(*plain["position"])})
 
 
-def _arrays(trainer: Trainer) -> Arrays:
-    return {name: variable.numpy() for name, variable in variables_of(trainer).items()}
-
-
 def variables_of(trainer: Trainer) -> dict[str, Any]:
-    """Every variable that the next step depends on: weights, random streams, optimizer, and schedule."""
+    """Returns every variable that the next training step depends on, by its name in a checkpoint.
+
+    These are the weights, the random streams of dropout, the optimizer's variables, and the schedule's.
+    """
     weights = named_weights(trainer.model)
     known = {id(weight) for weight in trainer.model.weights}
     random = [variable for variable in trainer.model.variables if id(variable) not in known]
-    optimizer = trainer.optimizer.variables
-    schedule = trainer.schedule.reduction
     return (
         weights
         | {f"random/{index}": variable for index, variable in enumerate(random)}
-        | {f"optimizer/{index}": variable for index, variable in enumerate(optimizer)}
-        | {"schedule/reduction": schedule}
+        | {f"optimizer/{index}": variable for index, variable in enumerate(trainer.optimizer.variables)}
+        | {"schedule/reduction": trainer.schedule.reduction}
     )
