@@ -1,4 +1,4 @@
-"""What `nmt bench` says of a training."""
+"""How fast a training runs, measured, and printed by `nmt bench`."""
 
 import json
 
@@ -9,12 +9,12 @@ from nmt.config import save_config
 from nmt.data.preparation import load_report
 from nmt.training.bench import measure
 from nmt.utils.errors import UserError
-from tests.conftest import reversal_config
+from tests.helpers import reversal_config
 
 
 def test_measures_a_training(tmp_path):
     config = reversal_config(tmp_path / "corpus")
-    measured = measure(config, tmp_path / "data", 6, lambda _: None)
+    measured = measure(config, tmp_path / "data", 6)
     report = load_report(tmp_path / "data")
     assert measured.steps == 6
     assert measured.batch_shapes == len(report["shapes"])
@@ -38,4 +38,4 @@ def test_prints_json(tmp_path, capsys):
 def test_one_device_only(tmp_path):
     config = reversal_config(tmp_path / "corpus", training={"strategy": "mirrored"})
     with pytest.raises(UserError, match="only one_device"):
-        measure(config, tmp_path / "data", 1, lambda _: None)
+        measure(config, tmp_path / "data", 1)

@@ -3,43 +3,44 @@
 import numpy as np
 import pytest
 
-from nmt.config import ModelSettings, TrainingSettings
+from nmt.config import TrainingSettings
 from nmt.data.shapes import Shape
-from nmt.models.seq2seq import make_model
+from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.checkpoints import load_arrays
 from nmt.training import compilation
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution
+from nmt.training.make_trainer import make_trainer
 from nmt.training.state import variables_of
 from nmt.training.train import train
-from nmt.training.trainer import make_trainee
-from tests.conftest import reversal_config
+from tests.helpers import reversal_config
 
 SHAPES = [Shape(4, 3, 3), Shape(3, 5, 4)]
 
 
 @pytest.fixture(scope="module")
-def trainee():
-    model = make_model(ModelSettings(units=8, embedding=8, dropout=0.2), 20, 20, seed=1)
-    return make_trainee(model, TrainingSettings(warmup_steps=0, average_decay=0.9))
+def trainer():
+    model = Seq2Seq(20, units=8, num_layers=1, attention="dot", layer_normalization=False, dropout=0.2, seed=1)
+    return make_trainer(model, TrainingSettings(warmup_steps=0, average_decay=0.9))
 
 
-def values(trainee):
-    return {name: variable.numpy().copy() for name, variable in variables_of(trainee).items()}
+def values(trainer):
+    return {name: variable.numpy().copy() for name, variable in variables_of(trainer).items()}
 
 
-def test_measuring_and_compiling_change_nothing(trainee):
-    told: list[str] = []
-    before = values(trainee)
-    extent = choose_extent(trainee, Distribution(), SHAPES, 100, told.append)
-    trainee.compile_extent("parts")
-    assert compile_shapes(trainee, Distribution(), SHAPES, told.append) > 0
-    after = values(trainee)
+def test_measuring_and_compiling_change_nothing(trainer, caplog):
+    caplog.set_level("INFO", "nmt")
+    before = values(trainer)
+    extent = choose_extent(trainer, Distribution(), SHAPES, 100)
+    trainer.compile_extent("parts")
+    compile_shapes(trainer, Distribution(), SHAPES)
+    after = values(trainer)
     assert before.keys() == after.keys()
     for name, value in before.items():
         np.testing.assert_array_equal(value, after[name])
-    assert told[0].startswith(f"XLA compiles: {extent} (a step takes, with each: none ")
-    assert told[1].startswith("2 batch shapes compiled in ")
+    chosen, compiled = caplog.messages
+    assert chosen.startswith(f"XLA compiles: {extent} (a step takes, with each: none ")
+    assert compiled.startswith("2 batch shapes compiled in ")
 
 
 @pytest.mark.parametrize(
@@ -50,16 +51,16 @@ def test_measuring_and_compiling_change_nothing(trainee):
         (10_000, "step"),
     ],
 )
-def test_the_least_time_in_all_decides(trainee, monkeypatch, steps, expected):
+def test_the_least_time_in_all_decides(trainer, monkeypatch, steps, expected):
     costs = {"none": (1.0, 1.0), "parts": (10.0, 0.8), "step": (30.0, 0.7)}
 
-    def times(trainee, distribution, shapes):
-        first, later = costs[trainee.extent]
+    def times(trainer, distribution, shapes):
+        first, later = costs[trainer.extent]
         assert shapes == [SHAPES[1]] * len(shapes)
         return [first] + [later] * (len(shapes) - 1)
 
-    monkeypatch.setattr(compilation, "times_of_steps", times)
-    assert choose_extent(trainee, Distribution(), SHAPES, steps, lambda _: None) == expected
+    monkeypatch.setattr(compilation, "time_steps", times)
+    assert choose_extent(trainer, Distribution(), SHAPES, steps) == expected
 
 
 @pytest.mark.no_cover
@@ -72,9 +73,9 @@ def test_a_choice_once_made_stays(tmp_path, monkeypatch):
 
     costs = iter([[3.0, 3.0], [1.0, 1.0], [2.0, 2.0]])
     with monkeypatch.context() as patched:
-        patched.setattr(compilation, "times_of_steps", lambda *_: next(costs))
-        patched.setattr("nmt.training.train.compile_shapes", lambda *_: 0.0)
-        train(configured(2), tmp_path / "run", message=lambda _: None)
+        patched.setattr(compilation, "time_steps", lambda *_: next(costs))
+        patched.setattr("nmt.training.train.compile_shapes", lambda *_: None)
+        train(configured(2), tmp_path / "run")
     monkeypatch.setattr("nmt.training.train.choose_extent", None)  # must not be asked again
-    run = train(configured(4), tmp_path / "run", message=lambda _: None)
+    run = train(configured(4), tmp_path / "run")
     assert load_arrays(run.last)[1]["extent"] == "parts"

@@ -1,6 +1,7 @@
 """Training is the same on any number of devices, and outlives the loss of a worker."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -21,20 +22,10 @@ from nmt.runs.folder import RunFolder, join_run
 from nmt.training.distribution import Distribution, find_cluster, make_distribution
 from nmt.training.train import train
 from nmt.utils.errors import UserError
-from tests.conftest import reversal_config
+from tests.helpers import reversal_config
+from tests.training.two_devices import run_script
 
 README = Path(__file__).parent.parent.parent / "README.md"
-
-# Two logical CPUs are two devices; they have to be told apart before TensorFlow computes anything.
-TWO_DEVICES = """
-import tensorflow as tf
-(cpu,) = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-"""
-
-
-def quiet(_: str) -> None:
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +38,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
         model={"dropout": 0.0},
         training={"max_steps": 20, "validate_every": 10, "average_decay": 0.9, "clip_norm": 0.1},
     )
-    train(config, folder / "run", message=quiet)
+    train(config, folder / "run")
     assert any(shape.sentences % 2 for shape in load_shapes(folder / "run" / "data"))
     return folder / "run", config
 
@@ -115,21 +106,10 @@ class Cluster:
             worker.kill()
             worker.wait()
 
-    def finish(self) -> list[tuple[int, str]]:
-        """Exit statuses, and last lines said."""
-        said = [worker.communicate(timeout=240)[1] for worker in self.workers]
-        return [
-            (worker.returncode, (text.splitlines() or [""])[-1])
-            for worker, text in zip(self.workers, said, strict=True)
-        ]
-
-
-def run_script(script: str, *arguments: object) -> str:
-    process = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=240
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout
+    def finish(self) -> list[tuple[int, list[str]]]:
+        """Exit statuses, and the lines written to stderr."""
+        written = [worker.communicate(timeout=240)[1] for worker in self.workers]
+        return [(worker.returncode, text.splitlines()) for worker, text in zip(self.workers, written, strict=True)]
 
 
 def test_two_devices_train_as_one_and_go_on_from_one(reference, tmp_path):
@@ -137,16 +117,14 @@ def test_two_devices_train_as_one_and_go_on_from_one(reference, tmp_path):
     mirrored = with_training(config, strategy="mirrored")
     fresh = begin(tmp_path / "fresh", run, mirrored)
     gone_on = begin(tmp_path / "gone_on", run, mirrored)
-    train(with_training(config, max_steps=10), gone_on[1], message=quiet)
+    train(with_training(config, max_steps=10), gone_on[1])
     run_script(
-        TWO_DEVICES
-        + """
+        """
 import sys
-from pathlib import Path
 from nmt.config import load_config
 from nmt.training.train import train
-train(load_config(Path(sys.argv[1])), Path(sys.argv[2]), message=print)
-train(load_config(Path(sys.argv[3])), Path(sys.argv[4]), message=print)
+train(load_config(sys.argv[1]), sys.argv[2])
+train(load_config(sys.argv[3]), sys.argv[4])
 """,
         *fresh,
         *gone_on,
@@ -160,15 +138,13 @@ def test_two_devices_fine_tune_as_one(reference, tmp_path):
     run, config = reference
     tuned = with_training(config, start_from=run, max_steps=10, learning_rate=3e-3)
     mirrored = begin(tmp_path / "mirrored", run, with_training(tuned, strategy="mirrored"))
-    train(tuned, tmp_path / "one", message=quiet)
+    train(tuned, tmp_path / "one")
     run_script(
-        TWO_DEVICES
-        + """
+        """
 import sys
-from pathlib import Path
 from nmt.config import load_config
 from nmt.training.train import train
-train(load_config(Path(sys.argv[1])), Path(sys.argv[2]), message=print)
+train(load_config(sys.argv[1]), sys.argv[2])
 """,
         *mirrored,
     )
@@ -179,94 +155,30 @@ train(load_config(Path(sys.argv[1])), Path(sys.argv[2]), message=print)
     assert tuned_loss < base_loss  # which training from random weights would not reach so soon
 
 
-def test_two_workers_train_as_one_device_and_a_killed_one_is_told(reference, tmp_path):
+def test_two_workers_train_as_one_device_and_the_loss_of_one_is_an_error(reference, tmp_path):
     run, config = reference
     files = begin(tmp_path, run, with_training(config, strategy="multi_worker"))
     with Cluster(*files) as cluster:
         while saved_step(files[1]) < 5 and all(worker.poll() is None for worker in cluster.workers):
             time.sleep(0.01)
         os.kill(cluster.workers[1].pid, signal.SIGKILL)
-        (status, said), (killed, _) = cluster.finish()
+        (status, lines), (killed, _) = cluster.finish()
     assert killed == -signal.SIGKILL
     assert status == 2
-    assert said == (
+    assert lines[-1] == (
         "nmt: a worker was lost; start the same command again on all workers, and training goes on from the last "
         "checkpoint"
     )
     assert 5 <= saved_step(files[1]) < 20
     alone = shutil.copytree(files[1], tmp_path / "alone")
     with Cluster(*files) as cluster:
-        assert [status for status, _ in cluster.finish()] == [0, 0]
+        (status, of_chief), (other_status, of_other) = cluster.finish()
+    assert status == other_status == 0
+    assert any(line.startswith("step ") for line in of_chief)
+    assert not any(line.startswith(("step ", "going on")) for line in of_other)
     assert_same_training(run, files[1])
-    train(config, alone, message=quiet)  # one device can go on as well
+    train(config, alone)  # one device can go on as well
     assert_same_training(run, alone)
-
-
-def test_replicas_draw_different_masks_and_share_all_else():
-    """Dropout, XLA, accumulation and loss scaling on two devices, against one device in the same process."""
-    lines = run_script(
-        TWO_DEVICES
-        + """
-import json
-from contextlib import nullcontext
-import keras
-from nmt.config import ModelSettings, TrainingSettings
-from nmt.layers.dropout import dropout
-from nmt.models.seq2seq import make_model
-from nmt.training.distribution import make_distribution
-from nmt.training.trainer import make_trainee
-
-strategy = make_distribution(TrainingSettings(strategy="mirrored")).strategy
-
-def masks(compiled):
-    draw = tf.function(lambda seeds: tf.cast(dropout(tf.ones((64,)), 0.5, seeds) > 0, tf.int32), jit_compile=compiled)
-    with strategy.scope():
-        shared = keras.random.SeedGenerator(7)
-    alone = keras.random.SeedGenerator(7)
-    of_both = tf.function(lambda: strategy.run(lambda: draw(shared)))
-    return [
-        [mask.numpy().tolist() for mask in (*strategy.experimental_local_results(of_both()), draw(alone))]
-        for _ in range(2)
-    ]
-
-generator = tf.random.Generator.from_seed(1)
-rows = [generator.uniform((5, 5), 4, 20, tf.int32) for _ in range(8)]
-rows = [tf.pad(batch, ((0, 1), (0, 0))) for batch in rows]  # to be even
-
-def trained(strategy, xla):
-    with strategy.scope() if strategy else nullcontext():
-        model = make_model(ModelSettings(units=8, embedding=8, dropout=0.0), 20, 20, 1)
-    settings = TrainingSettings(
-        warmup_steps=0, clip_norm=0.1, average_decay=0.9, accumulate=2, precision="float16", xla=xla
-    )
-    trainee = make_trainee(model, settings, strategy)
-    trainee.optimizer.dynamic_scale.assign(1e38)  # so much that some steps are left out
-    batches = tf.data.Dataset.from_tensor_slices({"source": rows, "target": rows})
-    if strategy:
-        halves = batches.map(lambda batch: {side: tf.reshape(ids, (2, 3, 5)) for side, ids in batch.items()}).unbatch()
-        batches = strategy.distribute_datasets_from_function(lambda _: halves)
-    metrics = trainee.fit(batches, steps_per_epoch=8, shuffle=False, verbose=0).history
-    variables = [*model.trainable_variables, *trainee.optimizer.variables]
-    return [variable.numpy().tolist() for variable in variables], {name: float(one) for name, (one,) in metrics.items()}
-
-print(json.dumps([masks(compiled=False), masks(compiled=True)]))
-print(json.dumps([trained(None, "none"), trained(strategy, "step")]))
-"""
-    ).splitlines()
-    masks, ((ours, metrics), (theirs, other_metrics)) = map(json.loads, lines)
-    for kind in masks:
-        drawn = []
-        for first, second, alone in kind:
-            assert first == alone
-            assert 10 < sum(first) < 54
-            drawn += [tuple(first), tuple(second)]
-        assert len(set(drawn)) == 4
-    for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-5)
-    (scale,) = (one for one in ours if isinstance(one, float) and one > 1e30)
-    assert 1e35 < scale < 1e38
-    assert other_metrics == pytest.approx(metrics, rel=1e-5)
-    assert metrics["tokens"] == 8 * 25
 
 
 class Pretended(Distribution):
@@ -289,15 +201,26 @@ def fail() -> list[float]:
 
 
 def test_the_chief_works_and_the_others_follow():
-    assert Pretended(True, [[0, 0, 0]]).by_chief(lambda: [0.5, 3], 2) == [0.5, 3]
-    assert Pretended(False, [[0, 0.5, 3]]).by_chief(never, 2) == [0.5, 3]
+    assert Pretended(True, [[0, 0, 0]]).run_on_chief(lambda: [0.5, 3], 2) == [0.5, 3]
+    assert Pretended(False, [[0, 0.5, 3]]).run_on_chief(never, 2) == [0.5, 3]
     with pytest.raises(UserError, match="the disk is full"):
-        Pretended(True, [[0, 0]]).by_chief(fail, 1)
+        Pretended(True, [[0, 0]]).run_on_chief(fail, 1)
     with pytest.raises(UserError, match=r"the chief .* has ended with an error"):
-        Pretended(False, [[1, 0]]).by_chief(never, 1)
+        Pretended(False, [[1, 0]]).run_on_chief(never, 1)
 
 
-def test_workers_at_different_steps_all_say_so():
+def test_only_the_chief_logs(caplog):
+    caplog.set_level("INFO", "nmt")
+    log = logging.getLogger("nmt.training.train")
+    for distribution in (Pretended(True, []), Pretended(False, [])):
+        with distribution.log_on_chief():
+            log.info("a step of %s", distribution.chief)
+            log.warning("a warning of %s", distribution.chief)
+    assert caplog.messages == ["a step of True", "a warning of True", "a warning of False"]
+    assert log.isEnabledFor(logging.INFO)
+
+
+def test_workers_at_different_steps_all_raise_an_error():
     Pretended(False, [[0, 7], [0]]).check_agreement(7, "differ")
     with pytest.raises(UserError, match="differ"):
         Pretended(False, [[0, 7], [0]]).check_agreement(0, "differ")
@@ -335,22 +258,22 @@ def no_cluster(monkeypatch) -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.mark.parametrize("kind", CLUSTERS)
-def test_a_cluster_that_is_none_is_told(kind, no_cluster):
+def test_a_cluster_that_is_none_is_refused(kind, no_cluster):
     cluster, message = CLUSTERS[kind]
     no_cluster.setenv("TF_CONFIG", cluster if isinstance(cluster, str) else json.dumps(cluster))
     with pytest.raises(UserError, match=message):
         make_distribution(TrainingSettings(strategy="multi_worker"))
 
 
-def test_no_cluster_at_all_is_told(no_cluster):
-    with pytest.raises(UserError, match="neither TF_CONFIG is set nor Slurm's environment"):
+def test_no_cluster_at_all_is_refused(no_cluster):
+    with pytest.raises(UserError, match="expected TF_CONFIG or Slurm's environment"):
         make_distribution(TrainingSettings(strategy="multi_worker"))
     no_cluster.setenv("SLURM_PROCID", "1")
     with pytest.raises(UserError, match=r"SLURM_\w+ not found in environment; start it by srun"):
         make_distribution(TrainingSettings(strategy="multi_worker"))
 
 
-def test_slurm_tells_the_cluster(no_cluster):
+def test_slurm_names_the_cluster(no_cluster):
     step = {
         "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "3", "SLURM_STEP_NODELIST": "n[8-9]",
         "SLURM_STEP_TASKS_PER_NODE": "2,1", "SLURMD_NODENAME": "n8",
@@ -365,12 +288,12 @@ def test_slurm_tells_the_cluster(no_cluster):
         find_cluster()
 
 
-def test_no_tpu_is_told(no_cluster):
+def test_no_tpu_is_an_error(no_cluster):
     with pytest.raises(UserError, match=r"training\.strategy tpu: there is no TPU `local`"):
         make_distribution(TrainingSettings(strategy="tpu"))
 
 
-def test_the_readme_lists_what_is_told_here():
+def test_the_readme_lists_these_errors():
     text = README.read_text(encoding="utf-8")
     for kind in (
         "a `TF_CONFIG` that describes no cluster",

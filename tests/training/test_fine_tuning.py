@@ -16,16 +16,13 @@ from nmt.runs.folder import RunFolder
 from nmt.runs.models import build_model
 from nmt.runs.translation import load_translator
 from nmt.text.tokenizer import Tokenizer, train_tokenizer
+from nmt.training.callbacks import TrainingCheckpoint
 from nmt.training.fine_tuning import check_start, start_weights
-from nmt.training.train import Saving, train
+from nmt.training.train import train
 from nmt.utils.errors import UserError
-from tests.conftest import digit_strings, language_model_config, reversal_config
+from tests.helpers import digit_strings, language_model_config, reversal_config
 
 LINES = digit_strings(100, range(3, 8), seed=9)
-
-
-def quiet(_: str) -> None:
-    pass
 
 
 def assert_equal_weights(ours: Path, theirs: Path, tolerance: float = 0.0) -> None:
@@ -36,7 +33,7 @@ def assert_equal_weights(ours: Path, theirs: Path, tolerance: float = 0.0) -> No
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.9])
-def test_at_a_rate_of_zero_the_run_stays_as_it_was(decay, trained_run, tmp_path):
+def test_at_a_rate_of_zero_the_run_stays_as_it_was(decay, trained_run, tmp_path, caplog):
     config = reversal_config(
         tmp_path / "corpus",
         lengths=range(2, 5),
@@ -46,25 +43,27 @@ def test_at_a_rate_of_zero_the_run_stays_as_it_was(decay, trained_run, tmp_path)
             "validate_every": 6,
         },
     )  # fmt: skip
-    lines: list[str] = []
-    run = train(config, tmp_path / "run", message=lines.append)
+    caplog.set_level("INFO", "nmt")
+    run = train(config, tmp_path / "run")
     base = RunFolder(trained_run)
     size = Tokenizer(read_model(base.data, "target")).vocabulary_size
-    assert f"beginning with the weights of {base.best}" in lines
-    assert f"vocabulary: {size} of {size} pieces keep their embeddings, 0 are given the mean of others" in lines
+    assert f"beginning with the weights of {base.best}" in caplog.messages
+    assert (
+        f"vocabulary: {size} of {size} pieces keep their embeddings, 0 are given the mean of others" in caplog.messages
+    )
     assert read_model(run.data, "source") == read_model(run.data, "target") == read_model(base.data, "target")
     assert load_config(run.config).training.start_from == trained_run
     # A weight of exactly zero moves by the learning rate, averages by rounding.
     assert_equal_weights(base.best, run.best, 1e-6 if decay else 1e-27)
     ours, theirs = (
-        [(one.text, one.score) for one, *_ in load_translator(path).translate(LINES)]
+        [(one.text, one.score) for one, *_ in load_translator(path).hypotheses(LINES)]
         for path in (trained_run, run.path)
     )
     assert [text for text, _ in ours] == [text for text, _ in theirs]
     np.testing.assert_allclose([score for _, score in ours], [score for _, score in theirs], atol=1e-4 if decay else 0)
 
 
-def test_a_new_vocabulary_goes_on_exactly_without_the_run_it_started_from(trained_run, tmp_path, monkeypatch):
+def test_a_new_vocabulary_goes_on_exactly_without_the_run_it_started_from(trained_run, tmp_path, monkeypatch, caplog):
     base = Path(shutil.copytree(trained_run, tmp_path / "base"))
     config = reversal_config(
         tmp_path / "corpus",
@@ -74,11 +73,11 @@ def test_a_new_vocabulary_goes_on_exactly_without_the_run_it_started_from(traine
             "start_from": str(base), "start_vocabulary": "new", "average_decay": 0.9, "curriculum_epochs": 3,
         },
     )  # fmt: skip
-    whole = train(config, tmp_path / "whole", message=quiet)
+    whole = train(config, tmp_path / "whole")
     assert "tokenizers_of" not in load_report(whole.data)["settings"]
     assert load_arrays(whole.last)[1]["position"][0] == 3  # past the curriculum
 
-    count = Saving.on_train_batch_end
+    count = TrainingCheckpoint.on_train_batch_end
 
     def stop_at(batches: int) -> None:
         def stopped(self, batch, logs=None):
@@ -86,18 +85,19 @@ def test_a_new_vocabulary_goes_on_exactly_without_the_run_it_started_from(traine
             if self.state.batches == batches:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Saving, "on_train_batch_end", stopped)
+        monkeypatch.setattr(TrainingCheckpoint, "on_train_batch_end", stopped)
         with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path / "stopped", message=quiet)
+            train(config, tmp_path / "stopped")
         monkeypatch.undo()
 
     stop_at(3)  # before there is a checkpoint: it begins anew
     stop_at(17)
     shutil.rmtree(base)
-    lines: list[str] = []
-    stopped = train(config, tmp_path / "stopped", message=lines.append)
-    assert "going on from step 15" in lines
-    assert not any("beginning" in line for line in lines)
+    caplog.clear()
+    caplog.set_level("INFO", "nmt")
+    stopped = train(config, tmp_path / "stopped")
+    assert "going on from step 15" in caplog.messages
+    assert not any("beginning" in line for line in caplog.messages)
     for name in ("last", "best"):
         assert_equal_weights(whole.checkpoint(name), stopped.checkpoint(name))
 
@@ -148,7 +148,7 @@ SIDES_OF_TABLES = {
 
 
 @pytest.mark.parametrize(("task", "tied"), SIDES_OF_TABLES)
-def test_a_new_vocabulary_is_composed_of_the_old_one(task, tied, tmp_path):
+def test_a_new_vocabulary_is_composed_of_the_old_one(task, tied, tmp_path, caplog):
     config = config_of(task, tied_embeddings=tied)
     old = tokenizer_of("kalo minkalo tarsu"), tokenizer_of("one house two houses")
     new = tokenizer_of("kalo minsu tartar"), tokenizer_of("one mouse two mice")
@@ -156,8 +156,8 @@ def test_a_new_vocabulary_is_composed_of_the_old_one(task, tied, tmp_path):
         old, new = (old[1], old[1]), (new[1], new[1])
     run = made_run(tmp_path, config, old, seed=3)
     model = build_model(config, *new)
-    lines: list[str] = []
-    start_weights(model, new, run.path, lines.append)
+    caplog.set_level("INFO", "nmt")
+    start_weights(model, new, run.path)
     expected, _ = load_arrays(run.best)
     for table, side in SIDES_OF_TABLES[task, tied].items():
         index = ("source", "target").index(side)
@@ -170,9 +170,9 @@ def test_a_new_vocabulary_is_composed_of_the_old_one(task, tied, tmp_path):
     assert ours.keys() == expected.keys()
     for name, array in ours.items():
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=1e-7, err_msg=name)
-    said = [line for line in lines if "vocabulary: " in line]
-    assert len(said) == (1 if old[0] is old[1] else 2)
-    for line, index in zip(reversed(said), (1, 0), strict=False):
+    logged = [line for line in caplog.messages if "vocabulary: " in line]
+    assert len(logged) == (1 if old[0] is old[1] else 2)
+    for line, index in zip(reversed(logged), (1, 0), strict=False):
         kept = len(set(new[index].pieces()) & set(old[index].pieces()))
         size = new[index].vocabulary_size
         assert f"{kept} of {size} pieces keep their embeddings, {size - kept} are given the mean of others" in line
@@ -184,7 +184,7 @@ def test_two_vocabularies_may_become_one(tmp_path):
     config = config_of("translation", tied_embeddings="none")
     run = made_run(tmp_path, config, old, seed=3)
     model = build_model(config, new, new)
-    start_weights(model, (new, new), run.path, quiet)
+    start_weights(model, (new, new), run.path)
     arrays, _ = load_arrays(run.best)
     for name, place in (("source", 0), ("target", 1), ("output", 1)):
         rows, ours = (one[f"weights/{name}_embedding/embeddings"] for one in (arrays, weights_of(model)))
@@ -198,13 +198,13 @@ def test_the_averaged_checkpoint_is_preferred(trained_run, tmp_path):
     config = load_config(run.config)
     tokenizer = Tokenizer(read_model(run.data, "target"))
     model, expected = (build_model(config, tokenizer, tokenizer) for _ in range(2))
-    start_weights(model, (tokenizer, tokenizer), run.path, quiet)
+    start_weights(model, (tokenizer, tokenizer), run.path)
     load_weights(expected, run.checkpoint("averaged"))
     for ours, theirs in zip(model.weights, expected.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
-def test_a_checkpoint_of_another_model_is_told(tmp_path):
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     old = tokenizer_of("one house two houses")
     config = config_of("translation")
     run = made_run(tmp_path, config, (old, old), seed=3)
@@ -212,13 +212,13 @@ def test_a_checkpoint_of_another_model_is_told(tmp_path):
     larger = tokenizer_of("one mouse two mice")
     save_arrays(run.best, weights_of(build_model(config, larger, larger)), {})
     with pytest.raises(UserError, match=r"best.npz: expected `weights/.* of \d+ pieces"):
-        start_weights(model, (old, old), run.path, quiet)
+        start_weights(model, (old, old), run.path)
 
 
 def test_a_language_model_can_be_fine_tuned(language_model_run, tmp_path):
     training = {"start_from": str(language_model_run), "learning_rate": 1e-30, "max_steps": 4, "validate_every": 4}
     config = language_model_config(tmp_path, digit_strings(400, range(3, 8), seed=9), training=training)
-    run = train(config, tmp_path / "run", message=quiet)
+    run = train(config, tmp_path / "run")
     assert_equal_weights(RunFolder(language_model_run).best, run.best, 1e-27)
 
 
@@ -246,21 +246,17 @@ def test_the_shape_must_be_the_same(model, message, trained_run, tmp_path):
         check_start(config, tmp_path)
 
 
-def test_what_is_no_start_is_told_before_any_work(trained_run, language_model_run, tmp_path):
-    def told(start: Path, **changes: dict) -> str:
+def test_what_is_no_start_is_refused_before_any_work(trained_run, language_model_run, tmp_path):
+    def error_of(start: Path) -> str:
         with pytest.raises(UserError) as error:
-            train(
-                reversal_config(tmp_path / "corpus", training={"start_from": str(start)}, **changes),
-                tmp_path / "run",
-                message=quiet,
-            )
+            train(reversal_config(tmp_path / "corpus", training={"start_from": str(start)}), tmp_path / "run")
         return str(error.value)
 
-    assert "none: is not a run folder" in told(tmp_path / "none")
-    assert "expected a run of task translation, got one of task language_model" in told(language_model_run)
+    assert "none: is not a run folder" in error_of(tmp_path / "none")
+    assert "expected a run of task translation, got one of task language_model" in error_of(language_model_run)
     base = RunFolder(Path(shutil.copytree(trained_run, tmp_path / "base")))
     shutil.rmtree(base.path / "checkpoints")
-    assert "has no checkpoint `best`; it has none yet" in told(base.path)
+    assert "has no checkpoint `best`; it has none yet" in error_of(base.path)
     assert not (tmp_path / "run").exists()
 
 
