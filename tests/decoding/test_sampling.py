@@ -5,10 +5,9 @@ import pytest
 import tensorflow as tf
 
 from nmt.cli import main
-from nmt.config import ModelSettings
 from nmt.constants import BEGIN, END, PADDING
 from nmt.decoding.sampling import make_sampler
-from nmt.models.language_model import make_language_model
+from nmt.models.language_model import LanguageModel
 
 VOCABULARY, ROWS = 9, 20_000
 PROMPT = [5, 8]
@@ -17,7 +16,7 @@ WORDS = np.arange(VOCABULARY) > BEGIN
 
 @pytest.fixture(scope="module")
 def model():
-    model = make_language_model(ModelSettings(units=6, embedding=6, decoder_layers=2), VOCABULARY, seed=3)
+    model = LanguageModel(VOCABULARY, units=6, num_layers=2, seed=3)
     for weight in model.weights:
         weight.assign(weight * 1.3)  # probabilities that are far from each other
     return model
@@ -25,8 +24,7 @@ def model():
 
 def probabilities(model, ids: list[int], temperature: float = 1.0) -> np.ndarray:
     """Of the next token, among those that a text may have."""
-    vectors = model({"target": tf.constant([[*ids, END]])})
-    logits = model.logits(vectors)[0, -1].numpy().astype(np.float64) / temperature
+    logits = model(tf.constant([[*ids, END]]))[0, -1].numpy().astype(np.float64) / temperature
     weights = np.where(WORDS, np.exp(logits), 0.0)
     return weights / weights.sum()
 
@@ -58,7 +56,7 @@ def test_tokens_are_as_frequent_as_the_softmax_says(model, temperature):
     assert set(drawn[drawn[:, 0] == END, 1]) == {PADDING}
 
 
-def test_the_likeliest_alone(model):
+def test_only_the_most_probable(model):
     expected = probabilities(model, PROMPT)
     order = np.argsort(-expected)
     kept = np.where(np.isin(np.arange(VOCABULARY), order[:3]), expected, 0)

@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 import nmt
-from nmt.config import DecodingSettings, ModelSettings
 from nmt.constants import END
+from nmt.decoding.beam_search import beam_search
+from nmt.decoding.scorers import ShortlistScorer
 from nmt.decoding.shortlist import Shortlist, candidates, make_shortlist
-from nmt.inference.text_to_text import search
-from nmt.models.seq2seq import make_model
+from nmt.models.seq2seq import Seq2Seq
 from nmt.serving.saved_model import export_saved_model
 
 VOCABULARY = 300
@@ -18,9 +18,9 @@ VOCABULARY = 300
 class Aligner:
     """Attends from target position t to source position t alone."""
 
-    def attend(self, batch, training):
-        shape = tf.shape(batch[1])
-        return None, tf.broadcast_to(tf.eye(shape[1])[None], (shape[0], shape[1], shape[1]))
+    def attention_weights(self, source, target):
+        shape = tf.shape(target)
+        return tf.broadcast_to(tf.eye(shape[1])[None], (shape[0], shape[1], shape[1]))
 
 
 def test_it_holds_the_best_aligned_tokens():
@@ -46,15 +46,18 @@ def test_sentences_are_allowed_their_own_tokens_alone():
 @pytest.mark.no_cover
 @pytest.mark.parametrize("beam_size", [1, 4])
 def test_a_shortlist_of_everything_changes_nothing_and_batches_neither(beam_size):
-    model = make_model(ModelSettings(units=8, embedding=8), VOCABULARY, VOCABULARY, seed=1)
+    model = Seq2Seq(VOCABULARY, units=8, num_layers=1, seed=1)
     source = tf.constant(np.random.default_rng(0).integers(4, VOCABULARY, (6, 5)), tf.int32)
-    settings = DecodingSettings(beam_size=beam_size)
     few = np.full((VOCABULARY, 30), END, np.int32)
     few[:] = np.random.default_rng(1).integers(4, VOCABULARY, few.shape)
     always = np.arange(VOCABULARY) <= END + beam_size
 
     def run(source, shortlist=None):
-        return tf.function(lambda x: search(model, x, settings, shortlist=shortlist))(source)
+        def search(x):
+            scorer = model if shortlist is None else ShortlistScorer(model, shortlist)
+            return beam_search(scorer, x, beam_size=beam_size)
+
+        return tf.function(search)(source)
 
     def shortlisted(allowed):
         return Shortlist(tf.constant(few), tf.constant(allowed))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import nmt
-from nmt.runs.translation import score_files
+from nmt.runs.scoring import score_files
 from nmt.serving.lite.export import export_lite
 from nmt.serving.saved_model import export_saved_model
 from nmt.utils.errors import UserError
@@ -19,9 +19,9 @@ HALF = ["decoding.precision=bfloat16"]
 def test_export_and_translator_agree_and_lines_do_not_depend_on_each_other(trained_run, beam_size, tmp_path):
     overrides = [*HALF, f"decoding.beam_size={beam_size}"]
     translator = nmt.load_translator(trained_run, overrides=overrides)
-    found = list(translator.translate(LINES))
+    found = list(translator.hypotheses(LINES))
     for line, together in zip(LINES, found, strict=True):
-        (alone,) = translator.translate([line])
+        (alone,) = translator.hypotheses([line])
         assert [one.text for one in alone] == [one.text for one in together]
         np.testing.assert_allclose([one.score for one in alone], [one.score for one in together], atol=1e-5)
     version = export_saved_model(trained_run, tmp_path / "exported", overrides=overrides)
@@ -43,12 +43,12 @@ def test_scores_are_nearly_those_of_full_precision(trained_run, second_run, lang
         "decoding.language_model_weight=0.3",
     ]
     exact, half = (
-        [one[0].score for one in nmt.load_translator(trained_run, overrides=more).translate(LINES) if one]
+        [one[0].score for one in nmt.load_translator(trained_run, overrides=more).hypotheses(LINES) if one]
         for more in (together, [*together, *HALF])
     )
     assert 0 < np.abs(np.subtract(exact, half)).max() < 0.03
     exact, half = (
-        [one for one, _ in score_files(trained_run, tmp_path / "source", tmp_path / "target", None, more)]
+        [one for one, _ in score_files(trained_run, tmp_path / "source", tmp_path / "target", overrides=more)]
         for more in (together, [*together, *HALF])
     )
     assert 0 < np.abs(np.subtract(exact, half)).max() < 0.3

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from nmt.cli import main
-from nmt.config import ModelSettings
 from nmt.constants import BEGIN, END
-from nmt.decoding.scoring import make_scorer, text_scores
-from nmt.models.language_model import make_language_model
+from nmt.decoding.scoring import make_sentence_scorer
+from nmt.inference.text_scoring import score_texts
+from nmt.models.language_model import LanguageModel
 from nmt.runs.checkpoints import load_arrays
 from nmt.runs.folder import RunFolder
 from nmt.runs.language_models import load_language_model
@@ -97,16 +97,16 @@ def test_the_validation_split_has_the_validation_loss(language_model_run, capsys
 def test_scores_keep_the_order_in_batches_and_chunks_of_any_size(monkeypatch, language_model_run):
     model, tokenizer = load_language_model(language_model_run)
     texts = [b"1 2 3", b"", b"4 5 6 7 8 9" * 40, b"7", b"8 9"]
-    scorer = make_scorer(model)
-    expected = [next(text_scores(scorer, tokenizer, [text])) for text in texts]
-    monkeypatch.setattr("nmt.decoding.scoring._POSITIONS", 10)
-    np.testing.assert_allclose(list(text_scores(scorer, tokenizer, texts)), expected, atol=1e-4)
+    score = make_sentence_scorer(model)
+    expected = [next(score_texts(score, tokenizer, [text])) for text in texts]
+    monkeypatch.setattr("nmt.inference.text_scoring._POSITIONS", 10)
+    np.testing.assert_allclose(list(score_texts(score, tokenizer, texts)), expected, atol=1e-4)
     monkeypatch.setattr("nmt.decoding.scoring._TOKENS", 7)
-    np.testing.assert_allclose(list(text_scores(make_scorer(model), tokenizer, texts)), expected, atol=1e-4)
+    np.testing.assert_allclose(list(score_texts(make_sentence_scorer(model), tokenizer, texts)), expected, atol=1e-4)
 
 
 def test_no_tokens_at_all_have_no_score():
-    model = make_language_model(ModelSettings(units=4, embedding=4), 10, seed=1)
+    model = LanguageModel(10, units=4, seed=1)
     nothing = tf.zeros((2, 3), tf.int32)
-    scores = make_scorer(model)({"source": nothing, "target": nothing})
+    scores = make_sentence_scorer(model)(nothing, nothing)
     assert scores.log_probabilities.numpy().tolist() == scores.tokens.numpy().tolist() == [0.0, 0.0]
