@@ -109,9 +109,9 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, CellResult]:
     """
     for cell in settings.cells:
         if cell not in CELLS:
-            raise UserError(f"expected `cells` among {', '.join(CELLS)}, got {cell!r}")
+            raise UserError(f"`cells`: expected some of {', '.join(CELLS)}, got {cell!r}")
     if settings.task not in TASKS:
-        raise UserError(f"expected `task` to be one of {', '.join(TASKS)}, got {settings.task!r}")
+        raise UserError(f"`task`: expected one of {', '.join(TASKS)}, got {settings.task!r}")
     return {cell: _run_cell(cell, settings) for cell in dict.fromkeys(settings.cells)}
 
 

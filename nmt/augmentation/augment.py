@@ -123,15 +123,15 @@ def augment(
 
 def _check(method: Method, monolingual: Sequence[Path], closest: bool, keep: float, tag: str) -> None:
     if method == "distillation" and monolingual:
-        raise UserError("distillation: expected no `monolingual` files, as it translates the run's training split")
+        raise UserError("`monolingual`: expected no file for distillation, which translates the run's training split")
     if method != "distillation" and not monolingual:
-        raise UserError(f"{method}: expected `monolingual` files to translate, got none")
+        raise UserError(f"`monolingual`: expected a file to translate for {method}, got none")
     if closest and method != "distillation":
-        raise UserError(f"{method}: expected no `closest`, which compares with the references of distillation")
+        raise UserError(f"`closest`: expected the method distillation, which has references, got {method}")
     if not 0 <= keep <= 1:
-        raise UserError(f"expected `keep` to be between 0 and 1, got {keep}")
+        raise UserError(f"`keep`: expected a share between 0 and 1, got {keep}")
     if len(tag.splitlines()) > 1:
-        raise UserError(f"expected `tag` to be one line, got {tag!r}")
+        raise UserError(f"`tag`: expected one line, got {tag!r}")
 
 
 def _lines(

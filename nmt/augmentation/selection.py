@@ -64,7 +64,7 @@ def select(
     lines = sum(1 for _ in _pairs(corpus))  # reads all files once, so that errors in them come before the scoring
     number = round(keep * lines) if keep < 1 else int(keep)
     if not 0 < number <= lines:
-        raise UserError(f"expected `keep` to select 1 to {lines} lines of {corpus[0]}, got {number}")
+        raise UserError(f"`keep`: expected to select 1 to {lines} lines of {corpus[0]}, got {number}")
 
     differences = np.empty(lines)
     texts, *streams = tee((pair.source for pair in _pairs(corpus)), 3)

@@ -102,7 +102,7 @@ def evaluate(
     """
     _check_lengths(hypotheses, references, "hypotheses")
     if samples < 0 or samples == 1:
-        raise UserError(f"expected `samples` to be 0 or at least 2, got {samples}")
+        raise UserError(f"`samples`: expected 0 or at least 2, got {samples}")
     scores = []
     with _sacrebleu_seed(seed):
         for metric in _metrics(metrics, language).values():
@@ -151,7 +151,7 @@ def compare(
     _check_lengths(hypotheses, references, "hypotheses")
     _check_lengths(baseline, references, "baseline translations")
     if samples < 2:
-        raise UserError(f"expected `samples` to be at least 2, got {samples}")
+        raise UserError(f"`samples`: expected at least 2, got {samples}")
     with _sacrebleu_seed(seed):
         systems = [("baseline", baseline), ("system", hypotheses)]
         test = PairedTest(systems, _metrics(metrics, language), [references], test_type="bs", n_samples=samples)
@@ -249,7 +249,7 @@ def _metrics(names: Sequence[str], language: str) -> Mapping[str, Any]:
         ),
     }
     if unknown := set(names) - set(builders):
-        raise UserError(f"expected `metrics` among {', '.join(builders)}, got {', '.join(sorted(unknown))}")
+        raise UserError(f"`metrics`: expected some of {', '.join(builders)}, got {', '.join(sorted(unknown))}")
     return {name: builders[name]() for name in names}
 
 
@@ -278,7 +278,7 @@ def bleu_tokenizer(language: str) -> str:
 def _sacrebleu_seed(seed: int) -> Iterator[None]:
     """Passes the seed to sacreBLEU, which reads it from an environment variable and takes 0 for no seed."""
     if seed < 1:
-        raise UserError(f"expected `seed` to be at least 1, got {seed}")
+        raise UserError(f"`seed`: expected at least 1, got {seed}")
     before = os.environ.get("SACREBLEU_SEED")
     os.environ["SACREBLEU_SEED"] = str(seed)
     try:

@@ -107,9 +107,9 @@ def _count_shortlist(
     """Aligns the run's training data, or a sample of it, for the shortlist of each source token."""
     for setting in ("language_model", "ensemble"):
         if getattr(config.decoding, setting):
-            raise UserError(f"expected no `shortlist` with decoding.{setting}, which scores the whole vocabulary")
+            raise UserError(f"`shortlist`: expected none with decoding.{setting}, which scores the whole vocabulary")
     if config.tokenizer.placeholders:
-        raise UserError("expected no `shortlist` with tokenizer.placeholders, whose symbols it might lack")
+        raise UserError("`shortlist`: expected none with tokenizer.placeholders, whose symbols it might lack")
     corpus = TokenizedCorpus.open(RunFolder(run).data, "train")
     every = int(corpus.target_lengths.sum() // _SHORTLIST_TOKENS) + 1
     batches = evaluation_batches(corpus, config.batches).shard(every, 0)  # every n-th, as they are sorted by length

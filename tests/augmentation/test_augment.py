@@ -15,7 +15,7 @@ from nmt.augmentation.augment import augment
 from nmt.cli import main
 from nmt.runs.folder import RunFolder
 from nmt.utils.errors import UserError
-from tests.conftest import digit_strings, reversal_config
+from tests.helpers import digit_strings, reversal_config
 
 LINES = sorted(set(digit_strings(30, range(4, 8), seed=7)))
 LONG = " ".join("12345" * 30)  # 151 tokens of a model that has seen at most 100
@@ -161,11 +161,11 @@ def test_a_killed_call_resumes(trained_run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("distillation", {"monolingual": ["x"]}, "distillation: expected no `monolingual` files"),
-        ("self-training", {}, "self-training: expected `monolingual` files to translate, got none"),
-        ("self-training", {"monolingual": ["x"], "closest": True}, "self-training: expected no `closest`"),
-        ("self-training", {"monolingual": ["x"], "tag": "a\nb"}, "expected `tag` to be one line"),
-        ("self-training", {"monolingual": ["x"], "keep": 1.5}, "expected `keep` to be between 0 and 1, got 1.5"),
+        ("distillation", {"monolingual": ["x"]}, "`monolingual`: expected no file for distillation"),
+        ("self-training", {}, "`monolingual`: expected a file to translate for self-training"),
+        ("self-training", {"monolingual": ["x"], "closest": True}, "`closest`: expected the method distillation"),
+        ("self-training", {"monolingual": ["x"], "tag": "a\nb"}, "`tag`: expected one line"),
+        ("self-training", {"monolingual": ["x"], "keep": 1.5}, "`keep`: expected a share between 0 and 1, got 1.5"),
         ("self-training", {"monolingual": ["nowhere"]}, "nowhere: no such file"),
         ("self-training", {"monolingual": ["lines"], "keep": 0.0}, r"no pair is left of 3 lines \(empty 1\)"),
     ],

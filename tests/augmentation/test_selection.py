@@ -11,7 +11,7 @@ from nmt.cli import main
 from nmt.runs.scoring import score_files
 from nmt.training.train import train
 from nmt.utils.errors import UserError
-from tests.conftest import digit_strings, language_model_config
+from tests.helpers import digit_strings, language_model_config
 
 LOW, HIGH = (
     ["".join(str(int(digit) % 5 + offset) if digit != " " else " " for digit in line) for line in lines]
@@ -69,7 +69,7 @@ def test_a_number_of_lines_and_one_file(in_domain, language_model_run, corpus, t
     counts = select(in_domain, language_model_run, [tmp_path / "corpus.gz"], [tmp_path / "selected"], keep=7)
     assert counts == (7, 101)
     assert len((tmp_path / "selected").read_text().splitlines()) == 7
-    with pytest.raises(UserError, match=r"expected `keep` to select 1 to 101 lines of .*corpus.gz, got 102"):
+    with pytest.raises(UserError, match=r"`keep`: expected to select 1 to 101 lines of .*corpus.gz, got 102"):
         select(in_domain, language_model_run, [tmp_path / "corpus.gz"], [tmp_path / "more"], keep=102)
     (tmp_path / "other.txt").write_text("1\n")
     files = [tmp_path / "corpus.gz", tmp_path / "other.txt"]

@@ -134,14 +134,17 @@ def test_a_system_does_not_differ_from_itself(references: list[str]) -> None:
     [
         (lambda: evaluate(["a", "b"], ["a"]), "got 2 hypotheses and 1 references"),
         (lambda: evaluate([], []), "nothing to score"),
-        (lambda: evaluate(["a"], ["a"], samples=1), "to be 0 or at least 2, got 1"),
+        (lambda: evaluate(["a"], ["a"], samples=1), "`samples`: expected 0 or at least 2, got 1"),
         (lambda: evaluate(["a"], ["a"], samples=-1), "got -1"),
-        (lambda: evaluate(["a"], ["a"], seed=0), "`seed` to be at least 1"),
-        (lambda: evaluate(["a"], ["a"], metrics=["BLEU", "bleu"]), "among BLEU, chrF, TER, got bleu"),
+        (lambda: evaluate(["a"], ["a"], seed=0), "`seed`: expected at least 1, got 0"),
+        (
+            lambda: evaluate(["a"], ["a"], metrics=["BLEU", "bleu"]),
+            "expected some of BLEU, chrF, TER, got bleu",
+        ),
         (lambda: compare(["a"], ["a", "b"], ["a"]), "got 2 baseline translations and 1 references"),
         (lambda: compare(["a"], ["a"], ["a", "b"]), "got 1 hypotheses and 2 references"),
         (lambda: compare([], [], []), "nothing to score"),
-        (lambda: compare(["a"], ["a"], ["a"], samples=1), "to be at least 2"),
+        (lambda: compare(["a"], ["a"], ["a"], samples=1), "`samples`: expected at least 2, got 1"),
     ],
 )
 def test_a_mistake_raises_an_error_of_one_line(call, message: str) -> None:

@@ -143,7 +143,7 @@ def test_the_longest_input_is_the_one_that_all_have_seen(trained_run, second_run
 
 
 def test_a_shortlist_and_litert_refuse(trained_run, ensemble, tmp_path):
-    with pytest.raises(UserError, match=r"no `shortlist` with decoding.ensemble"):
+    with pytest.raises(UserError, match=r"`shortlist`: expected none with decoding.ensemble"):
         export_saved_model(trained_run, tmp_path / "short", overrides=ensemble, shortlist=5)
     with pytest.raises(UserError, match=r"expected no decoding.ensemble"):
         export_lite(trained_run, tmp_path / "lite", overrides=ensemble)

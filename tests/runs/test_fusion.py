@@ -51,7 +51,7 @@ def test_export_and_command_translate_alike(trained_run, fused, tmp_path):
 
 
 def test_a_shortlist_and_litert_refuse(trained_run, fused, tmp_path):
-    with pytest.raises(UserError, match=r"no `shortlist` with decoding.language_model"):
+    with pytest.raises(UserError, match=r"`shortlist`: expected none with decoding.language_model"):
         export_saved_model(trained_run, tmp_path / "short", overrides=fused, shortlist=5)
     with pytest.raises(UserError, match=r"expected no decoding.language_model"):
         export_lite(trained_run, tmp_path / "lite", overrides=fused[:1])

@@ -157,7 +157,7 @@ def test_a_long_text_keeps_what_its_parts_have(translator: Translator) -> None:
 
 
 def test_a_shortlist_might_lack_symbols(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no `shortlist` with tokenizer\.placeholders"):
+    with pytest.raises(UserError, match=r"`shortlist`: expected none with tokenizer\.placeholders"):
         export_saved_model(run, tmp_path / "short", shortlist=50)
 
 

@@ -26,7 +26,7 @@ from nmt.runs.translation import load_translator
 from nmt.serving.lite.export import convert, export_lite
 from nmt.serving.lite.translator import LiteTranslator
 from nmt.utils.errors import UserError
-from tests.conftest import digit_strings
+from tests.helpers import digit_strings
 
 # Of the runs whose weights are random. That which is trained has dot attention, one layer, and everything tied.
 SHAPES = {
