@@ -186,5 +186,5 @@ def _watched_zeros(layer: Recurrent, tape: tf.GradientTape) -> Iterator[list[tf.
         tape.watch(zeros)
         return tuple(zeros)
 
-    with layer.states_offset_by(make_zeros):
+    with layer.offset_states(make_zeros):
         yield zeros

@@ -32,6 +32,14 @@ class Attention(keras.layers.Layer):
     Returns:
         Contexts, float `[batch, target time, width]`, and weights, float `[batch, target time, source time]`, at least
         float32, which sum to 1 over the source.
+
+    Example:
+
+    >>> attention = DotAttention(4)
+    >>> keys, values = attention.project(tf.ones((2, 5, 6)))  # once for a sentence
+    >>> context, weights = attention.attend(tf.ones((2, 1, 4)), keys, values)  # at each step
+    >>> tuple(context.shape), tuple(weights.shape)
+    ((2, 1, 6), (2, 1, 5))
     """
 
     def __init__(self, units: int, seed: int | None = None, **kwargs: Any) -> None:

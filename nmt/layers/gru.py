@@ -258,6 +258,12 @@ class ResetBeforeEquations:
         units: int, width of the state.
         layer_normalization: bool, whether the pre-activations are normalised.
         product_dtype: precision of the products after the loop that make the weights' gradients.
+
+    Example:
+
+    >>> weights, state = (tf.zeros((2, 4)), tf.zeros((2, 2))), tf.ones((1, 2))
+    >>> ResetBeforeEquations(2).step(tf.zeros((1, 6)), (state,), weights, None).states[0].numpy().tolist()
+    [[0.5, 0.5]]
     """
 
     units: int
@@ -374,6 +380,12 @@ class ResetAfterEquations:
     Args:
         units: int, width of the state.
         product_dtype: precision of the products after the loop that make the weights' gradients.
+
+    Example:
+
+    >>> equations, state = ResetAfterEquations(2), tf.ones((1, 2))
+    >>> equations.step(tf.zeros((1, 6)), (state,), (tf.zeros((2, 6)), tf.zeros((2,))), None).states[0].numpy().tolist()
+    [[0.5, 0.5]]
     """
 
     units: int

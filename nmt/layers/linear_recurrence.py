@@ -11,7 +11,17 @@ from nmt.layers.seeds import Initializer
 
 
 class LinearEquations(ABC):
-    """One step, and all steps at once, of such a cell; a subclass is a frozen dataclass of plain values."""
+    """One step, and all steps at once, of such a cell; a subclass is a frozen dataclass of plain values.
+
+    Example:
+
+    >>> from nmt.layers.ssru import SSRUEquations
+    >>> projected, state = tf.zeros((3, 1, 2)), tf.ones((1, 1))
+    >>> SSRUEquations().scan(projected, state, None).numpy().ravel().tolist()
+    [0.5, 0.25, 0.125]
+    >>> SSRUEquations().step(projected[0], (state,), (), None).states[0].numpy().tolist()
+    [[0.5]]
+    """
 
     @property
     def residual_widths(self) -> list[int]:
@@ -54,7 +64,14 @@ class LinearEquations(ABC):
 
 
 class LinearCell(RecurrentCell):
-    """Base class of the cells with `LinearEquations`; for the arguments see `RecurrentCell`."""
+    """Base class of the cells with `LinearEquations`; for the arguments see `RecurrentCell`.
+
+    Example:
+
+    >>> from nmt.layers.ssru import SSRUCell
+    >>> isinstance(SSRUCell(3), LinearCell), SSRUCell(3).recurrent_weights()
+    (True, ())
+    """
 
     reads_state: ClassVar[bool] = False
 
@@ -97,6 +114,13 @@ class LinearRecurrent(Recurrent):
 
     Raises:
         ValueError: with `recurrent_dropout`.
+
+    Example:
+
+    >>> from nmt.layers.ssru import SSRU
+    >>> layer = SSRU(4, return_sequences=True)
+    >>> isinstance(layer, LinearRecurrent), tuple(layer(tf.ones((2, 1000, 5))).shape)
+    (True, (2, 1000, 4))
     """
 
     cell: LinearCell

@@ -202,6 +202,12 @@ class LSTMEquations:
         units: int, width of each state.
         layer_normalization: bool, whether the pre-activations are normalised.
         product_dtype: precision of the products after the loop that make the weights' gradients.
+
+    Example:
+
+    >>> equations, state = LSTMEquations(2), tf.ones((1, 2))
+    >>> equations.step(tf.zeros((1, 8)), (state, 0 * state), (tf.zeros((2, 8)),), None).states[0].numpy().tolist()
+    [[0.0, 0.0]]
     """
 
     units: int

@@ -162,7 +162,13 @@ class MinGRU(LinearRecurrent):
 
 @dataclass(frozen=True)
 class MinGRUEquations(LinearEquations):
-    """The step of `MinGRUCell`; the input products are those of z and of the candidate, side by side."""
+    """The step of `MinGRUCell`; the input products are those of z and of the candidate, side by side.
+
+    Example:
+
+    >>> MinGRUEquations().step(tf.zeros((1, 2)), (tf.ones((1, 1)),), (), None).states[0].numpy().tolist()
+    [[0.75]]
+    """
 
     def coefficients(self, projected: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `LinearEquations.coefficients`."""

@@ -180,7 +180,7 @@ def run_recurrence(
     @tf.custom_gradient
     def scan(projected: tf.Tensor, *tensors: tf.Tensor) -> Any:
         initial_states, weights = tensors[:num_states], tensors[num_states:]
-        outputs, other_states, residuals, last = _compiled(_forward, equations, options)(
+        outputs, other_states, residuals, last = _get_loop(_forward, equations, options)(
             projected, initial_states, weights, mask, dropout_mask
         )
 
@@ -189,7 +189,7 @@ def run_recurrence(
                 _previous_states(states, initial, options.reverse)
                 for states, initial in zip((outputs, *other_states), initial_states, strict=True)
             )
-            d_pre_activations, d_initial = _compiled(_backward, equations, options)(
+            d_pre_activations, d_initial = _get_loop(_backward, equations, options)(
                 d_outputs, d_last, previous, residuals, equations.backward_weights(weights), mask, dropout_mask
             )
             d_weights = equations.weight_gradients(d_pre_activations, previous, residuals, weights, dropout_mask)
@@ -211,13 +211,31 @@ def kernel_gradient(inputs: tf.Tensor, d_products: tf.Tensor, dtype: str) -> tf.
 
     Returns:
         `[features, width]`, in the precision of `d_products`.
+
+    Example:
+
+    >>> kernel_gradient(tf.ones((7, 2, 3)), tf.ones((7, 2, 4)), "float32")[0].numpy().tolist()
+    [14.0, 14.0, 14.0, 14.0]
     """
     flat, d_flat = (tf.cast(tf.reshape(x, (-1, x.shape[-1])), dtype) for x in (inputs, d_products))
     return tf.cast(tf.matmul(flat, d_flat, transpose_a=True), d_products.dtype)
 
 
 def apply_dropout_mask(values: tf.Tensor, dropout_mask: tf.Tensor | None) -> tf.Tensor:
-    """What the products read of a state; also the gradient of a state from that of what they read."""
+    """What the products read of a state; also the gradient of a state from that of what they read.
+
+    Args:
+        values: float `[..., batch, units]`.
+        dropout_mask: zeros and scaled ones, `[batch, units]`, or None for no dropout.
+
+    Returns:
+        Float `[..., batch, units]`.
+
+    Example:
+
+    >>> apply_dropout_mask(tf.ones((1, 2)), tf.constant([[0.0, 2.0]])).numpy().tolist()
+    [[0.0, 2.0]]
+    """
     return values if dropout_mask is None else values * dropout_mask
 
 
@@ -316,7 +334,7 @@ def _backward(
 
 
 @functools.cache
-def _compiled(loop: Any, equations: Equations, options: LoopOptions) -> Any:
+def _get_loop(loop: Any, equations: Equations, options: LoopOptions) -> Any:
     """A loop of a cell, compiled where asked for; cached, so that layers of the same shape share what was compiled."""
     bound = functools.partial(loop, equations, options.reverse)
     return tf.function(bound, jit_compile=True, autograph=False) if options.jit_compile else bound

@@ -45,7 +45,17 @@ class RecurrentCell(keras.layers.Layer):
         The output, float `[batch, units]`, and a list of the new states.
 
     Raises:
-        ValueError: if `units` is not positive, or `longest_memory` is below 2 or of a cell without gates.
+        ValueError: if `units` is not positive, if `longest_memory` is below 2, or if the cell has no gates for it.
+
+    Example:
+
+    >>> from nmt.layers.gru import GRUCell
+    >>> cell = GRUCell(3)
+    >>> cell.build((None, 5))
+    >>> weights = cell.recurrent_weights()  # read once for many steps
+    >>> (state,) = cell.step(tf.ones((2, 5)), (tf.zeros((2, 3)),), weights)
+    >>> tuple(cell.output(state).shape)
+    (2, 3)
 
     Reference:
         [Tallec and Ollivier 2018](https://arxiv.org/abs/1804.11188).
@@ -266,9 +276,17 @@ class Recurrent(keras.layers.Layer):
 
     Raises:
         ValueError: if a share is not at least 0 and below 1.
+
+    Example:
+
+    >>> from nmt.layers.gru import GRU
+    >>> mask = tf.constant([[True] * 7, [True] * 4 + [False] * 3])
+    >>> outputs, state = GRU(3, return_sequences=True, return_state=True)(tf.ones((2, 7, 5)), mask=mask)
+    >>> bool(tf.reduce_all(outputs[1, 3] == state[1]))
+    True
     """
 
-    cell_class: ClassVar[type[RecurrentCell]]  # of which a subclass makes its cell
+    cell_class: ClassVar[type[RecurrentCell]]  # the class of a subclass's cell
 
     def __init__(
         self,
@@ -393,7 +411,7 @@ class Recurrent(keras.layers.Layer):
         return tf.transpose(outputs, (1, 0, 2)), states
 
     @contextmanager
-    def states_offset_by(self, make_offsets: MakeOffsets) -> Iterator[None]:
+    def offset_states(self, make_offsets: MakeOffsets) -> Iterator[None]:
         """Within this context, tensors are added to each new state whenever the layer runs.
 
         If they are zeros that a `tf.GradientTape` watches, the tape gives the gradient of a loss by the states.
@@ -407,7 +425,7 @@ class Recurrent(keras.layers.Layer):
 
         >>> from nmt.layers.simple_rnn import SimpleRNN
         >>> layer, sequence = SimpleRNN(2), tf.zeros((1, 3, 4))
-        >>> with layer.states_offset_by(lambda shape, dtype: (tf.ones(shape, dtype),)):
+        >>> with layer.offset_states(lambda shape, dtype: (tf.ones(shape, dtype),)):
         ...     offset = layer(sequence)
         >>> float(tf.reduce_sum(abs(layer(sequence)))), bool(tf.reduce_all(offset != 0))
         (0.0, True)

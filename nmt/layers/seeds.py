@@ -52,9 +52,10 @@ def make_initializer(initializer: Initializer, seed: int | None, purpose: str) -
     >>> kernel.seed == other.seed, make_initializer("zeros", 1, "bias")((2,)).numpy().tolist()
     (False, [0.0, 0.0])
     """
-    kind: Any = getattr(keras.initializers, initializer, None) if isinstance(initializer, str) else None
-    if seed is not None and inspect.isclass(kind) and "seed" in inspect.signature(kind).parameters:
-        return kind(seed=derive_seed(seed, purpose))
+    if isinstance(initializer, str) and seed is not None:
+        kind: Any = getattr(keras.initializers, initializer, None)
+        if callable(kind) and "seed" in inspect.signature(kind).parameters:
+            return kind(seed=derive_seed(seed, purpose))
     return keras.initializers.get(initializer)
 
 

@@ -180,6 +180,12 @@ class SimpleRNNEquations:
         units: int, width of the state.
         layer_normalization: bool, whether the pre-activation is normalised.
         product_dtype: precision of the products after the loop that make the weights' gradients.
+
+    Example:
+
+    >>> equations, state = SimpleRNNEquations(2), tf.ones((1, 2))
+    >>> equations.step(tf.zeros((1, 2)), (state,), (tf.zeros((2, 2)),), None).states[0].numpy().tolist()
+    [[0.0, 0.0]]
     """
 
     units: int

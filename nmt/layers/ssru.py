@@ -168,7 +168,13 @@ class SSRU(LinearRecurrent):
 
 @dataclass(frozen=True)
 class SSRUEquations(LinearEquations):
-    """The step of `SSRUCell`; the input products are those of f and of the candidate, side by side."""
+    """The step of `SSRUCell`; the input products are those of f and of the candidate, side by side.
+
+    Example:
+
+    >>> SSRUEquations().step(tf.zeros((1, 2)), (tf.ones((1, 1)),), (), None).states[0].numpy().tolist()
+    [[0.5]]
+    """
 
     def coefficients(self, projected: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `LinearEquations.coefficients`."""
