@@ -2,7 +2,7 @@
 
 Two consecutive steps of such a recurrence are one step of the same kind, and they may be grouped in any way (Blelloch
 1990). So the sequence is cut into blocks. All blocks compute their steps at the same time, in one large operation for
-each place in a block. Then the blocks are combined in rounds, each of which reaches back twice as far as the one
+each place in a block. Then the blocks are combined in rounds; each round reaches back twice as far as the one
 before. In the end, the state before each block is added to its steps. That is about twice the arithmetic of the plain
 loop, in a few large operations instead of many small ones. Nothing is divided, so that long sequences do not overflow.
 """
