@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from tests.training.small_trainer import SOURCE, TARGET, small_trainer
 
-
 BATCH = SOURCE, TARGET
 PADDED = tuple(np.pad(ids, ((0, 3), (0, 4))) for ids in BATCH)
 
