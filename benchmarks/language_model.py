@@ -66,15 +66,15 @@ def main() -> None:
         ],
     )
 
-    from nmt.cli import say_metrics
-    from nmt.cli.options import load_tensorflow, say
+    from nmt.cli.messages import logged_to_stderr
+    from nmt.cli.options import load_tensorflow
 
     load_tensorflow()
     from nmt.runs.language_models import find_perplexity
     from nmt.training.train import train
 
-    with tempfile.TemporaryDirectory() as temporary:
-        run = train(config, arguments.run or Path(temporary), say_metrics, say)
+    with logged_to_stderr(), tempfile.TemporaryDirectory() as temporary:
+        run = train(config, arguments.run or Path(temporary))
         validations = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
         perplexities = {
             "val": find_perplexity(run.path, "validation").as_json(),
@@ -89,7 +89,7 @@ def main() -> None:
             hypotheses, references, seconds = translated("val", weight)
             scores = [asdict(score) for score in evaluate(hypotheses, references, "de", metrics=["BLEU", "chrF"])]
             on_val.append({"weight": weight, "scores": scores, "seconds": round(seconds, 1)})
-            say(f"val, weight {weight}: BLEU {scores[0]['value']:.2f}, {seconds:.0f} s")
+            print(f"val, weight {weight}: BLEU {scores[0]['value']:.2f}, {seconds:.0f} s", file=sys.stderr)
         chosen = max(on_val[1:], key=lambda one: one["scores"][0]["value"])["weight"]
         baseline, references, _ = translated("test_2016_flickr", 0.0)
         hypotheses, references, _ = translated("test_2016_flickr", chosen)

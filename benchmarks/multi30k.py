@@ -42,16 +42,16 @@ def main() -> None:
     ]
     config = load_config(arguments.config, [*files, *arguments.settings])
 
-    from nmt.cli import say_metrics
-    from nmt.cli.options import load_tensorflow, say
+    from nmt.cli.messages import logged_to_stderr
+    from nmt.cli.options import load_tensorflow
 
     load_tensorflow()
     from nmt.data.preparation import load_report
     from nmt.runs.translation import translate_split
     from nmt.training.train import train
 
-    with tempfile.TemporaryDirectory() as temporary:
-        run = train(config, arguments.run or Path(temporary), say_metrics, say)
+    with logged_to_stderr(), tempfile.TemporaryDirectory() as temporary:
+        run = train(config, arguments.run or Path(temporary))
         validations = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
         validations = [line for line in validations if "step" in line]
         report = load_report(run.data)

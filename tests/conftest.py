@@ -1,47 +1,13 @@
-"""What several tests share: a tiny task, and a run trained on it."""
+"""What several tests share: runs trained on a tiny task, each made once for all processes that run tests."""
 
 import fcntl
 import os
-import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nmt.config import Config, parse_config
-
-DIGITS = "0123456789"
-
-
-def digit_strings(count: int, lengths: range, seed: int) -> list[str]:
-    """Strings such as `3 1 4`; spaces make each digit a token."""
-    generator = random.Random(seed)
-    return [" ".join(generator.choices(DIGITS, k=generator.choice(lengths))) for _ in range(count)]
-
-
-def reversal_config(folder: Path, lengths: range = range(3, 8), pairs: int = 2000, **changes: dict) -> Config:
-    """A configuration to learn to reverse digit strings, its corpus written to `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    corpus: dict = {"kind": "text"}
-    for seed, (split, count) in enumerate((("train", pairs), ("validation", 50), ("test", 200))):
-        sources = digit_strings(count, lengths, seed)
-        corpus[split] = {}
-        for side, lines in (("source", sources), ("target", [line[::-1] for line in sources])):
-            path = folder / f"{split}.{side}.txt"
-            path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-            corpus[split][side] = [str(path)]
-    tree: dict = {
-        "data": {"source_language": "digits", "target_language": "reversed", "corpus": corpus},
-        "tokenizer": {"vocabulary_size": 300},
-        "batches": {"tokens": 600, "shapes": 2},
-        "model": {"units": 16, "embedding": 16, "dropout": 0.1},
-        "training": {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4, "xla": "none"},
-        "decoding": {"beam_size": 2},
-    }
-    for group, settings in changes.items():
-        tree[group] |= settings
-    return parse_config(tree, "test")
-
+from tests.helpers import digit_strings, language_model_config, reversal_config
 
 Shared = Callable[[str, Callable[[Path], None]], Path]
 
@@ -73,7 +39,7 @@ def trained_run(shared: Shared) -> Path:
         from nmt.training.train import train
 
         training = {"max_steps": 200, "validate_every": 100, "learning_rate": 0.01}
-        train(reversal_config(folder / "corpus", training=training), folder / "run", message=lambda _: None)
+        train(reversal_config(folder / "corpus", training=training), folder / "run")
 
     return shared("trained", fill) / "run"
 
@@ -92,7 +58,7 @@ def second_run(trained_run: Path, shared: Shared) -> Path:
             training={"max_steps": 120, "validate_every": 60, "learning_rate": 0.01},
             decoding={"ensemble": [str(folder / "nowhere")]},
         )
-        train(config, folder / "run", message=lambda _: None)
+        train(config, folder / "run")
 
     return shared("second", fill) / "run"
 
@@ -109,29 +75,6 @@ def exported(trained_run: Path, shared: Shared) -> Path:
     return shared("exported", fill) / "translator"
 
 
-def language_model_config(folder: Path, lines: list[str], **changes: dict) -> Config:
-    """A configuration to learn the lines, which are written to `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "lines.txt"
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    tree: dict = {
-        "task": "language_model",
-        "data": {
-            "target_language": "digits",
-            "held_out": 30,
-            "corpus": {"kind": "lines", "train": [str(path)]},
-            "cleaning": {"drop_duplicates": False},
-        },
-        "tokenizer": {"vocabulary_size": 300},
-        "batches": {"tokens": 600, "shapes": 2},
-        "model": {"units": 16, "embedding": 16, "dropout": 0.1},
-        "training": {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4, "xla": "none"},
-    }
-    for group, settings in changes.items():
-        tree[group] |= settings
-    return parse_config(tree, "test")
-
-
 @pytest.fixture(scope="session")
 def language_model_run(trained_run: Path, shared: Shared) -> Path:
     """A language model of some seconds' training, of the language that `trained_run` translates to."""
@@ -145,6 +88,6 @@ def language_model_run(trained_run: Path, shared: Shared) -> Path:
             tokenizer={"model": str(trained_run / "data" / "target.model")},
             training={"max_steps": 60, "validate_every": 30, "learning_rate": 0.01},
         )
-        train(config, folder / "run", message=lambda _: None)
+        train(config, folder / "run")
 
     return shared("language-model", fill) / "run"

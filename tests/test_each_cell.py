@@ -12,7 +12,7 @@ from nmt.serving.lite.export import export_lite
 from nmt.serving.lite.translator import LiteTranslator
 from nmt.serving.saved_model import export_saved_model
 from nmt.training.train import train
-from tests.conftest import digit_strings, reversal_config
+from tests.helpers import digit_strings, reversal_config
 
 LINES = [*digit_strings(20, range(1, 9), seed=5), "", "日本 \U0001f600"]
 
@@ -22,7 +22,7 @@ LINES = [*digit_strings(20, range(1, 9), seed=5), "", "日本 \U0001f600"]
 def test_trains_translates_and_leaves(cell, tmp_path):
     training = {"max_steps": 12, "validate_every": 6, "learning_rate": 0.01}
     config = reversal_config(tmp_path / "corpus", pairs=300, model={"cell": cell}, training=training)
-    run = train(config, tmp_path / "run", message=lambda _: None)
+    run = train(config, tmp_path / "run")
     lines = map(json.loads, run.metrics.read_text().splitlines())
     first, second = (line["training_loss"] for line in lines if "training_loss" in line)
     assert second < first

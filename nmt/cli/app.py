@@ -68,8 +68,8 @@ def with_options(message: str, options: Mapping[str, str]) -> str:
 
     Example:
 
-    >>> with_options("`n_best` 9: expected at most 5", {"n_best": "--n-best"})
-    '--n-best 9: expected at most 5'
+    >>> with_options("`n_best`: expected at most 5, got 9", {"n_best": "--n-best"})
+    '--n-best: expected at most 5, got 9'
     """
     return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), message)
 

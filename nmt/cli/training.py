@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -36,7 +36,7 @@ def train(config: ConfigArgument, run: RunOption, overrides: SettingsOption = No
     load_tensorflow()
     from nmt.training.train import train
 
-    folder = train(settings, run, log_metrics, _LOG.info)
+    folder = train(settings, run)
     _LOG.info("done; the weights are in %s", folder.best.parent)
 
 
@@ -68,20 +68,10 @@ def bench(
     from nmt.training.bench import measure
 
     with tempfile.TemporaryDirectory() as temporary:
-        measured = measure(settings, (run or Path(temporary)) / "data", steps, _LOG.info)._asdict()
+        measured = measure(settings, (run or Path(temporary)) / "data", steps)._asdict()
     if as_json:
         print_json(measured)
         return
     for name, value in measured.items():
         shown = f"{value:.1%}" if "share" in name else f"{value:,}"
         print(f"{name.replace('_', ' '):<28}{shown:>12}")
-
-
-def log_metrics(metrics: dict[str, Any]) -> None:
-    """Logs what a validation found."""
-    quality = f"BLEU {metrics['bleu']:5.2f}" if "bleu" in metrics else f"perplexity {metrics['perplexity']:.2f}"
-    _LOG.info(
-        f"step {metrics['step']:>7,}  epoch {metrics['epoch']:>3}  loss {metrics['training_loss']:.3f}  "
-        f"validation {metrics['validation_loss']:.3f}  {quality}{' *' if metrics['best'] else '  '}  "
-        f"{metrics['target_tokens_per_second']:,.0f} target tokens/s  {metrics['seconds'] / 60:.1f} min"
-    )

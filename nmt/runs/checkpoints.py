@@ -145,7 +145,7 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
     [2.0, 2.0]
     """
     if not paths:
-        raise UserError("expected `paths` of at least one checkpoint to average, got none")
+        raise UserError("`paths`: expected at least one checkpoint to average, got none")
     sums: dict[str, np.ndarray] = {}
     for path in paths:
         arrays, _ = load_arrays(path)

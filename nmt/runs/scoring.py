@@ -52,12 +52,12 @@ def score_files(
     _, config = load_run_config(path)
     if config.task == "language_model":
         if target is not None:
-            raise UserError(f"{path}: is a language model: expected no `target`, got {target}")
+            raise UserError(f"`target`: expected none for {path}, which is a language model, got {target}")
         lines = read_texts([source])
         model, tokenizer = load_language_model(path, checkpoint)
         return score_texts(make_sentence_scorer(model), tokenizer, (line.target for line in lines))
     if target is None:
-        raise UserError(f"{path}: translates: expected `target`, the translations of {source}")
+        raise UserError(f"`target`: expected the translations of {source} for {path}, which translates, got none")
     pairs = read_sides(SideFiles(source=[Path(source)], target=[Path(target)]))
     translator, tokenizers, config = load_for_search(path, checkpoint, overrides)
     return _score_pairs([translator, *load_ensemble(config, tokenizers)[0]], tokenizers, config, pairs)

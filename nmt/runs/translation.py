@@ -80,7 +80,7 @@ def load_for_search(
     run, _ = load_run_config(path, "translation")
     config = load_config(run.config, overrides)
     if n_best > config.decoding.beam_size:
-        raise UserError(f"`n_best` {n_best}: expected at most decoding.beam_size {config.decoding.beam_size}")
+        raise UserError(f"`n_best`: expected at most decoding.beam_size {config.decoding.beam_size}, got {n_best}")
     model, source, target = load_model(run, config, checkpoint, config.decoding.precision)
     return model, (source, target), config
 

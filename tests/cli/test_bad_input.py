@@ -12,7 +12,7 @@ import yaml
 
 from nmt.cli import main
 from nmt.runs.folder import RunFolder
-from tests.conftest import reversal_config
+from tests.helpers import reversal_config
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -109,6 +109,12 @@ def vocabulary_too_large(bench):
 
 def not_a_run(bench):
     main(["translate", str(bench.folder)])
+
+
+def newer_run(bench):
+    run = bench.copy_of_run()
+    run.format.write_text('{"format": 99, "nmt": "9.9"}')
+    main(["translate", str(run.path)])
 
 
 def no_checkpoint(bench):
@@ -251,6 +257,7 @@ ERRORS = {
         r"vocabulary_size 8000 is too large .* at most \d+",
     ),
     "a folder that is no run": (not_a_run, r"is not a run folder"),
+    "a run folder of a newer version of this package": (newer_run, r"run: is a run folder of format 99, .* up to 2"),
     "a run without a checkpoint yet": (no_checkpoint, r"has no checkpoint `best`; it has none yet"),
     "a truncated checkpoint": (truncated_checkpoint, r"best.npz: is not a complete checkpoint"),
     "a truncated token store": (truncated_store, r"train.source.ids.npy: "),
@@ -268,7 +275,7 @@ ERRORS = {
     "an input file that is not there": (missing_input, r"none.txt: cannot be read: No such file"),
     "more translations than the beam is wide": (
         more_than_the_beam,
-        r"--n-best 9: expected at most decoding.beam_size 2",
+        r"--n-best: expected at most decoding.beam_size 2, got 9",
     ),
     "a setting that training has fixed": (
         training_setting_when_translating,
@@ -305,7 +312,7 @@ ERRORS = {
     ),
     "no text to translate back": (
         nothing_to_translate_back,
-        r"back-translation: expected `monolingual` files to translate",
+        r"FILE: expected a file to translate for back-translation, got none",
     ),
     "a folder where other data is being made": (
         folder_of_another_augmentation,
@@ -313,7 +320,7 @@ ERRORS = {
     ),
     "more lines to select than there are": (
         more_lines_than_there_are,
-        r"expected `keep` to select 1 to 1 lines of .*lines.txt, got 9",
+        r"--keep: expected to select 1 to 1 lines of .*lines.txt, got 9",
     ),
 }
 
@@ -386,7 +393,7 @@ def long_line(tmp_path, run, capsys):
     lines = finishes(run, tmp_path, f"1 2\n{long}\n2 1\n".encode())
     assert len(lines) == 3
     assert len(lines[1]) > 1000
-    assert re.search(r"warning: line 2: 50,001 tokens .* translated in \d+ parts", capsys.readouterr().err)
+    assert re.search(r"warning: line 2: 50001 tokens .* translated in \d+ parts", capsys.readouterr().err)
 
 
 def unpaired_corpus_lines(tmp_path, run, capsys):

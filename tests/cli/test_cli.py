@@ -14,13 +14,7 @@ import nmt
 from nmt.cli import main
 from nmt.runs.folder import RunFolder
 from nmt.runs.translation import load_translator
-from tests.conftest import reversal_config
-
-
-def run_command(*arguments: object) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    assert stop.value.code == 0
+from tests.helpers import reversal_config, run_command
 
 
 @pytest.fixture
@@ -109,7 +103,7 @@ def test_heat_maps_are_pictures(trained_run, lines, tmp_path, capsys):
 
 def test_score_gives_the_log_probability_that_search_gave(trained_run, tmp_path, capsys):
     sources = ["1 2 3", "4 5 6 7", "9 9"]
-    found = [hypotheses[0] for hypotheses in load_translator(trained_run).translate(sources)]
+    found = [hypotheses[0] for hypotheses in load_translator(trained_run).hypotheses(sources)]
     (tmp_path / "source.txt").write_text("".join(line + "\n" for line in sources))
     (tmp_path / "target.txt").write_text("".join(hypothesis.text + "\n" for hypothesis in found))
     run_command("score", trained_run, tmp_path / "source.txt", tmp_path / "target.txt")
@@ -146,7 +140,7 @@ def test_average_is_used_afterwards(tmp_path, trained_run, lines, capsys):
     run = RunFolder(Path(shutil.copytree(trained_run, tmp_path / "run")))
     run_command("average", run.path, "step-00000100", "best")
     assert "the mean of step-00000100, best" in capsys.readouterr().err
-    average, best = (next(load_translator(run.path, name).translate(["3 1 4"])) for name in (None, "best"))
+    average, best = (next(load_translator(run.path, name).hypotheses(["3 1 4"])) for name in (None, "best"))
     assert average[0].log_probability != best[0].log_probability
     run_command("average", run.path)
     assert "the mean of step-00000100, step-00000200" in capsys.readouterr().err
@@ -154,11 +148,11 @@ def test_average_is_used_afterwards(tmp_path, trained_run, lines, capsys):
 
 def test_translations_do_not_depend_on_batch_order_or_padding(trained_run):
     sources = ["1 2 3", "4", "5 6 7 8 9 0 1 2 3", "", "7 7 7 7 7"] * 3
-    together = [[h.text for h in hypotheses] for hypotheses in load_translator(trained_run).translate(sources)]
+    together = load_translator(trained_run).translate(sources)
     alone = load_translator(trained_run, overrides=["decoding.batch_size=1"])
-    assert [[h.text for h in hypotheses] for hypotheses in alone.translate(sources)] == together
-    backwards = load_translator(trained_run, overrides=["decoding.batch_size=4"]).translate(sources[::-1])
-    assert [[h.text for h in hypotheses] for hypotheses in backwards] == together[::-1]
+    assert alone.translate(sources) == together
+    backwards = load_translator(trained_run, overrides=["decoding.batch_size=4"])
+    assert backwards.translate(sources[::-1]) == together[::-1]
 
 
 @pytest.mark.parametrize(
@@ -169,8 +163,8 @@ def test_translations_do_not_depend_on_batch_order_or_padding(trained_run):
         (["export", "--to", "x", "--format", "litert"], True, "expected a run of task translation"),
         (["demo", "--port", "0"], True, "expected a run of task translation"),
         (["evaluate", "--baseline", "x"], True, "is a language model, which has no translations to compare"),
-        (["score", "x", "y"], True, "is a language model: expected one file, got x and y"),
-        (["score", "x"], False, "translates: expected SOURCE and TARGET, got x alone"),
+        (["score", "x", "y"], True, "which is a language model, got y"),
+        (["score", "x"], False, "TARGET: expected the translations of x"),
         (["evaluate", "--text", "x"], False, "--text: expected a language model, but "),
         (["sample"], False, "expected a run of task language_model"),
     ],

@@ -15,7 +15,7 @@ from nmt.data.readers import RawPair
 from nmt.data.token_store import TokenizedCorpus, read_sentences
 from nmt.data.vocabulary import load_tokenizers
 from nmt.utils.errors import UserError
-from tests.conftest import digit_strings, language_model_config
+from tests.helpers import digit_strings, language_model_config
 
 LINES = digit_strings(400, range(3, 8), seed=9)
 

@@ -3,14 +3,22 @@
 import numpy as np
 import pytest
 
-from nmt.config import ModelSettings
-from nmt.models.seq2seq import make_model
-from nmt.runs.checkpoints import average_checkpoints, load_arrays, load_weights, save_arrays, weights_of
+from nmt.models.seq2seq import Seq2Seq
+from nmt.runs.checkpoints import (
+    average_checkpoints,
+    average_run,
+    load_arrays,
+    load_weights,
+    save_arrays,
+    weights_of,
+)
+from nmt.runs.folder import open_run
 from nmt.utils.errors import UserError
+from tests.helpers import reversal_config
 
 
 def small_model(seed=1, units=8):
-    return make_model(ModelSettings(units=units, embedding=8), 20, 20, seed)
+    return Seq2Seq(20, units=units, embedding_dim=8, num_layers=1, attention="dot", seed=seed)
 
 
 def test_round_trip(tmp_path):
@@ -32,6 +40,19 @@ def test_average_is_the_mean(tmp_path):
     for name, array in arrays.items():
         expected = np.mean([weights_of(model)[name] for model in models], axis=0)
         np.testing.assert_allclose(array, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path])
+def test_the_recent_checkpoints_of_a_run_are_averaged(kind, tmp_path):
+    run = open_run(tmp_path, reversal_config(tmp_path / "corpus", pairs=10))
+    with pytest.raises(UserError, match="has no checkpoint of a validation to average"):
+        average_run(kind(tmp_path))
+    for step in (1, 3):
+        save_arrays(run.checkpoint(f"step-{step}"), {"weights/bias": np.full(2, step, np.float32)}, {})
+    assert average_run(kind(tmp_path)) == run.averaged
+    assert load_arrays(kind(run.averaged))[0]["weights/bias"].tolist() == [2.0, 2.0]
+    average_run(kind(tmp_path), ["step-3"])
+    assert load_arrays(kind(run.averaged))[0]["weights/bias"].tolist() == [3.0, 3.0]
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])

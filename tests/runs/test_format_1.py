@@ -7,16 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.cli import main
+from tests.helpers import run_command
 
 ARCHIVES = Path(__file__).parent / "format_1"
 TRANSLATORS = ["one_layer", "two_layers"]
-
-
-def run_command(*arguments: object) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    assert stop.value.code == 0
 
 
 def unpacked(name: str, folder: Path) -> Path:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nmt.cli import main
 from nmt.constants import BEGIN, END
 from nmt.decoding.scoring import make_sentence_scorer
 from nmt.inference.text_scoring import score_texts
@@ -14,14 +13,9 @@ from nmt.models.language_model import LanguageModel
 from nmt.runs.checkpoints import load_arrays
 from nmt.runs.folder import RunFolder
 from nmt.runs.language_models import load_language_model
+from tests.helpers import run_command
 
 TEXT = "3 1 4\n\n9 9 8 7 6 5 4 3 2 1\nGrüße, 世界 😀\n1 2\n"
-
-
-def run_command(*arguments: object) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    assert stop.value.code == 0
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_the_command_exports_and_says_where(trained_run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--n-best", "3"], "--n-best 3: expected at most decoding.beam_size 2"),
+        (["--n-best", "3"], "--n-best: expected at most decoding.beam_size 2, got 3"),
         (["--set", "model.units=3"], "only decoding"),
         (["--weights", "int8"], "expected --format litert"),
         (["--format", "litert", "--n-best", "2"], "its search is greedy"),

@@ -1,0 +1,82 @@
+"""What tests import: a tiny task, its configurations, and the console command run in this process."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from nmt.cli import main
+from nmt.config import Config, parse_config
+
+DIGITS = "0123456789"
+
+
+def digit_strings(count: int, lengths: range, seed: int) -> list[str]:
+    """Strings such as `3 1 4`; spaces make each digit a token."""
+    generator = random.Random(seed)
+    return [" ".join(generator.choices(DIGITS, k=generator.choice(lengths))) for _ in range(count)]
+
+
+def reversal_config(folder: Path, lengths: range = range(3, 8), pairs: int = 2000, **changes: dict) -> Config:
+    """A configuration to learn to reverse digit strings, its corpus written to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    corpus: dict = {"kind": "text"}
+    for seed, (split, count) in enumerate((("train", pairs), ("validation", 50), ("test", 200))):
+        sources = digit_strings(count, lengths, seed)
+        corpus[split] = {}
+        for side, lines in (("source", sources), ("target", [line[::-1] for line in sources])):
+            path = folder / f"{split}.{side}.txt"
+            path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+            corpus[split][side] = [str(path)]
+    tree: dict = {
+        "data": {"source_language": "digits", "target_language": "reversed", "corpus": corpus},
+        "tokenizer": {"vocabulary_size": 300},
+        "batches": {"tokens": 600, "shapes": 2},
+        "model": {"units": 16, "embedding": 16, "dropout": 0.1},
+        "training": {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4, "xla": "none"},
+        "decoding": {"beam_size": 2},
+    }
+    for group, settings in changes.items():
+        tree[group] |= settings
+    return parse_config(tree, "test")
+
+
+def language_model_config(folder: Path, lines: list[str], **changes: dict) -> Config:
+    """A configuration to learn the lines, which are written to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "lines.txt"
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    tree: dict = {
+        "task": "language_model",
+        "data": {
+            "target_language": "digits",
+            "held_out": 30,
+            "corpus": {"kind": "lines", "train": [str(path)]},
+            "cleaning": {"drop_duplicates": False},
+        },
+        "tokenizer": {"vocabulary_size": 300},
+        "batches": {"tokens": 600, "shapes": 2},
+        "model": {"units": 16, "embedding": 16, "dropout": 0.1},
+        "training": {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4, "xla": "none"},
+    }
+    for group, settings in changes.items():
+        tree[group] |= settings
+    return parse_config(tree, "test")
+
+
+def run_command(*arguments: object) -> None:
+    """Runs the console command, which must succeed."""
+    assert _status(arguments) == 0
+
+
+def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
+    """The one line with which the console command refuses its arguments."""
+    assert _status(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def _status(arguments: tuple[object, ...]) -> object:
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    return stop.value.code
