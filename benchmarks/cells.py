@@ -147,7 +147,7 @@ def train(config: Config, folder: Path) -> dict[str, Any]:
     from nmt.runs.models import build_model
     from nmt.training.train import train
 
-    run = train(config, folder, message=lambda _: None)
+    run = train(config, folder)
     lines = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     compiling = sum(line["xla"]["seconds"] for line in lines if "xla" in line)
     curve = [
