@@ -167,7 +167,7 @@ def compare(
     return comparisons
 
 
-def as_json(results: Sequence[Score]) -> dict[str, dict[str, Any]]:
+def scores_as_json(results: Sequence[Score]) -> dict[str, dict[str, Any]]:
     """Converts results to a dictionary that `json.dump` can write.
 
     Args:
@@ -178,14 +178,14 @@ def as_json(results: Sequence[Score]) -> dict[str, dict[str, Any]]:
 
     Example:
 
-    >>> as_json([Score("BLEU", 26.4, "nrefs:1|case:mixed")])
+    >>> scores_as_json([Score("BLEU", 26.4, "nrefs:1|case:mixed")])
     {'BLEU': {'value': 26.4, 'signature': 'nrefs:1|case:mixed'}}
     """
     fields = [asdict(result) for result in results]
     return {one.pop("name"): {key: value for key, value in one.items() if value is not None} for one in fields}
 
 
-def print_results(results: Sequence[Score], file: IO[str] | None = None) -> None:
+def print_scores(results: Sequence[Score], file: IO[str] | None = None) -> None:
     """Prints results as a table, followed by the signatures to quote with them.
 
     Args:
@@ -194,7 +194,7 @@ def print_results(results: Sequence[Score], file: IO[str] | None = None) -> None
 
     Example:
 
-    >>> print_results([Score("BLEU", 26.43, "nrefs:1|case:mixed")])
+    >>> print_scores([Score("BLEU", 26.43, "nrefs:1|case:mixed")])
     Metric   Better   Score
     BLEU     higher    26.4
     <BLANKLINE>

@@ -1,4 +1,4 @@
-"""All that is measured of a system's translations: scores, what they preserve of their sources, and examples."""
+"""A whole evaluation of a system's translations: scores, preservation, and examples."""
 
 import json
 from collections.abc import Sequence
@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from nmt.evaluation.metrics import Score, compare, evaluate, print_results
-from nmt.evaluation.metrics import as_json as scores_as_json
+from nmt.evaluation.metrics import Score, compare, evaluate, print_scores, scores_as_json
 from nmt.evaluation.preservation import (
     Preservation,
     measure_preservation,
@@ -27,12 +26,12 @@ class Example(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What was measured of a system's translations.
+    """The results of an evaluation.
 
     Attributes:
-        scores: by metric; compared with the baseline if there is one.
-        preservation: of the placeholders and numbers of the sources; empty if the sources are not known.
-        examples: sentences at even distances; empty if the sources are not known.
+        scores: one score for each metric, a `Comparison` if there is a baseline.
+        preservation: how many placeholders and numbers are preserved; empty if the sources are not known.
+        examples: sentences spread evenly over the translations; empty if the sources are not known.
     """
 
     scores: Sequence[Score]
@@ -50,7 +49,7 @@ def evaluate_translations(
     samples: int = 1000,
     examples: int = 0,
 ) -> Evaluation:
-    """Measures translations.
+    """Evaluates translations.
 
     Args:
         translations: the translations, cased and detokenised.
@@ -95,7 +94,7 @@ def evaluate_files(
     samples: int = 1000,
     examples: int = 0,
 ) -> Evaluation:
-    """Measures the translations in a file; see `evaluate_translations`.
+    """Evaluates the translations in a file; see `evaluate_translations`.
 
     Args:
         translations: a text file, one translation per line.
@@ -144,13 +143,13 @@ def print_evaluation(evaluation: Evaluation, as_json: bool = False) -> None:
         text = json.dumps(evaluation_as_json(evaluation), ensure_ascii=False)
         Console(soft_wrap=True, highlight=False).print_json(text)
     else:
-        print_results(evaluation.scores)
+        print_scores(evaluation.scores)
         print_preservation(evaluation.preservation)
     for example in evaluation.examples:
         print("\n" + "\n".join(f"{name:<12}{text}" for name, text in example._asdict().items()))
 
 
 def _spread(examples: Sequence[Example], count: int) -> list[Example]:
-    """Chooses `count` examples at even distances."""
+    """Returns `count` examples, spread evenly."""
     count = min(count, len(examples))
     return [examples[index * len(examples) // count] for index in range(count)]

@@ -9,7 +9,7 @@ import pytest
 import sacrebleu
 
 from nmt.evaluation import metrics
-from nmt.evaluation.metrics import Comparison, Score, as_json, compare, evaluate, print_results
+from nmt.evaluation.metrics import Comparison, Score, compare, evaluate, print_scores, scores_as_json
 from nmt.utils.errors import UserError
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "over", "under", "red", "blue", "house", "garden"]
@@ -155,18 +155,18 @@ def test_a_mistake_raises_an_error_of_one_line(call, message: str) -> None:
 
 def test_json_holds_plain_values(references: list[str]) -> None:
     hypotheses = damaged(references, 0.3, 2)
-    plain = as_json(compare(hypotheses, references, references, samples=10))
+    plain = scores_as_json(compare(hypotheses, references, references, samples=10))
     assert json.loads(json.dumps(plain)) == plain
     assert list(plain) == ["BLEU", "chrF2", "TER"]
     assert set(plain["BLEU"]) == {"value", "signature", "mean", "margin", "baseline", "p_value"}
     assert all(type(value) in (float, str) for fields in plain.values() for value in fields.values())
-    assert set(as_json(evaluate(hypotheses, references))["TER"]) == {"value", "signature"}
+    assert set(scores_as_json(evaluate(hypotheses, references))["TER"]) == {"value", "signature"}
 
 
 def test_table_of_a_comparison() -> None:
     file = io.StringIO()
     long = "nrefs:1|" + "x" * 200
-    print_results([Comparison("TER", 40.04, long, 40.1, 1.25, baseline=42.0, p_value=0.0123)], file)
+    print_scores([Comparison("TER", 40.04, long, 40.1, 1.25, baseline=42.0, p_value=0.0123)], file)
     header, row, blank, signature = file.getvalue().splitlines()
     assert header.split("  ")[0] == "Metric"
     assert row.split() == ["TER", "lower", "40.0", "40.1", "±", "1.2", "42.0", "-2.0", "0.0123"]
@@ -175,7 +175,7 @@ def test_table_of_a_comparison() -> None:
 
 
 def test_results_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    print_results([Score("BLEU", 26.43, "case:mixed|[bold]")])
+    print_scores([Score("BLEU", 26.43, "case:mixed|[bold]")])
     output = capsys.readouterr()
     assert "26.4" in output.out
     assert "BLEU|case:mixed|[bold]" in output.out
@@ -184,7 +184,7 @@ def test_results_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_no_results_make_no_table(capsys: pytest.CaptureFixture[str]) -> None:
-    print_results([])
+    print_scores([])
     assert capsys.readouterr().out.strip() == ""
 
 
