@@ -1,4 +1,4 @@
-"""Files are written beside their final place and renamed, so that none is ever half-written."""
+"""Files are written next to their final place and renamed, so that none is ever half-written."""
 
 import os
 from collections.abc import Iterator

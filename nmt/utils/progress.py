@@ -1,4 +1,4 @@
-"""How far long work is, how fast, and how long it will take: on stderr, and only on a terminal."""
+"""Progress of long work, with its speed and the time left: on stderr, and only if that is a terminal."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,10 @@ Item = TypeVar("Item")
 
 
 def progress_line(rate: str) -> Progress:
-    """A line of a name, a bar, how much of how much, the rate, and the time left.
+    """Makes a line that shows a name, a bar, the part that is done, the speed, and the time left.
 
     Args:
-        rate: a template of the task's fields, as `{task.fields[rate]:,.0f} lines/s`.
+        rate: how the speed is written, a template of the task's fields, such as `{task.fields[rate]:,.0f} lines/s`.
     """
     console = Console(stderr=True)
     return Progress(
@@ -30,12 +30,15 @@ def progress_line(rate: str) -> Progress:
 
 
 def tracked(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-    """Passes items on and shows how many went by.
+    """Passes items on and shows how many have passed.
 
     Args:
-        items: any.
-        what: is being done, as `translating`.
-        total: how many there will be, if known.
+        items: the items.
+        what: what is being done, such as `translating`.
+        total: number of items, if known.
+
+    Yields:
+        The items.
 
     Example:
 
@@ -43,7 +46,7 @@ def tracked(items: Iterable[Item], what: str, total: int | None = None) -> Itera
     [1, 2]
     """
     progress = progress_line("{task.fields[rate]:,.0f} lines/s")
-    if progress.disable:  # not even the time for counting
+    if progress.disable:  # counting would take time too
         yield from items
         return
     task = progress.add_task(what, total=total, rate=0.0)
