@@ -32,7 +32,7 @@ class TranslatedLine(NamedTuple):
 
 
 def translate_in_parts(
-    folder: Path, arguments: dict[str, Any], lines: Iterable[Pair], translator: Translator, choose: Choose
+    folder: str | Path, arguments: dict[str, Any], lines: Iterable[Pair], translator: Translator, choose: Choose
 ) -> list[Path]:
     """Translates lines, except those in the parts that an earlier call with the same arguments has finished.
 
@@ -49,6 +49,7 @@ def translate_in_parts(
     Raises:
         UserError: if the folder belongs to a call with other arguments, or cannot be written.
     """
+    folder = Path(folder)
     _check_arguments(folder, arguments)
     remaining = iter(lines)
     parts: list[Path] = []
@@ -62,7 +63,7 @@ def translate_in_parts(
     return parts
 
 
-def read_parts(parts: Iterable[Path]) -> Iterator[tuple[TranslatedLine, Path]]:
+def read_parts(parts: Iterable[str | Path]) -> Iterator[tuple[TranslatedLine, Path]]:
     """Reads translated lines back, each with the file that it comes from.
 
     Args:
@@ -71,7 +72,7 @@ def read_parts(parts: Iterable[Path]) -> Iterator[tuple[TranslatedLine, Path]]:
     for path in parts:
         with open(path, encoding="utf-8", newline="\n") as file:
             for line in file:
-                yield TranslatedLine(*json.loads(line)), path
+                yield TranslatedLine(*json.loads(line)), Path(path)
 
 
 def best(hypotheses: Sequence[Hypothesis], reference: str) -> Hypothesis:
