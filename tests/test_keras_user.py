@@ -14,17 +14,18 @@ import tensorflow as tf
 import nmt
 
 SENTENCES = ["the cat sat on the mat", "the dog sat", "a cat ran", "the dog ran on the mat"]
+TRANSLATIONS = ["die katze sass", "der hund sass", "eine katze lief", "der hund lief"]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return nmt.Tokenizer(nmt.train_tokenizer(SENTENCES, vocabulary_size=300))
+    return nmt.Tokenizer(nmt.train_tokenizer([*SENTENCES, *TRANSLATIONS], vocabulary_size=300))
 
 
 @pytest.fixture(scope="module")
 def arrays(tokenizer):
     source = tokenizer.encode(tf.constant(SENTENCES)).to_tensor().numpy()
-    target = tokenizer.encode(tf.constant([sentence[::-1] for sentence in SENTENCES])).to_tensor().numpy()
+    target = tokenizer.encode(tf.constant(TRANSLATIONS)).to_tensor().numpy()
     return source, target
 
 
@@ -35,7 +36,7 @@ def on_logits():
 def test_a_translation_model_from_compile_to_translate(tokenizer, arrays, tmp_path):
     source, target = arrays
     model = nmt.Seq2Seq(vocabulary_size=tokenizer.vocabulary_size, units=16)
-    assert model((source, target)).shape == (*target.shape, 300)
+    assert model((source, target)).shape == (*target.shape, tokenizer.vocabulary_size)
 
     # Both losses are the same number; padding counts in neither.
     model.compile(optimizer="adam")
@@ -53,7 +54,7 @@ def test_a_translation_model_from_compile_to_translate(tokenizer, arrays, tmp_pa
     history = model.fit(
         batches,
         validation_data=batches,
-        epochs=40,
+        epochs=100,
         verbose=0,
         callbacks=[
             keras.callbacks.EarlyStopping(patience=20, monitor="val_loss", restore_best_weights=True),
@@ -73,7 +74,7 @@ def test_a_translation_model_from_compile_to_translate(tokenizer, arrays, tmp_pa
 
     translations = nmt.Translator(model, tokenizer).translate([*SENTENCES, ""])
     assert translations[-1] == ""
-    assert sum(t == s[::-1] for t, s in zip(translations, SENTENCES, strict=False)) >= 2
+    assert translations[:-1] == TRANSLATIONS
     assert nmt.Translator(model, tokenizer, beam_size=1).translate(SENTENCES[0]) == translations[0]
     assert (
         model.generate(source[:1]).numpy()[0].tolist() == model.generate(source).numpy()[0].tolist()[: len(target[0])]
@@ -125,7 +126,7 @@ def test_pairs_of_pairs_and_what_is_no_pair(arrays):
 def test_a_language_model_from_compile_to_samples(tokenizer, arrays, tmp_path, options):
     texts, _ = arrays
     model = nmt.LanguageModel(vocabulary_size=tokenizer.vocabulary_size, units=16)
-    assert model(texts).shape == (*texts.shape, 300)
+    assert model(texts).shape == (*texts.shape, tokenizer.vocabulary_size)
     model.compile(optimizer=keras.optimizers.Adam(0.01), **options)
     data = (texts, texts) if "loss" in options else (texts,)
     history = model.fit(*data, epochs=5, verbose=0).history["loss"]
@@ -148,7 +149,7 @@ def test_both_losses_of_a_language_model_are_equal(arrays):
 
 
 @pytest.mark.parametrize("make", [nmt.Seq2Seq, nmt.LanguageModel])
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16", "float64"])
 def test_precision_by_argument_alone(make, dtype, arrays):
     source, target = arrays
     model = make(vocabulary_size=300, units=8, dtype=dtype)

@@ -186,8 +186,8 @@ class Decoder(keras.layers.Layer):
         return outputs if self.attention is None else (outputs, weights)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The mask of the target goes on with the output vectors."""
-        return mask if self.attention is None else (mask, None)
+        """None: the mask of the inputs, which are shifted, is not that of the tokens that the outputs predict."""
+        return None
 
     def start(self, memory: tf.Tensor, encoder_state: tf.Tensor, memory_mask: tf.Tensor) -> DecoderState:
         """What attention reads, and the state of each layer before the first step.

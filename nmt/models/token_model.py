@@ -171,7 +171,7 @@ class TokenModel(keras.Model):
         """One update of the weights, by teacher forcing; see `fit`."""
         source, target, sample_weight = self._unpack(data)
         if not self._fused_loss:
-            return super().train_step((self._inputs(source, target), target, sample_weight))
+            return super().train_step((self._inputs(source, target), target, _by_token(sample_weight)))
         with tf.GradientTape() as tape:
             hidden = self.hidden(source, target, training=True)
             loss = self._track_loss(hidden, target, sample_weight)
@@ -186,7 +186,7 @@ class TokenModel(keras.Model):
         """The loss and metrics of a batch; see `evaluate`."""
         source, target, sample_weight = self._unpack(data)
         if not self._fused_loss:
-            return super().test_step((self._inputs(source, target), target, sample_weight))
+            return super().test_step((self._inputs(source, target), target, _by_token(sample_weight)))
         hidden = self.hidden(source, target, training=False)
         self._track_loss(hidden, target, sample_weight)
         return self._update_metrics(source, target, hidden, sample_weight)
@@ -213,8 +213,7 @@ class TokenModel(keras.Model):
         real = tf.cast(target != PADDING, tf.float32)
         weights = real
         if sample_weight is not None:
-            sample_weight = tf.cast(sample_weight, tf.float32)
-            weights = real * (sample_weight if sample_weight.shape.rank == 2 else tf.reshape(sample_weight, (-1, 1)))
+            weights *= tf.cast(_by_token(sample_weight), tf.float32)
         flat = tf.reshape(hidden, (-1, hidden.shape[-1]))
         table = tf.cast(self.output_embedding.table, flat.dtype)
         sums = summed_losses(flat, table, tf.reshape(target, (-1,)), tf.reshape(weights, (-1,)), self._label_smoothing)
@@ -233,6 +232,13 @@ class TokenModel(keras.Model):
             logits = tf.stop_gradient(self.logits(hidden))
             logits._keras_mask = target != PADDING
         return self.compute_metrics(self._inputs(source, target), target, logits, sample_weight)
+
+
+def _by_token(sample_weight: tf.Tensor | None) -> tf.Tensor | None:
+    """Weights of sentences, `[batch]`, as `[batch, 1]`; those of tokens stay `[batch, time]`."""
+    if sample_weight is None or sample_weight.shape.rank == 2:
+        return sample_weight
+    return tf.reshape(sample_weight, (-1, 1))
 
 
 def score_tokens(vectors: tf.Tensor, output_weights: tf.Tensor) -> tf.Tensor:
