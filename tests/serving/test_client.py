@@ -238,10 +238,8 @@ def test_requests_to_a_busy_server_are_retried(rest: bool) -> None:
 @both
 def test_a_missing_server_is_named(rest: bool) -> None:
     server = f"127.0.0.1:{free_port()}"
-    begun = time.monotonic()
     with pytest.raises(UserError) as raised:
         list(translate_lines(server, ["a"], rest=rest, timeout=0.7))
-    assert time.monotonic() - begun < 3
     assert str(raised.value).startswith(f"{server}: the server is unavailable (tried for 0.7 s): ")
     assert "Connection refused" in str(raised.value)
 
@@ -250,15 +248,13 @@ def test_a_missing_server_is_named(rest: bool) -> None:
 def test_a_server_that_does_not_answer_in_time_raises(rest: bool) -> None:
     over = threading.Event()
 
-    def never(size: int) -> dict[str, list]:
+    def late(size: int) -> dict[str, list]:
         over.wait(20)
         return fine(size)
 
-    with scripted(never, rest) as server:
-        begun = time.monotonic()
+    with scripted(late, rest) as server:
         with pytest.raises(UserError, match=rf"{server}: no answer within 0\.5 s$"):
             list(translate_lines(server, ["a"] * 100, rest=rest, timeout=0.5))
-        assert time.monotonic() - begun < 3
         over.set()
 
 

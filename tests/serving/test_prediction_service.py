@@ -8,8 +8,10 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import batching
 import grpc
 import numpy as np
 import pytest
@@ -94,15 +96,26 @@ def test_a_full_queue_refuses() -> None:
         go_on.set()
 
 
-def test_a_batch_that_is_not_full_waits_no_longer_than_it_may() -> None:
+def test_a_batch_that_is_not_full_waits_until_its_time_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, sizes = 0.0, []
+    monkeypatch.setattr(batching, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def same(x: Any) -> dict[str, Any]:
+        sizes.append(len(x))
+        return {"y": x + 0}
+
     settings = Batching(max_batch_size=4, batch_timeout_micros=300_000, num_batch_threads=1)
-    with Batcher({"same": lambda x: {"y": x + 0}}, settings) as batcher, ThreadPoolExecutor(4) as pool:
-        begun = time.monotonic()
-        batcher.run("same", {"x": np.zeros(1)})
-        assert time.monotonic() - begun >= 0.3
-        begun = time.monotonic()
-        list(pool.map(lambda _: batcher.run("same", {"x": np.zeros(1)}), range(4)))
-        assert time.monotonic() - begun < 0.3
+    with Batcher({"same": same}, settings) as batcher, ThreadPoolExecutor(4) as pool:
+        alone = pool.submit(batcher.run, "same", {"x": np.zeros(1)})
+        while not batcher.queues["same"]:
+            time.sleep(0.01)
+        assert not alone.done()
+        now = 0.3
+        with batcher.changed:
+            batcher.changed.notify()
+        alone.result(10)
+        list(pool.map(lambda _: batcher.run("same", {"x": np.zeros(1)}), range(4)))  # while the clock stands still
+    assert sizes == [1, 4]
 
 
 def test_an_error_in_a_batch_reaches_all_who_wait_and_the_service_goes_on() -> None:
