@@ -6,7 +6,7 @@
 XLA's compilers for both come in Python packages, and JAX reaches them without a chip. They are given the programs that
 TensorFlow makes of the default configuration with `jit_compile`: the whole step, that is forward, backward, clipping,
 Adam, dropout and metrics, and the whole search. That they compile shows that all sizes are known beforehand and all
-operations exist there; what they say of memory and operations comes with it. It tells nothing of speed.
+operations exist there; what they say of memory and operations comes with it. It says nothing of speed.
 """
 
 import argparse
@@ -24,7 +24,6 @@ os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # libtpu would ask the network what mach
 
 with silenced():
     import jax
-    import keras
     import tensorflow as tf
 
     # Only JAX's own inside takes a program that JAX did not make; hence the exact versions in pyproject.toml.
@@ -37,15 +36,16 @@ with silenced():
     tf.config.list_physical_devices()
 
 from machine import describe_machine
+from reference_model import make_reference_model
 
 from nmt.config import BatchSettings, DecodingSettings, ModelSettings, TrainingSettings
-from nmt.decoding.beam_search import Hypotheses
-from nmt.inference.text_to_text import search as search_batch
+from nmt.decoding.beam_search import Hypotheses, beam_search
+from nmt.inference.translator import sentences_at_once
 from nmt.layers.cross_entropy import CHUNK
-from nmt.models.arithmetic import training_operations
-from nmt.models.seq2seq import Seq2Seq, make_model
-from nmt.runs.folder import POLICIES
-from nmt.training.trainer import Trainee, make_trainee
+from nmt.models.flops import training_flops
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.make_trainer import make_trainer
+from nmt.training.trainer import Trainer
 from nmt.utils.files import written_whole
 
 jax.config.update("jax_platforms", "cpu")  # nothing is run on a device
@@ -94,8 +94,8 @@ class Compiled(NamedTuple):
     in_place_bytes: int  # of the outputs, those that take the place of arguments
     temporary_bytes: int
     code_bytes: int
-    flops: int | None  # with the body of each loop counted once; the GPU's plug-in does not tell
-    accessed_bytes: int | None  # likewise
+    flops: int | None  # with the body of each loop counted once; None from the GPU's plug-in
+    accessed_bytes: int | None  # None from the GPU's plug-in
 
 
 def main() -> None:
@@ -106,8 +106,8 @@ def main() -> None:
     programs = []
     for name, device in (("TPU v5e", tpu()), ("NVIDIA H100 80GB", gpu())):
         for precision in ("float32", "bfloat16"):
-            trainee, step = training_step(precision)
-            search = beam_search_of(trainee.model)
+            trainer, step = training_step(precision)
+            search = beam_search_of(trainer.model)
             for shape in SHAPES:
                 sentences, source, target = shape
                 compiled = compile_for(device, step, ids(sentences, source), ids(sentences, target))
@@ -118,7 +118,7 @@ def main() -> None:
                 )
                 print(json.dumps(programs[-1]), flush=True)
             for source in sorted({source for _, source, _ in SHAPES}):
-                sentences = DecodingSettings().batch_size
+                sentences = sentences_at_once(DecodingSettings().beam_size)
                 compiled = compile_for(device, search, ids(sentences, source))
                 programs.append(
                     {"program": "beam search", "device": name, "precision": precision, "shape": (sentences, source)}
@@ -154,8 +154,8 @@ def compile_for(device: Any, function: Callable[..., Any], *specs: tf.TensorSpec
 
     Args:
         device: from `tpu` or `gpu`.
-        function: a `tf.function` with `jit_compile=True`. Variables that it writes are outputs besides what it returns.
-        specs: of its arguments, all sizes known.
+        function: a `tf.function` with `jit_compile=True`. The variables that it writes are further outputs.
+        specs: specifications of its arguments, all sizes known.
 
     Returns:
         `Compiled`.
@@ -206,20 +206,15 @@ def ids(sentences: int, time: int) -> tf.TensorSpec:
     return tf.TensorSpec((sentences, time), tf.int32)
 
 
-def training_step(precision: str) -> tuple[Trainee, Callable[..., Any]]:
-    """The default configuration's trainee, and the step that `fit` makes of each batch, from source and target ids."""
-    keras.config.set_dtype_policy(POLICIES[precision])
-    try:
-        model = make_model(ModelSettings(), VOCABULARY, VOCABULARY, seed=1)
-        trainee = make_trainee(model, TrainingSettings(precision=precision))
-    finally:
-        keras.config.set_dtype_policy("float32")
+def training_step(precision: str) -> tuple[Trainer, Callable[..., Any]]:
+    """The default configuration's trainer, and the step that `fit` makes of each batch, from source and target ids."""
+    trainer = make_trainer(make_reference_model(VOCABULARY, precision), TrainingSettings(precision=precision))
 
     @tf.function(jit_compile=True)
     def step(source: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
-        return trainee.train_step({"source": source, "target": target})
+        return trainer.train_step((source, target))
 
-    return trainee, step
+    return trainer, step
 
 
 def beam_search_of(model: Seq2Seq) -> Callable[[tf.Tensor], Hypotheses]:
@@ -227,34 +222,32 @@ def beam_search_of(model: Seq2Seq) -> Callable[[tf.Tensor], Hypotheses]:
 
     @tf.function(jit_compile=True)
     def search(source: tf.Tensor) -> Hypotheses:
-        return search_batch(model, source, DecodingSettings())
+        return beam_search(model, source, **DecodingSettings().search_arguments())
 
     return search
 
 
 def step_flops(sentences: int, source: int, target: int, once: bool = False) -> int:
-    """Multiplications and additions in the matrix products of the default model's training step.
-
-    Each product of the forward pass has two in the backward pass, the gradients of its two operands.
+    """FLOPs of the matrix products of the default model's training step; see `nmt.models.flops`.
 
     Args:
-        sentences: of the batch.
-        source: tokens of each.
-        target: tokens of each.
-        once: whether the body of each loop counts once, as XLA counts it: those of the recurrences over time, outside
-            which only the gradient of the recurrent weights is formed, and that of the loss over chunks of tokens.
+        sentences: int, the number of sentences of the batch.
+        source: int, the number of source tokens of each sentence.
+        target: int, the number of target tokens of each sentence.
+        once: bool, whether the body of each loop counts once, as XLA counts it. The loops are the recurrences over
+            time, which compute all but the gradient of the recurrent weights, and the loss over chunks of tokens.
     """
     settings, read, written = ModelSettings(), sentences * source, sentences * target
-    operations = int(training_operations(settings, VOCABULARY, sentences, read, written, written * source))
+    flops = int(training_flops(make_reference_model(VOCABULARY), sentences, read, written, written * source))
     if once:
         of_step = 2 * 2 * settings.units * 3 * settings.units * sentences  # forward and back
-        operations -= of_step * (2 * (source - 1) + target - 1)
-        operations -= 3 * 2 * max(0, written - CHUNK) * settings.embedding * VOCABULARY
-    return operations
+        flops -= of_step * (2 * (source - 1) + target - 1)
+        flops -= 3 * 2 * max(0, written - CHUNK) * settings.embedding * VOCABULARY
+    return flops
 
 
 def search_flops(sentences: int, source: int) -> int:
-    """Multiplications and additions in the matrix products of the search, the body of each loop counted once."""
+    """FLOPs of the matrix products of the search, the body of each loop counted once."""
     units, embedding = ModelSettings().units, ModelSettings().embedding
     gates = 3 * units
     encoder = sentences * source * (embedding * 2 * gates + 2 * units * units)

@@ -3,9 +3,9 @@
     nmt export RUN --to EXPORT
     python benchmarks/agreement.py RUN EXPORT SENTENCES OUTPUT
 
-Besides the lines of SENTENCES, a text file or .gz, 200 strings that hypothesis draws from all of Unicode. The export is
-asked for all at once, for 32 at a time, and for each alone; the checkpoint's translator and the command for all. Scores
-are compared too: matrix products of other sizes round otherwise, in the seventh digit.
+The texts are the lines of SENTENCES, a text file or .gz, and 200 strings that hypothesis draws from all of Unicode. The
+export translates all at once, 32 at a time, and each alone; the checkpoint's translator and the command translate all
+at once. Scores are compared too: matrix products of other sizes round otherwise, in the seventh digit.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
     result = {"command": shlex.join(["python", "benchmarks/agreement.py", "RUN", "EXPORT", "SENTENCES", "OUTPUT"])}
     result |= {"machine": describe_machine()}
     for name, texts in (("sentences", sentences), ("strings", unicode_strings())):
-        found = [hypotheses[0] if hypotheses else None for hypotheses in translator.translate(texts)]
+        found = [hypotheses[0] if hypotheses else None for hypotheses in translator.hypotheses(texts)]
         expected = [hypothesis.text if hypothesis else "" for hypothesis in found]
         scores = np.array([hypothesis.score if hypothesis else 0.0 for hypothesis in found])
         same = {"nmt translate": sum(map(str.__eq__, command(arguments.run, texts), expected))}

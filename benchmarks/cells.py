@@ -13,7 +13,7 @@ with the same settings but `model.cell`; `table` prints the results as Markdown.
     translation      English to German for a fixed time; BLEU on val, greedy, after that time and after a fixed number
                      of steps that all of them reach
     language_model   on the German side, a fixed number of steps; perplexity of a token of val
-    memory           as `nmt bench` tells it of 40 translation steps, each cell in a process of its own, one seed
+    memory           what `nmt bench` measures in 40 translation steps, each cell in a process of its own, one seed
     copy             how long a delay the cell learns to copy a symbol over in a fixed number of steps, trained as by
                      `nmt gradients`
 
@@ -55,7 +55,7 @@ SHAPE = [
     "training.save_every=100000",
 ]  # fmt: skip
 TRANSLATION = ["training.validate_every=200", "training.max_steps=100000", "decoding.beam_size=1"]
-STEPS = 600  # at which all cells are compared besides
+STEPS = 600  # at which all cells are compared, too
 LANGUAGE_MODEL = ["training.validate_every=200", "training.max_steps=600"]
 COPY = {"remembered": 1, "longest": 1000, "steps": 600, "units": 64, "learning_rate": 0.003}
 
@@ -113,7 +113,7 @@ def _settings(part: str, minutes: float) -> list[str]:
 
 
 def _measure(part: str, folder: list[Path], work: Path, minutes: float) -> Callable[[str, int], dict[str, Any]]:
-    """A function that trains a cell from a seed and tells what came out."""
+    """A function that trains a cell from a seed and returns what came out."""
     if part == "copy":
         return measure_copy
     (corpus,) = (path.resolve() for path in folder)
@@ -142,7 +142,7 @@ def _measure(part: str, folder: list[Path], work: Path, minutes: float) -> Calla
 
 
 def train(config: Config, folder: Path) -> dict[str, Any]:
-    """Trains, and tells parameters, speed, memory, and what each validation found."""
+    """Trains, and returns parameters, speed, and what each validation found."""
     from nmt.data.vocabulary import load_tokenizers
     from nmt.runs.models import build_model
     from nmt.training.train import train
@@ -172,11 +172,11 @@ def train(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def bench(config: Path, settings: list[str]) -> dict[str, Any]:
-    """What `nmt bench` tells."""
+    """What `nmt bench` prints."""
     options = [part for setting in settings for part in ("--set", setting)]
     command = [sys.executable, "-m", "nmt", "bench", str(config), "--json", "--steps", "40", *options]
-    told: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    return told
+    printed: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return printed
 
 
 def measure_copy(cell: str, seed: int) -> dict[str, Any]:

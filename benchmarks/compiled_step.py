@@ -27,13 +27,13 @@ with silenced():
     tf.config.list_physical_devices()
 
 from machine import describe_machine
+from reference_model import make_reference_model
 
-from nmt.config import ModelSettings, TrainingSettings
+from nmt.config import TrainingSettings
 from nmt.layers.cross_entropy import summed_losses
 from nmt.layers.dropout import dropout
-from nmt.models.seq2seq import make_model
-from nmt.runs.folder import POLICIES
-from nmt.training.trainer import Extent, make_trainee
+from nmt.training.make_trainer import make_trainer
+from nmt.training.trainer import Extent
 from nmt.utils.files import written_whole
 
 VOCABULARY = 8000
@@ -63,20 +63,15 @@ def main() -> None:
 def measure_steps(sentences: int, source: int, target: int) -> dict[str, Any]:
     """Whole training steps: forward, backward, clipping, Adam."""
     generator = np.random.default_rng(0)
-    batch = {
-        side: generator.integers(4, VOCABULARY, (sentences, width)).astype(np.int32)
-        for side, width in (("source", source), ("target", target))
-    }
+    batch = tuple(generator.integers(4, VOCABULARY, (sentences, width)).astype(np.int32) for width in (source, target))
     steps: dict[str, Callable[[], Any]] = {}
     for precision, extent in itertools.product(("float32", "bfloat16"), get_args(Extent)):
-        keras.config.set_dtype_policy(POLICIES[precision])
-        model = make_model(ModelSettings(), VOCABULARY, VOCABULARY, seed=1)
-        trainee = make_trainee(model, TrainingSettings(precision=precision, xla=extent))
+        settings = TrainingSettings(precision=precision, xla=extent)
+        trainer = make_trainer(make_reference_model(VOCABULARY, precision), settings)
         batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
-        steps[f"{precision} {extent}"] = lambda trainee=trainee, batches=batches: float(
-            trainee.train_function(batches)["loss"]
+        steps[f"{precision} {extent}"] = lambda trainer=trainer, batches=batches: float(
+            trainer.train_function(batches)["loss"]
         )
-    keras.config.set_dtype_policy("float32")
     return {"shape": [sentences, source, target], **alternate(steps)}
 
 

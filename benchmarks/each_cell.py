@@ -60,7 +60,7 @@ def quickstart(cell: str, steps: int, folder: Path) -> dict[str, Any]:
     python(CHECKOUT / "benchmarks" / "agreement.py", run, exported, sentences, agreed)
     agreement = json.loads(agreed.read_text(encoding="utf-8"))
     return {
-        "test": {name: round(score["value"], 2) for name, score in scores.items()},
+        "test": {name: round(score["value"], 2) for name, score in scores.items() if "value" in score},
         **{name: agreement[name] for name in ("sentences", "strings")},
     }
 

@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--checkpoint", help="of the translation; the averaged one if there is one, else the best")
     parser.add_argument("--run", type=Path, help="the language model's run folder; a temporary one if absent")
-    parser.add_argument("--sentences", type=int, help="translate only the first so many, to try it")
+    parser.add_argument("--sentences", type=int, help="translate only this many sentences, to try it")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
     arguments = parser.parse_args()
     folder, translation = arguments.folder.resolve(), arguments.translation.resolve()

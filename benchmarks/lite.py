@@ -21,7 +21,7 @@ from typing import Any, get_args
 
 from machine import describe_machine
 
-from nmt.cli import load_tensorflow
+from nmt.cli.options import load_tensorflow
 from nmt.config import SideFiles, TextCorpus
 from nmt.evaluation.metrics import evaluate
 from nmt.utils.files import written_whole

@@ -4,7 +4,7 @@
     python benchmarks/peer_quality.py FOLDER benchmarks/results/peer-quality.json --test
 
 Both train the reference shape as in peers.py, without a validation on the way. They are stopped --minutes after the
-first line of their log that tells an update: OpenNMT-tf then has its last checkpoint, made every 50 updates, JoeyNMT
+first line of their log that shows an update: OpenNMT-tf then has its last checkpoint, made every 50 updates, JoeyNMT
 saves its weights where it stands. They translate with beam 5 and a length penalty of 1, from text to text. Scores and
 rules are those of quality.py. A system that OUTPUT has already is not trained again, nor is one whose training from
 --seed for --minutes is whole under FOLDER/quality.

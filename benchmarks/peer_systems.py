@@ -1,4 +1,4 @@
-"""The systems that peers.py measures: how each is trained, and which lines of its log tell its progress."""
+"""The systems that peers.py measures: how each is trained, and which lines of its log show its progress."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class System:
     Attributes:
         name: for people.
         python: of its environment.
-        packages: of which the version is told.
+        packages: the packages whose versions are reported.
         command: makes the command that trains, from a seed and an empty folder for what it writes.
         place: the folder where the command runs.
         line: matches the lines of its log that count, with groups `update` and either `total` (target tokens so far)

@@ -21,7 +21,7 @@ default, and the optimizer are in everybody's. The shapes agree in widths and de
 feeds back into the recurrence in OpenNMT-tf, JoeyNMT and Marian, Marian's decoder has two transitions a step, and the
 embeddings of OpenNMT-tf are not tied. Batches are each system's own: JoeyNMT does not group sentences by length, so
 about half of its 3,000 positions are padding, and Marian counts source tokens without padding. All vocabularies have
-8,000 entries, of which 256 of ours are bytes, so that our sentences may be longer; `target_tokens_per_pair` tells.
+8,000 entries, and 256 of ours are bytes, so that our sentences may be longer; see `target_tokens_per_pair`.
 Memory is the peak of the resident set until the end of the measurement.
 
 Marian and JoeyNMT lose most of their speed where other processes want the same cores, so a figure is only good where

@@ -65,7 +65,7 @@ def serving(
         name: the model's name.
         batching: how requests are put together, or a file that says so.
         port: for gRPC; any that is free if 0.
-        rest_port: for REST, likewise.
+        rest_port: for REST; 0 for a free one.
 
     Yields:
         The addresses on this machine alone.
@@ -259,7 +259,7 @@ def _tensor(values: np.ndarray) -> Any:
 
 
 def main() -> None:
-    """Serves until it is told to end; prints the addresses as JSON."""
+    """Serves until it is ended by a signal; prints the addresses as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the model's folder, which holds its versions")
     parser.add_argument("--name", default="translator", help="of the model")

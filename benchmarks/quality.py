@@ -1,4 +1,4 @@
-"""How well a configuration translates, from several seeds, beside changes of it that each take a part away or add one.
+"""How well a configuration translates, from several seeds, and changes of it that each take a part away or add one.
 
     python benchmarks/quality.py multi30k=FOLDER benchmarks/results/base-multi30k.json --test
     python benchmarks/quality.py multi30k=FOLDER benchmarks/results/ablations.json --rows benchmarks/ablations.yaml
@@ -15,7 +15,7 @@ is not made again: the same command goes on after a break. Several may write to 
 (`taskset -c 0`), if they are given different rows or seeds. Everything is chosen on the validation split; the test
 split is translated with --test alone.
 
-Scores are sacreBLEU's, cased and detokenised, and of Multi30k beside them what papers report: BLEU of both sides with
+Scores are sacreBLEU's, cased and detokenised, and for Multi30k in addition what papers report: BLEU of both sides with
 punctuation normalised, lower-cased and tokenised by Moses' rules.
 """
 
@@ -129,7 +129,7 @@ def measure(arguments: argparse.Namespace, folder: Path, changes: list[str]) -> 
 
 
 def score_averaged(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Scores the mean of the checkpoints that a run has kept."""
+    """Scores the mean of a run's latest checkpoints."""
     from nmt.runs.folder import RunFolder
 
     run = RunFolder(folder)
@@ -142,17 +142,17 @@ def score_averaged(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
 def score(arguments: argparse.Namespace, folder: Path, decoding: list[str]) -> dict[str, Any]:
     """Translates the splits with a run, and scores them."""
     options = [part for setting in decoding for part in ("--set", setting)]
-    scores, kept = {}, {}  # of the metrics some are scores; others count what of the sources has been kept
+    scores, kept = {}, {}  # some metrics are scores; others count what translations preserve
     for split in ("validation", "test") if arguments.test else ("validation",):
         translations = folder / f"{'together' if decoding else 'translations'}.{split}.txt"
         evaluate = [sys.executable, "-m", "nmt", "evaluate", str(folder), "--split", split, *options]
-        told = subprocess.run(
+        printed = subprocess.run(
             [*evaluate, "--save", str(translations), "--samples", "0", "--json"],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
         ).stdout
-        metrics = json.loads(told)
+        metrics = json.loads(printed)
         scores[split] = [{"name": name, **metric} for name, metric in metrics.items() if "value" in metric]
         kept[split] = {name: metric for name, metric in metrics.items() if "value" not in metric}
         if arguments.corpus.startswith("multi30k="):

@@ -1,4 +1,4 @@
-"""Times one recurrent layer, forward and backward, beside Keras's and PyTorch's.
+"""Times one recurrent layer, forward and backward, against Keras's and PyTorch's.
 
     python benchmarks/recurrent_layers.py benchmarks/results/recurrent-layers.json --torch PYTHON
 
@@ -7,8 +7,8 @@ asked for a measurement in turn, so that a machine's moods meet all of them alik
 calls that make the states of all steps, their sum of squares, and its gradients for the weights and the inputs.
 
 TensorFlow's contenders get a mask (sentences of unequal length), torch's does not: it has none but packed sequences,
-which are slower. Besides, the matrix products alone that such a layer cannot do without are timed, in its own sizes,
-and one product of 2048 x 2048 matrices.
+which are slower. In addition, the matrix products that such a layer cannot do without are timed alone, in its own
+sizes, and one product of 2048 x 2048 matrices.
 """
 
 import argparse

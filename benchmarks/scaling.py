@@ -3,8 +3,8 @@
     python benchmarks/scaling.py benchmarks/results/scaling.json
 
 Whole training steps of the reference shape, on full batches of random tokens of the same number each time. The lengths
-take turns, and so do the vocabularies. Beside each stands what the arithmetic says: the operations of its matrix
-products, which a longer sentence has more of only in attention.
+take turns, and so do the vocabularies. Next to each stands what the arithmetic says: the FLOPs of its matrix products.
+Those of a longer sentence grow only in attention.
 """
 
 import argparse
@@ -18,7 +18,6 @@ from typing import Any
 from nmt.utils.silence import silenced
 
 with silenced():
-    import keras
     import numpy as np
     import tensorflow as tf
 
@@ -26,13 +25,13 @@ with silenced():
 
 from compiled_step import seconds
 from machine import describe_machine
+from reference_model import make_reference_model
 
-from nmt.config import ModelSettings, TrainingSettings
-from nmt.models.arithmetic import training_operations
-from nmt.models.seq2seq import make_model
-from nmt.runs.folder import POLICIES
-from nmt.training.bench import product_rate
-from nmt.training.trainer import make_trainee
+from nmt.config import TrainingSettings
+from nmt.models.flops import training_flops
+from nmt.runs.models import POLICIES
+from nmt.training.bench import measure_product_rate
+from nmt.training.make_trainer import make_trainer
 from nmt.utils.files import written_whole
 
 TOKENS = 2000  # of a batch, on each side
@@ -49,7 +48,7 @@ def main() -> None:
     parser.add_argument("--precision", default="float32", choices=sorted(POLICIES))
     parser.add_argument("--xla", default="parts", choices=("none", "parts", "step"))
     arguments = parser.parse_args()
-    rate = product_rate()
+    rate = measure_product_rate()
     result = {
         "command": f"python benchmarks/scaling.py {arguments.output} --precision {arguments.precision} "
         f"--xla {arguments.xla}",
@@ -74,9 +73,9 @@ def measure(cases: list[tuple[int, int]], arguments: argparse.Namespace) -> list
     for _ in range(ROUNDS):
         for step, of_case in zip(steps, times, strict=True):
             of_case.append(seconds(step))
-    operations = [training_operations(ModelSettings(), v, TOKENS // n, TOKENS, TOKENS, TOKENS * n) for n, v in cases]
+    flops = [training_flops(make_reference_model(v), TOKENS // n, TOKENS, TOKENS, TOKENS * n) for n, v in cases]
     results = []
-    for (length, vocabulary), of_case, count in zip(cases, times, operations, strict=True):
+    for (length, vocabulary), of_case, count in zip(cases, times, flops, strict=True):
         results.append(
             {
                 "length": length,
@@ -84,7 +83,7 @@ def measure(cases: list[tuple[int, int]], arguments: argparse.Namespace) -> list
                 "milliseconds": round(1000 * statistics.median(of_case), 1),
                 "target_tokens_per_second": round(TOKENS / statistics.median(of_case)),
                 "speed_to_first": round(statistics.median(a / b for a, b in zip(times[0], of_case, strict=True)), 3),
-                "speed_by_arithmetic": round(operations[0] / count, 3),
+                "speed_by_arithmetic": round(flops[0] / count, 3),
                 "gflop_per_second": round(count / statistics.median(of_case) / 1e9, 1),
             }
         )
@@ -93,13 +92,12 @@ def measure(cases: list[tuple[int, int]], arguments: argparse.Namespace) -> list
 
 def make_step(length: int, vocabulary: int, arguments: argparse.Namespace) -> Callable[[], Any]:
     """A whole training step on a batch of `TOKENS` tokens."""
-    keras.config.set_dtype_policy(POLICIES[arguments.precision])
-    model = make_model(ModelSettings(), vocabulary, vocabulary, seed=1)
-    trainee = make_trainee(model, TrainingSettings(precision=arguments.precision, xla=arguments.xla))
+    model = make_reference_model(vocabulary, arguments.precision)
+    trainer = make_trainer(model, TrainingSettings(precision=arguments.precision, xla=arguments.xla))
     generator = np.random.default_rng(0)
     ids = generator.integers(4, vocabulary, (2, TOKENS // length, length)).astype(np.int32)
-    step = tf.function(trainee.train_step, jit_compile=arguments.xla == "step")
-    batch = {"source": tf.constant(ids[0]), "target": tf.constant(ids[1])}
+    step = tf.function(trainer.train_step, jit_compile=arguments.xla == "step")
+    batch = tf.constant(ids[0]), tf.constant(ids[1])
     return lambda: float(step(batch)["loss"])
 
 

@@ -47,8 +47,8 @@ def main() -> None:
                 start = time.perf_counter()
                 steps[cell]()
                 nanoseconds[cell][length].append((time.perf_counter() - start) / TOKENS * 1e9)
-        told = {cell: round(statistics.median(times[length])) for cell, times in nanoseconds.items()}
-        print(f"{length} steps: nanoseconds for a token {told}", file=sys.stderr)
+        medians_now = {cell: round(statistics.median(times[length])) for cell, times in nanoseconds.items()}
+        print(f"{length} steps: nanoseconds for a token {medians_now}", file=sys.stderr)
     medians = {
         cell: {str(length): round(statistics.median(values), 1) for length, values in times.items()}
         for cell, times in nanoseconds.items()

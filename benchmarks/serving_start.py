@@ -36,7 +36,7 @@ ABSENT = ("nmt", "sentencepiece", "tensorflow_serving", "tensorflow_datasets")
 WAYS = {"python": "`tf.saved_model.load`", "c-api": "C API"}
 TEXT = "Two children play with a small red ball in front of a house"  # 13 words
 
-# What is measured, in the table's words; which of the two kinds of processes tells it; and in what unit.
+# What is measured, in the table's words; which of the two kinds of processes measures it; and in what unit.
 ROWS = (
     ("TensorFlow and TensorFlow Text imported, or their libraries opened", "open", "cold", "s"),
     ("model loaded", "load", "cold", "s"),

@@ -26,9 +26,9 @@ Then one sentence at a time, each when the one before is done, through the Saved
 both from a string to a string: the time of the call in Python. Those of 13 words (split at spaces) are translated in
 every round, and in each round another share of all sentences.
 
-The shapes agree in widths and depths, not in every equation; peers.py tells how they differ. The peers are trained for
+The shapes agree in widths and depths, not in every equation; peers.py says how they differ. The peers are trained for
 less time than RUN: the time of a search hangs on how long the translations are, not on whether they are good, so their
-lengths are told, in words and in pieces of one tokenizer, and BLEU so that nobody is fast by saying nothing.
+lengths are reported, in words and in pieces of one tokenizer, and BLEU so that nobody is fast by saying nothing.
 
 A figure is only good where `cores_of_others`, the processor time that other processes took meanwhile, is close to zero.
 Needs Linux.
@@ -104,7 +104,7 @@ def main() -> None:
         "--tune", action="store_true", help="only find the batch sizes with which the peers are fastest"
     )
     parser.add_argument("--sentences", type=int, default=1000, help="the first ones of the test set")
-    parser.add_argument("--peers", nargs="+", choices=TUNED, default=list(TUNED), help="those that are measured beside")
+    parser.add_argument("--peers", nargs="+", choices=TUNED, default=list(TUNED), help="the peers that are measured")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our translator")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()

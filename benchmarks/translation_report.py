@@ -1,4 +1,4 @@
-"""What translation.py tells of its measurements: speeds, ratios and what was said; and its tables."""
+"""What translation.py reports of its measurements: speeds, ratios and what was said; and its tables."""
 
 import statistics
 from collections.abc import Callable

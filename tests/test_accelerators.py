@@ -4,6 +4,8 @@ import importlib
 
 import pytest
 
+from nmt.decoding.beam_search import Hypotheses
+
 pytest.importorskip("jax", reason="pip install -c constraints.txt -e '.[dev,tpu,gpu-compiler]'")
 accelerators = importlib.import_module("accelerators")  # of benchmarks/
 
@@ -23,12 +25,12 @@ def training():
 
 
 def test_the_training_step_compiles(device, training):
-    trainee, step = training
+    trainer, step = training
     specs = accelerators.ids(SENTENCES, SOURCE), accelerators.ids(SENTENCES, TARGET)
     compiled = accelerators.compile_for(device, step, *specs)
 
-    # Every variable is read and written in place; what `fit` sees besides are loss, plain loss and tokens.
-    variables = [*trainee.variables, *trainee.optimizer.variables, *trainee.metrics_variables]
+    # Every variable is read and written in place; in addition, `fit` gets the loss, the plain loss and the tokens.
+    variables = [*trainer.variables, *trainer.optimizer.variables, *trainer.metrics_variables]
     assert compiled.arguments == len(variables) + len(specs)
     assert compiled.outputs == len(variables) + 3
     size = sum(variable.numpy().nbytes for variable in variables)
@@ -39,7 +41,7 @@ def test_the_training_step_compiles(device, training):
     tokens = SENTENCES * TARGET
     logits = accelerators.CHUNK * accelerators.VOCABULARY * FLOAT
     recurrences = 3 * 10 * tokens * UNITS * FLOAT
-    gradients = trainee.model.count_params() * FLOAT
+    gradients = trainer.model.count_params() * FLOAT
     copies = 1 if device.platform == "tpu" else 2
     assert logits < compiled.temporary_bytes < copies * logits + recurrences + gradients
 
@@ -50,10 +52,10 @@ def test_the_training_step_compiles(device, training):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_search_compiles(device, precision):
-    trainee, _ = accelerators.training_step(precision)
-    search = accelerators.beam_search_of(trainee.model)
+    trainer, _ = accelerators.training_step(precision)
+    search = accelerators.beam_search_of(trainer.model)
     compiled = accelerators.compile_for(device, search, accelerators.ids(SENTENCES, SOURCE))
-    assert compiled.outputs == 4
+    assert compiled.outputs == len(Hypotheses._fields)
     scores = SENTENCES * accelerators.DecodingSettings().beam_size * accelerators.VOCABULARY * FLOAT
     assert compiled.temporary_bytes < 3 * scores
     if device.platform == "tpu":

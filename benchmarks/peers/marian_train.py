@@ -2,7 +2,7 @@
 
 python marian_train.py WORK_FOLDER SEED [OPTION...]
 
-The options, Marian's own, tell how long it trains and what it prints and saves; without them it goes on without end.
+The options, Marian's own, say how long it trains and what it prints and saves; without them it goes on without end.
 """
 
 import os
@@ -22,6 +22,6 @@ ENDLESS = "--save-freq 100000u --disp-freq 2u"
 
 if __name__ == "__main__":
     folder, seed, *options = sys.argv[1:]
-    # The others use all cores without being told.
+    # The others use all cores by themselves.
     own = f"--cpu-threads {os.cpu_count()} --model {folder}/model.npz --seed {seed}"
     Trainer(" ".join([*SHAPE.split(), *(options or ENDLESS.split()), own])).train()

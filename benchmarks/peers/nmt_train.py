@@ -21,9 +21,11 @@ with silenced():
     tf.config.list_physical_devices()
 
 from nmt.data.batches import Position, batches_in_epoch, training_batches
-from nmt.data.preparation import load_shapes, load_tokenizers
-from nmt.runs.folder import RunFolder, build_model
-from nmt.training.trainer import make_trainee
+from nmt.data.preparation import load_shapes
+from nmt.data.vocabulary import load_tokenizers
+from nmt.runs.folder import RunFolder
+from nmt.runs.models import build_model
+from nmt.training.make_trainer import make_trainer
 
 EVERY = 5  # updates between lines
 ENOUGH = 100_000  # updates; whoever started this ends it long before
@@ -43,16 +45,16 @@ def main() -> None:
     path, folder, work, epoch, *overrides = sys.argv[1:]
     config, run = load_config(Path(path), overrides), RunFolder(Path(folder))
     shapes = load_shapes(run.data)
-    trainee = make_trainee(build_model(config, *load_tokenizers(run.data)), config.training)
+    trainer = make_trainer(build_model(config, *load_tokenizers(run.data)), config.training)
     batches = training_batches(run.data, config, shapes, Position(int(epoch), 0))
 
     count = batches_in_epoch(run.data, config, shapes, int(epoch))
     one_of_each = {batch[1].shape: batch for batch in batches.take(count).as_numpy_iterator()}
     first = tf.data.Dataset.from_generator(one_of_each.values, output_signature=batches.element_spec)
-    trainee.fit(first, shuffle=False, verbose=0)
+    trainer.fit(first, shuffle=False, verbose=0)
 
     callbacks = [Tokens(), keras.callbacks.TensorBoard(work, write_graph=False)]
-    trainee.fit(batches, steps_per_epoch=ENOUGH, callbacks=callbacks, shuffle=False, verbose=0)
+    trainer.fit(batches, steps_per_epoch=ENOUGH, callbacks=callbacks, shuffle=False, verbose=0)
 
 
 if __name__ == "__main__":

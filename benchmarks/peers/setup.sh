@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the systems that benchmarks/peers.py measures beside this project, each in an environment of its own, and
+# Installs the systems that benchmarks/peers.py compares this project with, each in an environment of its own, and
 # lays out the corpus that they train on.
 #
 #     benchmarks/peers/setup.sh FOLDER MULTI30K_FOLDER

@@ -3,7 +3,7 @@
 benchmarks/translation.py sends a request as one line of JSON to standard input and gets one line of JSON back from
 standard output. `{"task": "all", "input": FILE}` translates a file at once: `seconds`, from opening the file to the
 last translation as text, and `translations`. `{"task": "each", "input": FILE}` translates it line by line, each when
-the one before is done: `milliseconds` of each line, and `translations`. Both tell the peak of the resident set until
+the one before is done: `milliseconds` of each line, and `translations`. Both report the peak of the resident set until
 then, `peak_memory_mib`. An answer without a request, `{"ready": true}`, comes when the translator is loaded.
 
 Runs in the environments of all systems, so it needs nothing but Python.
