@@ -50,11 +50,11 @@ def test_a_translation_model_from_compile_to_translate(tokenizer, arrays, tmp_pa
     model.fit(batches, epochs=1, verbose=0)
 
     # So does the fused one, with Keras's callbacks and metrics.
-    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="auto", metrics=["accuracy"])
+    model.compile(optimizer=keras.optimizers.Adam(0.02), loss="auto", metrics=["accuracy"])
     history = model.fit(
         batches,
         validation_data=batches,
-        epochs=100,
+        epochs=45,
         verbose=0,
         callbacks=[
             keras.callbacks.EarlyStopping(patience=20, monitor="val_loss", restore_best_weights=True),
@@ -76,9 +76,8 @@ def test_a_translation_model_from_compile_to_translate(tokenizer, arrays, tmp_pa
     assert translations[-1] == ""
     assert translations[:-1] == TRANSLATIONS
     assert nmt.Translator(model, tokenizer, beam_size=1).translate(SENTENCES[0]) == translations[0]
-    assert (
-        model.generate(source[:1]).numpy()[0].tolist() == model.generate(source).numpy()[0].tolist()[: len(target[0])]
-    )
+    alone, together = model.generate(source[:1]).numpy()[0], model.generate(source).numpy()[0]
+    np.testing.assert_array_equal(alone[alone > 0], together[together > 0])
 
 
 def test_both_losses_train_alike(arrays):

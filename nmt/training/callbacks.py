@@ -54,7 +54,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Saves the state after a validation."""
         if self.state.batches:
-            self._save()
+            self.save()
         self.clock = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -63,7 +63,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self.unsaved += 1
         accumulate, every = self.config.training.accumulate, self.config.training.save_every
         if self.state.batches % (accumulate * every) == 0:
-            self._save()
+            self.save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Brings the state up to date for the validation."""
@@ -71,7 +71,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Saves the state after the last validation."""
-        self._save()
+        self.save()
 
     def _update(self) -> None:
         state = self.state
@@ -81,7 +81,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         state.seconds += now - self.clock
         self.clock = now
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Brings the state up to date and writes it."""
         self._update()
         if self.writes:
             save_state(self.run, self.model, self.state)

@@ -19,6 +19,7 @@ from nmt.training.callbacks import ProgressReport, TrainingCheckpoint, Validatio
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.fine_tuning import check_start, start_weights
+from nmt.training.interruption import Interruption
 from nmt.training.make_trainer import make_trainer
 from nmt.training.metrics import begin_metrics
 from nmt.training.precision import settle_precision
@@ -51,6 +52,8 @@ def train(config: Config, run: str | Path, callbacks: Sequence[keras.callbacks.C
 
     Raises:
         UserError: if there is a mistake in the settings, the data, or the folder.
+        KeyboardInterrupt: at SIGINT, once the step in hand is saved; see `nmt.training.interruption`.
+        SystemExit: at SIGTERM, once the step in hand is saved.
 
     Example:
 
@@ -88,19 +91,22 @@ def _train(
     compile_seconds = _compile(config, trainer, distribution, shapes, state)
     if distribution.chief:
         begin_metrics(run, config, state, compile_seconds)
-    own = _make_callbacks(config, run, state, shapes, distribution, trainer, tokenizers)
-    for first, last, length in periods(steps, settings.validate_every, settings.max_steps):
-        trainer.fit(
-            distribution.batches(run.data, config, shapes, state.position),
-            initial_epoch=first,
-            epochs=last,
-            steps_per_epoch=length * settings.accumulate,
-            callbacks=[*own, *callbacks],
-            shuffle=False,  # `training_batches` has shuffled
-            verbose=0,
-        )
-        if trainer.stop_training:
-            break
+    checkpoint = TrainingCheckpoint(config, run, state, shapes, distribution)
+    interruption = Interruption(checkpoint.save)
+    own = [checkpoint, interruption, *_make_callbacks(config, run, state, distribution, trainer, tokenizers)]
+    with interruption.handled():
+        for first, last, length in periods(steps, settings.validate_every, settings.max_steps):
+            trainer.fit(
+                distribution.batches(run.data, config, shapes, state.position),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=length * settings.accumulate,
+                callbacks=[*own, *callbacks],
+                shuffle=False,  # `training_batches` has shuffled
+                verbose=0,
+            )
+            if trainer.stop_training:
+                break
     distribution.run_on_chief(tuple, 0)  # no worker leaves before the chief has written the last checkpoint
     return run
 
@@ -179,16 +185,12 @@ def _make_callbacks(
     config: Config,
     run: RunFolder,
     state: TrainingState,
-    shapes: list[Shape],
     distribution: Distribution,
     trainer: Trainer,
     tokenizers: tuple[Tokenizer, Tokenizer],
 ) -> list[keras.callbacks.Callback]:
     validator = make_validator(config, run, trainer.model, tokenizers) if distribution.chief else None
-    callbacks = [
-        TrainingCheckpoint(config, run, state, shapes, distribution),
-        Validation(config, run, state, validator, distribution),
-    ]
+    callbacks = [Validation(config, run, state, validator, distribution)]
     if distribution.chief:
         settings = config.training
         callbacks += [
