@@ -64,7 +64,8 @@ def test_log_probabilities_and_attention_are_means(scored, models, trained_run, 
     for one, weights in zip(scored, attention, strict=True):
         np.testing.assert_allclose(one.attention, weights, atol=1e-5)
     files = tmp_path / "source", tmp_path / "target"
-    np.testing.assert_allclose([p for p, _ in score_files(trained_run, *files, overrides=ensemble)], expected, atol=1e-4)
+    scores = [score for score, _ in score_files(trained_run, *files, overrides=ensemble)]
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
     for run in (trained_run, second_run):
         single = score_files(run, *files, overrides=["decoding.ensemble=[]"])
         assert not np.allclose([p for p, _ in single], expected, atol=0.01)
