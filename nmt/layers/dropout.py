@@ -17,7 +17,7 @@ def dropout(
     """Sets a share of the values to zero and scales the others up to keep the mean (Srivastava et al. 2014).
 
     Whole random words are compared with a bound. Where XLA compiled it for a CPU, `keras.random.dropout`, which turns
-    them into fractions first, took 30 times as long (benchmarks/compiled_step.py). Replicas of a `tf.distribute`
+    them into fractions first, took 26 times as long (benchmarks/compiled_step.py). Replicas of a `tf.distribute`
     strategy draw different numbers, the first of them the same as a single device.
 
     Args:

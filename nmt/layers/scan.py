@@ -5,6 +5,9 @@ Two consecutive steps of such a recurrence are one step of the same kind, and th
 each place in a block. Then the blocks are combined in rounds; each round reaches back twice as far as the one
 before. In the end, the state before each block is added to its steps. That is about twice the arithmetic of the plain
 loop, in a few large operations instead of many small ones. Nothing is divided, so that long sequences do not overflow.
+
+With its gradient, `keras.ops.associative_scan` takes 7 to 14 times as long at 16 to 2,048 steps; in TensorFlow it works
+neither under XLA nor for sequences of unknown length (benchmarks/keras_parts.py).
 """
 
 import functools
