@@ -1,8 +1,9 @@
 """Word embeddings that also score the output.
 
-`keras.layers.ReversibleEmbedding` is as fast with a tied output. But in half precision it rounds the whole table at each
-lookup, so that the 320 tokens of a search's step take 1.7 ms in place of 0.9. And the gradient of its lookups is sparse:
-for a token that occurs twice, `tf.linalg.global_norm` returns 0.71 of the gradient's norm (benchmarks/keras_parts.py).
+`keras.layers.ReversibleEmbedding` is as fast with a tied output. But in half precision it rounds the whole table at
+each lookup, so that the 320 tokens of a search's step take 1.7 ms in place of 0.9. And the gradient of its lookups is
+sparse: for a token that occurs twice, `tf.linalg.global_norm` returns 0.71 of the gradient's norm
+(benchmarks/keras_parts.py).
 """
 
 from typing import Any
