@@ -7,27 +7,7 @@ import tensorflow as tf
 from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search, max_lengths
 from nmt.models.seq2seq import Seq2Seq
-from tests.decoding.toys import SOURCE, Toy, every_sentence, of_toy, sources, tokens_of
-
-SHORT = {"max_length_factor": 0.1}
-
-
-def search(scorer, sentences=(0, 1), jit_compile=False, constraints=(), **options):
-    run = tf.function(
-        lambda source: beam_search(scorer, source, constraints, **SHORT | options),
-        jit_compile=jit_compile,
-        input_signature=[tf.TensorSpec((None, SOURCE), tf.int32)],
-        autograph=False,
-    )
-    return run(sources(sentences))
-
-
-def assert_finds(found, sentence, expected):
-    """The hypotheses of a sentence are exactly the expected sequences, in order, with their scores."""
-    assert len(expected) == (found.scores[sentence].numpy() > -1e8).sum()
-    for (ids, score), got, got_score in zip(expected, found.ids[sentence], found.scores[sentence], strict=False):
-        assert tokens_of(got) == ids
-        np.testing.assert_allclose(got_score, score, atol=1e-4)
+from tests.decoding.toys import Toy, assert_finds, every_sentence, of_toy, search, tokens_of
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -10,9 +10,17 @@ from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search
 from nmt.decoding.constraints import NoRepeatConstraint, PrefixConstraint, SymbolConstraint
 from nmt.decoding.scorers import EnsembleScorer, FusedScorer
-from tests.decoding.test_beam_search import assert_finds, search
-from tests.decoding.test_scorers import fused_of, mean_of
-from tests.decoding.toys import BlindToy, Toy, every_sentence, of_toy, tokens_of
+from tests.decoding.toys import (
+    BlindToy,
+    Toy,
+    assert_finds,
+    every_sentence,
+    fused_of,
+    mean_of,
+    of_toy,
+    search,
+    tokens_of,
+)
 
 NEVER = -1e9
 

@@ -7,8 +7,18 @@ import pytest
 import tensorflow as tf
 
 from nmt.decoding.scorers import EnsembleScorer, FusedScorer, log_mean
-from tests.decoding.test_beam_search import assert_finds, search
-from tests.decoding.toys import BlindToy, Toy, every_sentence, log_probability, of_toy, tokens_of, walk
+from tests.decoding.toys import (
+    BlindToy,
+    Toy,
+    assert_finds,
+    every_sentence,
+    fused_of,
+    log_probability,
+    mean_of,
+    of_toy,
+    search,
+    tokens_of,
+)
 
 PENALTIES = [{}, {"length_penalty": 0.0, "min_length": 2}, {"coverage_penalty": 0.7}]
 
@@ -16,22 +26,6 @@ PENALTIES = [{}, {"length_penalty": 0.0, "min_length": 2}, {"coverage_penalty": 
 def members(seed):
     """Toys that differ in width and in the number of their states."""
     return [Toy(seed, width=4), Toy(seed + 10, width=7, states=2), Toy(seed + 20, width=3)]
-
-
-def mean_of(toys, sentence):
-    def after(done):
-        log_probabilities, attention, _ = zip(*(walk(toy, sentence, done) for toy in toys), strict=True)
-        return np.log(np.mean(np.exp(log_probabilities), 0) + 1e-300), np.mean(attention, 0)
-
-    return after
-
-
-def fused_of(after, language, sentence, weight):
-    def scores_after(done):
-        log_probabilities, attention = after(done)
-        return log_probabilities + weight * walk(language, sentence, done)[0], attention
-
-    return scores_after
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -7,9 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.constants import BEGIN, END
+from nmt.decoding.beam_search import beam_search
 from nmt.models.decoder import DecoderState
 
 SOURCE = 3  # tokens of each source
+SHORT = {"max_length_factor": 0.1}
 VOCABULARY = 6  # ids 0 to 2 are padding, unknown and begin; 3 ends; 4 and 5 are words
 
 
@@ -120,6 +122,26 @@ def of_toy(toy: Toy, sentence: int):
     return lambda done: walk(toy, sentence, done)[:2]
 
 
+def mean_of(toys, sentence):
+    """`scores_after` of an ensemble of toys."""
+
+    def after(done):
+        log_probabilities, attention, _ = zip(*(walk(toy, sentence, done) for toy in toys), strict=True)
+        return np.log(np.mean(np.exp(log_probabilities), 0) + 1e-300), np.mean(attention, 0)
+
+    return after
+
+
+def fused_of(after, language, sentence, weight):
+    """`scores_after` of another one and a language model, weighted."""
+
+    def scores_after(done):
+        log_probabilities, attention = after(done)
+        return log_probabilities + weight * walk(language, sentence, done)[0], attention
+
+    return scores_after
+
+
 def walk(toy: Toy, sentence: int, done):
     states = toy.begin(sentence)
     log_probabilities = attention = None
@@ -150,3 +172,22 @@ def softmax(values: np.ndarray) -> np.ndarray:
 def tokens_of(ids) -> tuple[int, ...]:
     """The tokens of a padded row."""
     return tuple(int(i) for i in ids if i)
+
+
+def search(scorer, sentences=(0, 1), jit_compile=False, constraints=(), **options):
+    """Beam search in a graph, for the sources of these sentences."""
+    run = tf.function(
+        lambda source: beam_search(scorer, source, constraints, **SHORT | options),
+        jit_compile=jit_compile,
+        input_signature=[tf.TensorSpec((None, SOURCE), tf.int32)],
+        autograph=False,
+    )
+    return run(sources(sentences))
+
+
+def assert_finds(found, sentence, expected):
+    """The hypotheses of a sentence are exactly the expected sequences, in order, with their scores."""
+    assert len(expected) == (found.scores[sentence].numpy() > -1e8).sum()
+    for (ids, score), got, got_score in zip(expected, found.ids[sentence], found.scores[sentence], strict=False):
+        assert tokens_of(got) == ids
+        np.testing.assert_allclose(got_score, score, atol=1e-4)
