@@ -1,4 +1,4 @@
-"""What XLA has compiled, kept from one process to the next, so that a training goes on at once."""
+"""The cache of what XLA has compiled, from one process to the next, so that a training goes on at once."""
 
 import hashlib
 import os
@@ -8,19 +8,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 _FLAG = "--tf_xla_persistent_cache_directory"
-_MOST = 2**30  # bytes that are kept
+_MOST = 2**30  # bytes in the cache
 _LEAST_FREE = 2**30  # bytes: a cache that cannot be written to would stop the training
 
 
 def keep_compiled() -> Path | None:
     """Has TensorFlow keep compiled programs in the user's cache folder; must be called before TensorFlow is loaded.
 
-    They are machine code, so they are kept apart from all model folders, readable by the user alone, and apart for each
-    kind of processor, version of TensorFlow, and XLA's own flags. TensorFlow writes each file whole. Nothing is kept
-    where the disk is full, or where `TF_XLA_FLAGS` already names a folder.
+    The programs are machine code, so that they lie apart from all model folders, readable by the user alone, and in a
+    folder of their own for each kind of processor, version of TensorFlow, and set of XLA's flags. TensorFlow writes
+    each file whole. Nothing is kept if the disk is full, or if `TF_XLA_FLAGS` names a folder already.
 
     Returns:
-        The folder, if one is used.
+        The folder; None if nothing is kept.
     """
     flags = os.environ.get("TF_XLA_FLAGS", "")
     if _FLAG in flags:
@@ -40,7 +40,7 @@ def keep_compiled() -> Path | None:
 
 
 def forget_oldest(folder: Path, most: int) -> None:
-    """Deletes the oldest files until the rest have at most so many bytes."""
+    """Deletes the oldest files of a folder until the others have at most `most` bytes together."""
     found = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda pair: -pair[0].st_mtime)
     size = 0
     for status, path in found:
@@ -51,7 +51,7 @@ def forget_oldest(folder: Path, most: int) -> None:
 
 
 def _processor() -> str:
-    """What the machine code was made for: the processor's name and, on Linux, its instruction sets."""
+    """Returns what machine code depends on: the processor's name and, on Linux, its instruction sets."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

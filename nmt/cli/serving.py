@@ -1,7 +1,6 @@
 """The commands that bring a model to its users: `nmt export`, `nmt client` and `nmt demo`."""
 
 import logging
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -73,22 +72,20 @@ def client(
     """Have TensorFlow Serving translate lines, in their order, as they come."""
     if n_best and format == "text":
         raise UserError("--n-best: expected --format json, which has room for more than one translation")
-    from nmt.documents.lines import translate_text_file
-    from nmt.serving.client import Translation, translate_lines
+    from nmt.serving.client import translate_file
 
-    def translate(lines: Iterable[str], window: int | None) -> Iterator[list[Translation]]:
-        return translate_lines(
-            server,
-            lines,
-            rest=rest,
-            model=model,
-            timeout=timeout,
-            batch_size=window or batch_size,
-            n_best=n_best,
-            in_flight=window or in_flight,
-        )
-
-    translate_text_file(translate, input, output, as_json=format == "json")
+    translate_file(
+        server,
+        input,
+        output,
+        as_json=format == "json",
+        rest=rest,
+        model=model,
+        timeout=timeout,
+        batch_size=batch_size,
+        n_best=n_best,
+        in_flight=in_flight,
+    )
 
 
 @app.command()

@@ -23,8 +23,10 @@ def prepare(config: ConfigArgument, run: RunOption, overrides: SettingsOption = 
     load_tensorflow()
     from nmt.data.preparation import prepare
     from nmt.runs.folder import open_run
+    from nmt.runs.models import check_model
     from nmt.training.fine_tuning import check_start
 
+    check_model(settings)
     check_start(settings, run)
     print_json(prepare(settings, open_run(run, settings).data))
 

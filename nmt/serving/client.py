@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from nmt.documents.lines import translate_text_file
 from nmt.serving.transports import Inputs, Outputs, Predict, RequestError, decode, grpc_transport, rest_transport
 from nmt.utils.errors import UserError
 
@@ -95,6 +97,56 @@ def translate_lines(
     for text, score in _predict_rows(endpoint, requests, in_flight):
         hypotheses = zip(text, score, strict=True) if n_best else [(text, score)]
         yield [Translation(decode(translation), value) for translation, value in hypotheses if value > _MISSING]
+
+
+def translate_file(
+    server: str,
+    source: str | Path | None,
+    output: str | Path | None,
+    *,
+    as_json: bool = False,
+    rest: bool = False,
+    model: str = "translator",
+    timeout: float = TIMEOUT,
+    batch_size: int = BATCH_SIZE,
+    n_best: bool = False,
+    in_flight: int = IN_FLIGHT,
+) -> None:
+    """Translates a text file on a server, line by line.
+
+    Args:
+        server: address of the server; see `translate_lines`, as for the arguments from `rest` on.
+        source: a text file; None for standard input. Someone who types at a terminal gets each translation at once.
+        output: the file to write, which appears once it is complete; None for standard output.
+        as_json: whether to write JSON lines with scores; see `nmt.documents.lines.translate_text_file`.
+        rest: whether to send requests by REST instead of gRPC.
+        model: name of the model on the server.
+        timeout: seconds that a request may take, retries included.
+        batch_size: number of lines in a request.
+        n_best: whether to write all hypotheses that the model was exported with, in JSON.
+        in_flight: maximum number of concurrent requests.
+
+    Raises:
+        UserError: if a request fails, or a file cannot be read or written.
+
+    Example:
+
+    >>> translate_file("localhost:8500", "test.en", "test.de")  # doctest: +SKIP
+    """
+
+    def translate(lines: Iterable[str], window: int | None) -> Iterator[list[Translation]]:
+        return translate_lines(
+            server,
+            lines,
+            rest=rest,
+            model=model,
+            timeout=timeout,
+            batch_size=window or batch_size,
+            n_best=n_best,
+            in_flight=window or in_flight,
+        )
+
+    translate_text_file(translate, source, output, as_json=as_json)
 
 
 def score_pairs(
