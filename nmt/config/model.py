@@ -10,8 +10,9 @@ from nmt.config.corpora import Fraction, Settings
 class ModelSettings(Settings):
     """The architecture of the model. A language model is a decoder of `decoder_layers` without attention."""
 
-    cell: Literal["gru", "lstm", "rnn", "min_gru", "ssru"] = Field(
-        "gru", description="cell of the recurrent layers; min_gru (Feng 2024) and ssru (Kim 2019) train without a loop"
+    cell: str = Field(
+        "gru",
+        description="gru, lstm, rnn, or min_gru (Feng 2024) and ssru (Kim 2019), which train without a loop",
     )
     embedding: int = Field(256, ge=1, description="size of the embeddings")
     units: int = Field(256, ge=1, description="size of the recurrent states, in each direction of the encoder")
@@ -49,13 +50,6 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _agree(self) -> "ModelSettings":
-        if self.cell in {"min_gru", "ssru"} and self.recurrent_dropout:
-            raise ValueError(
-                f"expected no recurrent_dropout with cell {self.cell}, which multiplies no weights with its state, "
-                f"got {self.recurrent_dropout}"
-            )
-        if self.cell == "rnn" and self.longest_memory is not None:
-            raise ValueError(f"expected no longest_memory with cell rnn, which has no gates, got {self.longest_memory}")
         if self.attention == "multi_head" and self.units % self.attention_heads:
             raise ValueError(f"expected attention_heads to divide units, got {self.attention_heads} and {self.units}")
         return self

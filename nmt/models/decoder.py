@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from nmt.layers.attention import make_attention
-from nmt.layers.cells import CELLS
+from nmt.layers.cells import make_recurrent
 from nmt.layers.dropout import Dropout
 from nmt.layers.recurrent import multiply
 from nmt.layers.seeds import derive_seed
@@ -112,7 +112,8 @@ class Decoder(keras.layers.Layer):
         self.supports_masking = True
         policy = self.dtype_policy
         self.recurrent = [
-            CELLS[cell](
+            make_recurrent(
+                cell,
                 units,
                 return_sequences=True,
                 dropout=dropout if index else 0.0,

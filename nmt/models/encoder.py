@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nmt.layers.cells import CELLS
+from nmt.layers.cells import make_recurrent
 from nmt.layers.seeds import derive_seed
 
 
@@ -75,7 +75,8 @@ class Encoder(keras.layers.Layer):
         self.supports_masking = True
 
         def direction(index: int, name: str, **more: Any) -> keras.layers.Layer:
-            return CELLS[cell](
+            return make_recurrent(
+                cell,
                 units,
                 return_sequences=True,
                 return_state=True,

@@ -5,6 +5,7 @@ from typing import Any
 
 from nmt.config import Config
 from nmt.data.vocabulary import load_tokenizers
+from nmt.layers.cells import make_recurrent
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.token_model import TokenModel
@@ -15,6 +16,23 @@ from nmt.utils.errors import UserError
 
 # The Keras dtype policy of each setting of precision. Weights, recurrent states and sums are float32 in all of them.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def check_model(config: Config) -> None:
+    """Checks that there is a model of these settings, before any work starts.
+
+    The settings do not know which cells there are, nor what each of them can do: the layers do.
+
+    Raises:
+        UserError: naming the argument of the layer that does not suit its cell.
+    """
+    settings = config.model
+    try:
+        make_recurrent(
+            settings.cell, 1, recurrent_dropout=settings.recurrent_dropout, longest_memory=settings.longest_memory
+        )
+    except ValueError as error:
+        raise UserError(f"model: {error}") from None
 
 
 def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision: str | None = None) -> TokenModel:

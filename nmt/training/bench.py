@@ -14,7 +14,7 @@ from nmt.data.preparation import load_shapes, prepare
 from nmt.data.shapes import Shape
 from nmt.data.vocabulary import load_tokenizers
 from nmt.models.flops import training_flops
-from nmt.runs.models import build_model
+from nmt.runs.models import build_model, check_model
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution
 from nmt.training.make_trainer import make_trainer
@@ -80,6 +80,7 @@ def measure(config: Config, folder: str | Path, steps: int) -> TrainingSpeed:
     """
     if config.training.strategy != "one_device":
         raise UserError(f"training.strategy {config.training.strategy}: only one_device can be measured")
+    check_model(config)
     config = settle_precision(config)
     prepare(config, folder)
     tokenizers, shapes = load_tokenizers(folder, config.tokenizer.placeholders), load_shapes(folder)

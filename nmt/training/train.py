@@ -13,7 +13,7 @@ from nmt.data.shapes import Shape
 from nmt.data.vocabulary import load_tokenizers
 from nmt.models.token_model import TokenModel
 from nmt.runs.folder import RunFolder, join_run, open_run
-from nmt.runs.models import build_model
+from nmt.runs.models import build_model, check_model
 from nmt.text.tokenizer import Tokenizer
 from nmt.training.callbacks import ProgressReport, TrainingCheckpoint, Validation
 from nmt.training.compilation import choose_extent, compile_shapes
@@ -146,6 +146,7 @@ def _prepare(config: Config, path: Path, distribution: Distribution) -> RunFolde
     """Opens the run folder and prepares its data."""
 
     def prepare_run() -> tuple[()]:
+        check_model(config)
         check_start(config, path)
         prepare(config, open_run(path, config).data)
         return ()

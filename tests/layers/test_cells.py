@@ -9,8 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config import ModelSettings
-from nmt.layers.cells import CELLS
+from nmt.layers.cells import CELLS, make_recurrent
 from nmt.layers.dropout import dropout
 from nmt.layers.linear_recurrence import LinearRecurrent
 from nmt.layers.lstm import LSTM, LSTMCell
@@ -38,9 +37,9 @@ def twin_of(seed_generator: keras.random.SeedGenerator) -> keras.random.SeedGene
     return twin
 
 
-def test_settings_and_layers_name_the_same_cells():
-    annotation = ModelSettings.model_fields["cell"].annotation
-    assert set(annotation.__args__) == set(CELLS)
+def test_a_cell_that_does_not_exist():
+    with pytest.raises(ValueError, match="expected `cell` to be one of gru, lstm, rnn, min_gru, ssru, got 'gruu'"):
+        make_recurrent("gruu", 8)
 
 
 @pytest.mark.parametrize("name", CELLS)
