@@ -250,10 +250,12 @@ def search_flops(sentences: int, source: int) -> int:
     """FLOPs of the matrix products of the search, the body of each loop counted once."""
     units, embedding = ModelSettings().units, ModelSettings().embedding
     gates = 3 * units
-    encoder = sentences * source * (embedding * 2 * gates + 2 * units * units)
+    # Attention's keys, and its values as the output vector takes them, are projected once for each source token.
+    encoder = sentences * source * (embedding * 2 * gates + 2 * units * (units + embedding))
     recurrent = sentences * 2 * units * gates
     bridge = sentences * 2 * units * units
-    step = embedding * gates + units * gates + source * 3 * units + 3 * units * embedding + embedding * VOCABULARY
+    attention = source * (units + embedding)
+    step = embedding * gates + units * gates + attention + units * embedding + embedding * VOCABULARY
     return 2 * (encoder + recurrent + bridge + sentences * DecodingSettings().beam_size * step)
 
 
