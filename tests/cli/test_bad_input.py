@@ -1,4 +1,4 @@
-"""Every kind of bad input of the README's table, through the command itself: what the user sees, never a traceback."""
+"""The mistakes that docs/errors.md lists, made with the command itself: what the user sees, never a traceback."""
 
 import errno
 import gzip
@@ -14,7 +14,7 @@ from nmt.cli import main
 from nmt.runs.folder import RunFolder
 from tests.helpers import reversal_config
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
 
 class Bench:
@@ -243,7 +243,7 @@ ERRORS = {
         r"config.yaml: model.unit: unknown setting; did you mean `units`\?",
     ),
     "a value out of bounds": (wrong_value, r"model.units: should be greater than or equal to 1, got -3"),
-    "a configuration that is no YAML": (not_yaml, r"config.yaml: is not valid YAML: .*line 1"),
+    "a configuration that is not YAML": (not_yaml, r"config.yaml: is not valid YAML: .*line 1"),
     "a configuration that is not there": (missing_configuration, r"none.yaml: cannot be read: No such file"),
     "a corpus file that is not there": (missing_corpus_file, r"train.source.txt: .*(no such file|not exist|No such)"),
     "files of unequal length": (unequal_files, r"train.source.txt.* 2001 lines, .*train.target.txt has 2000"),
@@ -256,7 +256,7 @@ ERRORS = {
         vocabulary_too_large,
         r"vocabulary_size 8000 is too large .* at most \d+",
     ),
-    "a folder that is no run": (not_a_run, r"is not a run folder"),
+    "a folder that is not a run": (not_a_run, r"is not a run folder"),
     "a run folder of a newer version of this package": (newer_run, r"run: is a run folder of format 99, .* up to 2"),
     "a run without a checkpoint yet": (no_checkpoint, r"has no checkpoint `best`; it has none yet"),
     "a truncated checkpoint": (truncated_checkpoint, r"best.npz: is not a complete checkpoint"),
@@ -289,8 +289,8 @@ ERRORS = {
         lines_to_translate_from,
         r"data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv' or 'tfds'",
     ),
-    "a tokenizer that is none": (no_tokenizer, r"train.source.txt: is not a tokenizer model"),
-    "a run to start from whose model is of another shape": (
+    "a file that is not a tokenizer": (no_tokenizer, r"train.source.txt: is not a tokenizer model"),
+    "a run to start from whose model has another shape": (
         start_of_another_shape,
         r"training.start_from: .*run: expected a model of the same shape, got model.units: 16 -> 24",
     ),
@@ -302,7 +302,7 @@ ERRORS = {
         placeholders_of_a_language_model,
         r"tokenizer.placeholders: expected none of a language model",
     ),
-    "a language model of another tokenizer, for a translation": (
+    "a language model with another tokenizer, for a translation": (
         fusion_across_tokenizers,
         r"decoding.language_model: .*run: its tokenizer is not the translation's",
     ),
@@ -326,7 +326,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_is_told_in_one_line(kind, tmp_path, trained_run, language_model_run, capsys):
+def test_is_reported_in_one_line(kind, tmp_path, trained_run, language_model_run, capsys):
     spoil, message = ERRORS[kind]
     with pytest.raises(SystemExit) as stop:
         spoil(Bench(tmp_path, trained_run, language_model_run))
@@ -424,7 +424,8 @@ def test_is_handled(kind, tmp_path, trained_run, capsys):
     HANDLED[kind](tmp_path, trained_run, capsys)
 
 
-def test_the_readme_lists_every_kind():
-    kinds = {*ERRORS, *HANDLED, "a full disk", "a process killed at any moment"}
-    listed = set(re.findall(r"^\| ([^|]+?) \| ", README.read_text(encoding="utf-8"), re.MULTILINE))
+def test_the_page_lists_every_kind():
+    elsewhere = {"a process killed at any moment", "SIGTERM or Ctrl-C during training"}  # tests/data, tests/training
+    kinds = {*ERRORS, *HANDLED, "a full disk", *elsewhere}
+    listed = set(re.findall(r"^\| ([^|]+?) \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     assert kinds <= listed, kinds - listed

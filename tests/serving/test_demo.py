@@ -1,6 +1,6 @@
 """The demo's page: its HTTP interface, and what a person sees of it in a browser.
 
-The screenshot of the README is renewed by `NMT_DEMO_RUN=RUN NMT_DEMO_SCREENSHOT=docs/demo.png pytest -k person`.
+`NMT_DEMO_RUN=RUN NMT_DEMO_SCREENSHOT=docs/demo.png pytest -k person` renews the screenshot of docs/production.md.
 """
 
 import json

@@ -25,7 +25,7 @@ from nmt.utils.errors import UserError
 from tests.helpers import reversal_config
 from tests.training.two_devices import run_script
 
-README = Path(__file__).parent.parent.parent / "README.md"
+ERRORS = Path(__file__).parents[2] / "docs" / "errors.md"
 
 
 @pytest.fixture(scope="module")
@@ -293,8 +293,8 @@ def test_no_tpu_is_an_error(no_cluster):
         make_distribution(TrainingSettings(strategy="tpu"))
 
 
-def test_the_readme_lists_these_errors():
-    text = README.read_text(encoding="utf-8")
+def test_the_page_of_errors_lists_these():
+    text = ERRORS.read_text(encoding="utf-8")
     for kind in (
         "a `TF_CONFIG` that describes no cluster",
         "workers that do not share the run folder",

@@ -1,0 +1,97 @@
+"""The documentation agrees with the repository: links, commands, settings, and Python code."""
+
+import ast
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import typer
+
+import nmt
+from nmt.cli.app import app
+from nmt.config import load_config
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = sorted(
+    page for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "deploy/*.md", "examples/*.md")
+    for page in ROOT.glob(pattern)
+)  # fmt: skip
+COMMANDS = typer.main.get_command(app).commands
+# A command of a code block, with the lines that a backslash continues.
+SHELL = re.compile(r"^ {4}(?:.*[ /])?nmt ((?:.*\\\n)*.*)$", re.MULTILINE)
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def of_each_page(pattern):
+    """Parameters for a test: each page, and each match of the pattern in it."""
+    return [
+        pytest.param(page, found, id=f"{page.relative_to(ROOT)}-{number}")
+        for page in PAGES
+        for number, found in enumerate(pattern.findall(page.read_text(encoding="utf-8")))
+    ]
+
+
+def anchors(page):
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_pictures_are_there(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 180
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in text, page.name
+
+
+def test_the_readme_lists_every_command():
+    listed = re.findall(r"^\| `nmt (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize(("page", "line"), of_each_page(SHELL))
+def test_a_command_has_the_options_and_settings_that_are_used(page, line):
+    name, *words = shlex.split(line.replace("\\\n", " "))
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options
+    settings = [value for option, value in pairwise(words) if option == "--set" and "..." not in value]
+    config = ROOT / words[0] if words[0].startswith("configs/") else ROOT / "configs" / "text-files.yaml"
+    load_config(config, settings)
+
+
+@pytest.mark.parametrize(("page", "code"), of_each_page(PYTHON))
+def test_python_code_takes_from_the_project_what_is_there(page, code):
+    names = {
+        node.attr
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "nmt"
+    }
+    assert names <= set(nmt.__all__)
+
+
+@pytest.mark.slow
+def test_the_keras_session_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    (code,) = (one for one in PYTHON.findall(README.read_text(encoding="utf-8")) if "nmt.Seq2Seq" in one)
+    small = {"vocabulary_size=8000": "vocabulary_size=300", "units=256": "units=8", "epochs=10": "epochs=1, verbose=0"}
+    for size, smaller in small.items():
+        assert code.count(size) == 1
+        code = code.replace(size, smaller)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"sources": ["the cat sat", "a dog ran"], "targets": ["die katze sass", "ein hund lief"]})
+    assert Path("translator.keras").exists()
+    translations = ast.literal_eval(capsys.readouterr().out)
+    assert [type(one) for one in translations] == [str, str]
