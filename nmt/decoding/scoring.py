@@ -28,7 +28,7 @@ def sentence_scores(models: Sequence[TokenModel], source: tf.Tensor, target: tf.
     Args:
         models: at least one.
         source: int32 `[batch, source time]`, token ids closed by the end token, then zeros.
-        target: int32 `[batch, target time]`, likewise.
+        target: int32 `[batch, target time]`, token ids closed by the end token, then zeros.
 
     Returns:
         `SentenceScores`.

@@ -37,7 +37,7 @@ class TokenModel(keras.Model):
         Args:
             source: int32 `[batch, source time]`, token ids closed by the end token, then zeros; a language model
                 ignores it.
-            target: int32 `[batch, target time]`, likewise.
+            target: int32 `[batch, target time]`, token ids closed by the end token, then zeros.
             training: bool, whether dropout is applied.
 
         Returns:
