@@ -32,9 +32,11 @@ lb lt lv mk ml nb ne nl nn pl pt pt-BR ro ru sk sl sq sr sr-Latn sv ta te th tr 
 """
 LANGUAGES = tuple(_LANGUAGES.split())
 
-# The wheel requires a newer Python than this project, but it is only read, never installed.
+# The wheel requires a newer Python than this project, but it is only read, never installed. Python's options -E and -P
+# keep PYTHONPATH and the working directory off the path, so that a pip.py there is not run. The wheel is kept by us, and
+# pip's own cache would need a home.
 _FETCH = """
--m pip download --quiet --disable-pip-version-check --no-input
+-E -P -m pip download --quiet --disable-pip-version-check --no-input --no-cache-dir
 --no-deps --only-binary=:all: --python-version 3.14 homeassistant==2026.2.3
 """
 _REFERENCE = re.compile(r"\[%[^\]]*%\]")
@@ -206,7 +208,9 @@ def fetch_wheel(folder: Path) -> Path:
 
 def _download(folder: Path, wheel: Path) -> Path:
     command = [sys.executable, *_FETCH.split(), "--dest", str(folder)]
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     fetched = folder / wheel.name
     if result.returncode or not fetched.exists():
         # The last error is the one that ended pip; the warnings before it are about retries.

