@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from nmt.cli import analysis, augmentation, language_models, serving, training, translation
 from nmt.cli.messages import logged_to_stderr
 from nmt.utils.errors import UserError
+from nmt.utils.terminal import printable
 
 # TensorFlow takes seconds to import: the commands import what they call, so that `nmt --help` answers at once.
 
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with logged_to_stderr():
             app(args=arguments)
     except UserError as error:
-        print(f"nmt: {error}", file=sys.stderr)
+        print(printable(f"nmt: {error}", sys.stderr), file=sys.stderr)
         raise SystemExit(2) from None
     except BrokenPipeError:  # the reader, as `head`, has seen enough
         sys.stderr.close()

@@ -3,12 +3,14 @@
 import json
 import logging
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from nmt.cli.options import CheckpointOption, DecodingOption, RunArgument, load_tensorflow
+from nmt.utils.terminal import printable
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def augment(
         checkpoint=checkpoint,
         overrides=overrides or [],
     )
-    print(json.dumps(report, indent=2, ensure_ascii=False))
+    print(printable(json.dumps(report, indent=2, ensure_ascii=False), sys.stdout))
     corpus = shlex.quote(f"data.corpus={json.dumps(report['corpus'], ensure_ascii=False)}")
     _LOG.info("to train on these %s pairs and the run's own:", f"{report['pairs']:,}")
     _LOG.info("nmt train CONFIG --run NEW --set %s", corpus)

@@ -1,6 +1,7 @@
 """The commands for language models: `nmt sample` and `nmt select`."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from nmt.cli.options import CheckpointOption, RunArgument, load_tensorflow
 from nmt.utils.errors import UserError
+from nmt.utils.terminal import joined_lines, printable
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def sample(
         checkpoint=checkpoint,
     )
     for text in texts:
-        print(text, flush=True)
+        print(printable(joined_lines(text), sys.stdout), flush=True)
 
 
 @app.command()

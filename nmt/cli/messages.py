@@ -9,13 +9,15 @@ from typing import Any
 
 from rich.console import Console
 
+from nmt.utils.terminal import printable
+
 
 class _Stderr(logging.Handler):
     """Writes each message as a line to what is stderr at that moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        print(level + self.format(record), file=sys.stderr, flush=True)
+        print(printable(level + self.format(record), sys.stderr), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -39,4 +41,4 @@ def logged_to_stderr() -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Prints a value as JSON, indented, and in colour on a terminal."""
-    Console(soft_wrap=True, highlight=False).print_json(json.dumps(value, ensure_ascii=False))
+    Console(soft_wrap=True, highlight=False).print_json(printable(json.dumps(value, ensure_ascii=False), sys.stdout))

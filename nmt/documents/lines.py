@@ -12,6 +12,7 @@ from nmt.inference.alignment import heat_map, pharaoh
 from nmt.utils.files import written_whole
 from nmt.utils.lines import read_lines, without_ends
 from nmt.utils.progress import tracked
+from nmt.utils.terminal import joined_lines, printable
 
 AlignmentUnit = Literal["words", "pieces"]
 
@@ -76,10 +77,10 @@ def translate_text_file(
             text = pending.popleft()
             if as_json:
                 plain = [_as_json(hypothesis, alignments) for hypothesis in hypotheses]
-                row = {"line": number, "source": text, "hypotheses": plain}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                row = json.dumps({"line": number, "source": text, "hypotheses": plain}, ensure_ascii=False)
             else:
-                file.write(_best(hypotheses, alignments) + "\n")
+                row = joined_lines(_best(hypotheses, alignments))
+            file.write(printable(row + "\n", file))
             if heat_maps is not None and hypotheses:
                 best = hypotheses[0]
                 picture = Path(heat_maps) / f"line-{number:06}.png"

@@ -1,6 +1,7 @@
 """A whole evaluation of a system's translations: scores, preservation, and examples."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from nmt.evaluation.preservation import (
     print_preservation,
 )
 from nmt.utils.lines import read_text_lines
+from nmt.utils.terminal import printable
 
 
 class Example(NamedTuple):
@@ -146,7 +148,8 @@ def print_evaluation(evaluation: Evaluation, as_json: bool = False) -> None:
         print_scores(evaluation.scores)
         print_preservation(evaluation.preservation)
     for example in evaluation.examples:
-        print("\n" + "\n".join(f"{name:<12}{text}" for name, text in example._asdict().items()))
+        rows = "\n".join(f"{name:<12}{text}" for name, text in example._asdict().items())
+        print(printable("\n" + rows, sys.stdout))
 
 
 def _spread(examples: Sequence[Example], count: int) -> list[Example]:

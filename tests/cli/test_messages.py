@@ -1,7 +1,12 @@
 """What the library logs reaches stderr while a command runs, and nothing of it stays afterwards."""
 
+import io
 import logging
+import sys
 
+import pytest
+
+from nmt.cli import main
 from nmt.cli.messages import logged_to_stderr
 
 
@@ -28,3 +33,22 @@ def test_messages_of_other_libraries_are_not_shown(capsys):
     with logged_to_stderr():
         logging.getLogger("absl").info("chatter")
     assert capsys.readouterr().err == ""
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_no_control_sequences_of_others(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with logged_to_stderr():
+        logging.getLogger("nmt").info("the server says \x1b]0;title\x07 and \x9b2J")
+    with pytest.raises(SystemExit):
+        main(["train", "\x1b[2Jnone.yaml", "--run", "run"])
+    shown = sys.stderr.getvalue()
+    assert "the server says �]0;title� and �2J" in shown
+    assert "nmt: �[2Jnone.yaml: cannot be read" in shown
+    assert "\x1b" not in shown

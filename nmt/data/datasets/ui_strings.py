@@ -33,7 +33,7 @@ lb lt lv mk ml nb ne nl nn pl pt pt-BR ro ru sk sl sq sr sr-Latn sv ta te th tr 
 LANGUAGES = tuple(_LANGUAGES.split())
 
 # The wheel requires a newer Python than this project, but it is only read, never installed. Python's options -E and -P
-# keep PYTHONPATH and the working directory off the path, so that a pip.py there is not run. The wheel is kept by us, and
+# keep PYTHONPATH and the working directory off the path, so that a pip.py there is not run. The wheel is kept here, and
 # pip's own cache would need a home.
 _FETCH = """
 -E -P -m pip download --quiet --disable-pip-version-check --no-input --no-cache-dir

