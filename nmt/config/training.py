@@ -1,11 +1,15 @@
 """The settings of training: loss, learning rate, devices, and how often to validate and save."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nmt.config.corpora import Fraction, Settings
+
+# Settings that are no more, and the value with which they did nothing: the run folders that name them still load.
+_REMOVED = {"curriculum_epochs": 0}  # a curriculum by length gained nothing (benchmarks/quality.md)
 
 
 class TrainingSettings(Settings):
@@ -14,9 +18,6 @@ class TrainingSettings(Settings):
     start_from: Path | None = Field(None, description="a run whose weights are the initial ones, for fine-tuning")
     start_vocabulary: Literal["keep", "new"] = Field(
         "keep", description="for fine-tuning: keep takes that run's tokenizers, new follows the `tokenizer` settings"
-    )
-    curriculum_epochs: int = Field(
-        0, ge=0, description="epochs until the longest sentences are included (Platanios et al. 2019); 0 is off"
     )
     max_steps: int = Field(20_000, ge=1, description="updates of the weights")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
@@ -63,6 +64,13 @@ class TrainingSettings(Settings):
     patience: int = Field(10, ge=1, description="validations without improvement before training stops")
     keep: int = Field(5, ge=1, description="latest checkpoints to keep, for averaging")
     validation_sentences: int = Field(1000, ge=1, description="sentences of the validation split to translate for BLEU")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_removed(cls, tree: Any) -> Any:
+        if not isinstance(tree, Mapping):
+            return tree
+        return {key: value for key, value in tree.items() if key not in _REMOVED or value != _REMOVED[key]}
 
     @property
     def tokenizers_of(self) -> Path | None:

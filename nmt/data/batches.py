@@ -1,6 +1,5 @@
 """Batches of similar length in a few fixed shapes, in an order that depends on the seed and the epoch alone."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,6 @@ from nmt.data.shapes import Plan, Shape, choose_shapes, count_batches, plan_epoc
 from nmt.data.token_store import Array, TokenizedCorpus
 
 _EVALUATION_SHAPES = 4
-_FIRST_COMPETENCE = 0.1
 _PREFETCH = 8
 
 
@@ -55,7 +53,7 @@ def training_batches(
 
     Args:
         folder: a prepared folder.
-        config: the configuration; its `seed`, `tokenizer`, `batches` and `training.curriculum_epochs` matter.
+        config: the configuration; its `seed`, `tokenizer` and `batches` matter.
         shapes: the shapes of batches that were chosen for the folder.
         position: the first batch. The batches before it are not read.
         share: the replicas to read for; by default a single one. The sequence of whole batches does not depend on it.
@@ -90,8 +88,7 @@ def training_batches(
     def epoch_of(epoch: int) -> tuple[TokenizedCorpus, Plan]:
         corpus = fixed if config.tokenizer.sampling is None else training_epoch(folder, config, epoch)
         lengths = corpus.source_lengths, corpus.target_lengths
-        share = competence(epoch, config.training.curriculum_epochs)
-        return corpus, plan_epoch(*lengths, shapes, config.seed, epoch, share)
+        return corpus, plan_epoch(*lengths, shapes, config.seed, epoch)
 
     def batches() -> Iterator[tuple[Array, Array]]:
         epoch, first = position
@@ -168,35 +165,10 @@ def evaluation_batches(corpus: TokenizedCorpus, settings: BatchSettings) -> tf.d
     return _dataset(lambda: _take(corpus, plan, shapes, 0, ALONE)).prefetch(_PREFETCH)
 
 
-def competence(epoch: int, curriculum_epochs: int) -> float:
-    """Returns the share of the training sentences, the shortest ones, that an epoch of a curriculum consists of.
-
-    This is the square-root competence of Platanios et al. (2019), with sentences ranked by length and c0 = 0.1:
-
-        c(t) = min(1, sqrt(t / T * (1 - c0^2) + c0^2))
-
-    Args:
-        epoch: int, t, counted from 0.
-        curriculum_epochs: int, T; 0 for no curriculum.
-
-    Example:
-
-    >>> [round(competence(epoch, 4), 3) for epoch in range(6)]
-    [0.1, 0.507, 0.711, 0.867, 1.0, 1.0]
-    """
-    if epoch >= curriculum_epochs:
-        return 1.0
-    return math.sqrt(_FIRST_COMPETENCE**2 + (1 - _FIRST_COMPETENCE**2) * epoch / curriculum_epochs)
-
-
 def batches_in_epoch(folder: str | Path, config: Config, shapes: Sequence[Shape], epoch: int) -> int:
-    """Counts the batches of a training epoch, which may differ between epochs.
-
-    They do with `tokenizer.sampling`, and in a curriculum.
-    """
+    """Counts the batches of a training epoch, which differ between epochs with `tokenizer.sampling`."""
     corpus = training_epoch(folder, config, epoch)
-    share = competence(epoch, config.training.curriculum_epochs)
-    return count_batches(corpus.source_lengths, corpus.target_lengths, shapes, share)
+    return count_batches(corpus.source_lengths, corpus.target_lengths, shapes)
 
 
 def advance(position: Position, batches: int, folder: str | Path, config: Config, shapes: Sequence[Shape]) -> Position:

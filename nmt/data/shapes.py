@@ -4,7 +4,6 @@ XLA compiles a training step once for each shape of its inputs. So every batch h
 chosen for the least padding.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -89,9 +88,8 @@ def plan_epoch(
     shapes: Sequence[Shape],
     seed: int | None,
     epoch: int = 0,
-    share: float = 1.0,
 ) -> Plan:
-    """Assigns every sentence that fits into a shape, or a share of them, to exactly one batch.
+    """Assigns every sentence that fits into a shape to exactly one batch.
 
     A sentence goes into the narrowest shape that it fits into. The few sentences that do not fill a last batch of this
     shape go into the next wider one. Only the last batch of the widest shape may be partly empty.
@@ -102,13 +100,11 @@ def plan_epoch(
         shapes: the shapes that `choose_shapes` returned.
         seed: int, seeds the order of sentences and batches together with `epoch`; None sorts them by length.
         epoch: int, counted from 0.
-        share: float, the share of the sentences to take: the shortest by source length, then by target length, then by
-            index.
 
     Returns:
         The batches of the epoch, which depend on the arguments alone.
     """
-    narrowest = _narrowest(source_lengths, target_lengths, shapes, share)
+    narrowest = _narrowest(source_lengths, target_lengths, shapes)
     generator = np.random.default_rng([seed or 0, epoch])
     if seed is None:
         order = np.lexsort((target_lengths, source_lengths)).astype(np.int32)
@@ -129,9 +125,9 @@ def plan_epoch(
     return Plan(order, *columns)
 
 
-def count_batches(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape], share: float = 1.0) -> int:
+def count_batches(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape]) -> int:
     """Counts the batches that `plan_epoch` returns for the same arguments."""
-    full, left = _full_batches(_narrowest(source_lengths, target_lengths, shapes, share), shapes)
+    full, left = _full_batches(_narrowest(source_lengths, target_lengths, shapes), shapes)
     return sum(full) + (left > 0)
 
 
@@ -143,16 +139,11 @@ def padding_share(plan: Plan, shapes: Sequence[Shape], source_lengths: Array, ta
     return float(1 - tokens / positions)
 
 
-def _narrowest(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape], share: float = 1.0) -> Array:
-    """Returns int8 `[n]`, the first shape that fits each sentence; `len(shapes)` if none does or it is left out."""
+def _narrowest(source_lengths: Array, target_lengths: Array, shapes: Sequence[Shape]) -> Array:
+    """Returns int8 `[n]`, the first shape that fits each sentence; `len(shapes)` if none does."""
     by_source = np.searchsorted([shape.source for shape in shapes], source_lengths).astype(np.int8)
     by_target = np.searchsorted([shape.target for shape in shapes], target_lengths).astype(np.int8)
-    narrowest = np.maximum(by_source, by_target)
-    if share < 1:
-        fit = np.flatnonzero(narrowest < len(shapes))
-        shortest_first = fit[np.lexsort((target_lengths[fit], source_lengths[fit]))]
-        narrowest[shortest_first[math.ceil(share * len(fit)) :]] = len(shapes)
-    return narrowest
+    return np.maximum(by_source, by_target)
 
 
 def _full_batches(narrowest: Array, shapes: Sequence[Shape]) -> tuple[list[int], int]:

@@ -90,8 +90,7 @@ def measure(config: Config, folder: str | Path, steps: int) -> TrainingSpeed:
     step = _make_step(trainer)
     first_seconds = _make_first_steps(trainer, step, shapes)
 
-    settled = Position(config.training.curriculum_epochs, 0)  # with sentences of all lengths
-    batches = iter(training_batches(folder, config, shapes, settled))
+    batches = iter(training_batches(folder, config, shapes, Position(0, 0)))
     waits, times, rates = [], [], [measure_product_rate()]
     tokens = flops = positions = real = 0.0
     for done in tracked(range(steps), "measuring", steps):

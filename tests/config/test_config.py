@@ -424,3 +424,11 @@ def test_a_language_model_needs_one_language_and_monitors_the_loss() -> None:
 )
 def test_what_language_models_do_not_agree_with(tree: dict[str, Any], message: str) -> None:
     assert message in parse_refusal(tree)
+
+
+def test_a_removed_setting_of_an_old_run_is_passed_over_where_it_did_nothing():
+    data = {"source_language": "en", "target_language": "de", "corpus": {"kind": "tsv", "train": ["a.tsv"]}}
+    tree = {"data": data, "training": {"curriculum_epochs": 0}}
+    assert parse_config(tree) == parse_config({"data": data})
+    with pytest.raises(UserError, match=r"training\.curriculum_epochs: unknown setting"):
+        parse_config({"data": data, "training": {"curriculum_epochs": 2}})

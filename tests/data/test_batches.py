@@ -18,13 +18,12 @@ from nmt.data.batches import (
     Share,
     advance,
     batches_in_epoch,
-    competence,
     evaluation_batches,
     training_batches,
 )
 from nmt.data.epochs import training_epoch
 from nmt.data.preparation import load_shapes, prepare
-from nmt.data.shapes import Shape, choose_shapes, count_batches, padding_share, plan_epoch
+from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.data.token_store import Array, TokenizedCorpus
 from nmt.utils.errors import UserError
 
@@ -84,26 +83,6 @@ def test_every_sentence_comes_once(lengths: tuple[Array, Array], options: BatchS
     assert padding_share(plan, shapes, *lengths) == pytest.approx(1 - (lengths[0] + lengths[1])[fit].sum() / positions)
     again = plan_epoch(*lengths, shapes, seed, epoch)
     assert all(np.array_equal(one, other) for one, other in zip(plan, again, strict=True))
-
-
-@settings(deadline=None, max_examples=100)
-@given(lengths=pairs_of_lengths, options=batch_settings, share=st.floats(0.01, 1.0), epoch=st.integers(0, 9))
-def test_a_share_is_the_shortest_sentences(
-    lengths: tuple[Array, Array], options: BatchSettings, share: float, epoch: int
-) -> None:
-    ranked = sorted(np.flatnonzero(fits(lengths)), key=lambda index: (lengths[0][index], lengths[1][index], index))
-    if not ranked:
-        return
-    shapes = choose_shapes(*lengths, options)
-    plan = plan_epoch(*lengths, shapes, 1, epoch, share)
-    batches = [plan.order[begin:end] for begin, end in zip(plan.begin, plan.end, strict=True)]
-    expected = [index for rank, index in enumerate(ranked) if rank / len(ranked) < share]
-    assert sorted(np.concatenate(batches)) == sorted(expected)
-    assert len(batches) == count_batches(*lengths, shapes, share)
-    for batch, kind in zip(batches, plan.shape, strict=True):
-        assert len(batch) <= shapes[kind].sentences
-        assert lengths[0][batch].max() <= shapes[kind].source
-        assert lengths[1][batch].max() <= shapes[kind].target
 
 
 def test_epochs_and_seeds_differ() -> None:
@@ -289,36 +268,6 @@ def test_positions_add_up(prepared: tuple[Path, Config]) -> None:
     for step in range(0, len(expected), 3):
         assert position == expected[step] == advance(Position(0, 0), step, folder, config, shapes)
         position = advance(position, 3, folder, config, shapes)
-
-
-def test_a_curriculum_begins_with_short_sentences_and_ends_as_if_there_were_none(prepared: tuple[Path, Config]) -> None:
-    folder, without = prepared
-    config = without.model_copy(update={"training": without.training.model_copy(update={"curriculum_epochs": 3})})
-    shapes = load_shapes(folder)
-    counts = [batches_in_epoch(folder, config, shapes, epoch) for epoch in range(4)]
-    whole = take(folder, config, Position(0, 0), sum(counts))
-    begin = 0
-    for epoch, count in enumerate(counts):
-        corpus = training_epoch(folder, config, epoch)
-        lengths = np.stack([corpus.source_lengths, corpus.target_lengths], 1)
-        lengths = lengths[(lengths <= 18).all(1)]
-        ranked = sorted(lengths.tolist())[: int(np.ceil(competence(epoch, 3) * len(lengths)))]
-        rows = [
-            [(source > 0).sum(), (target > 0).sum()]
-            for sources, targets in whole[begin : begin + count]
-            for source, target in zip(sources, targets, strict=True)
-            if source.any()
-        ]
-        assert sorted(rows) == ranked
-        begin += count
-    assert counts[0] < counts[1] < counts[3] == batches_in_epoch(folder, without, shapes, 3)
-    assert equal(whole[-counts[3] :], take(folder, without, Position(3, 0), counts[3]))
-    for done in range(sum(counts)):
-        position = advance(Position(0, 0), done, folder, config, shapes)
-        assert position == advance(
-            advance(Position(0, 0), done // 2, folder, config, shapes), done - done // 2, folder, config, shapes
-        )
-        assert equal(take(folder, config, position, 1), whole[done : done + 1])
 
 
 def test_elements_have_no_fixed_shape(prepared: tuple[Path, Config]) -> None:
