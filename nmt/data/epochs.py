@@ -1,10 +1,10 @@
 """The training split of each epoch: with `tokenizer.sampling`, every epoch splits the text into other subwords."""
 
 import os
+import re
 import shutil
-import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,9 @@ from nmt.data.token_store import (
     read_model,
     write_side,
 )
+from nmt.utils.files import temporary_folder
 
+_EPOCH = re.compile(r"epoch-(\d{4,9})", re.ASCII)
 # SentencePiece has one random seed for the whole process, and a store must not be deleted before it is opened.
 _one_at_a_time = threading.RLock()
 
@@ -52,21 +54,30 @@ def training_epoch(folder: str | Path, config: Config, epoch: int) -> TokenizedC
     with _one_at_a_time:
         place = folder / f"epoch-{epoch:04}"
         if not place.is_dir():
-            beside = folder / f".{place.name}.{socket.gethostname()}.{os.getpid()}.part"
-            shutil.rmtree(beside, ignore_errors=True)
-            _draw_epoch(folder, beside, config, epoch)
-            try:
-                os.replace(beside, place)
-            except OSError:
-                if not place.is_dir():
-                    raise
-                shutil.rmtree(beside)  # another worker was faster, and drew the same
+            with temporary_folder(folder) as beside:
+                _draw_epoch(folder, beside, config, epoch)
+                try:
+                    os.replace(beside, place)
+                except OSError:
+                    if not place.is_dir():
+                        raise  # else another worker was faster, and drew the same
         corpus = TokenizedCorpus.open(place, "train")
         # Epochs close by may be in use, because batches are read ahead of the step that is being trained.
-        for other in folder.glob("epoch-*"):
-            if abs(int(other.name.removeprefix("epoch-")) - epoch) > 2:
-                shutil.rmtree(other, ignore_errors=True)
+        remove_epochs(folder, lambda other: abs(other - epoch) > 2)
     return corpus
+
+
+def remove_epochs(folder: str | Path, chosen: Callable[[int], bool] = lambda epoch: True) -> None:
+    """Deletes the segmentations that `training_epoch` has kept.
+
+    Args:
+        folder: a prepared folder.
+        chosen: whether an epoch, counted from 0, is deleted.
+    """
+    for place in Path(folder).iterdir():
+        match = _EPOCH.fullmatch(place.name)
+        if match and chosen(int(match[1])) and not place.is_symlink():
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _draw_epoch(folder: Path, place: Path, config: Config, epoch: int) -> None:

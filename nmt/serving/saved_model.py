@@ -1,6 +1,5 @@
 """Exports a run as a SavedModel: strings in, strings out, without this package."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from nmt.serving.warmup import write_warmup
 from nmt.text.boundaries import WORD_START
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
+from nmt.utils.files import temporary_folder
 
 _SHORTLIST_TOKENS = 10_000_000  # target tokens to align; more training data would only align further rare tokens
 
@@ -87,9 +87,7 @@ def export_saved_model(
         ensemble=ensemble,
     )
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output, prefix=".exporting-") as temporary:
-            complete = Path(temporary) / "version"
+        with temporary_folder(output) as complete:
             _save(graph, complete, n_best or config.decoding.beam_size)
             write_warmup(complete, _warmup_texts(tokenizers[0]), output.resolve().name)
             version = output / str(max(map(int, _versions(output)), default=0) + 1)

@@ -1,5 +1,6 @@
 """Warm-up requests, which TensorFlow Serving sends through a model before it reports the model as ready."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -51,12 +52,14 @@ def write_warmup(
     ]
     if not 0 < len(requests) <= MAX_RECORDS:
         raise ValueError(f"expected texts for 1 to {MAX_RECORDS:,} warm-up requests, got {len(requests):,}")
-    # The writer reopens the temporary file of `written_whole` by its name.
-    with written_whole(Path(version_folder) / WARMUP_FILE, "wb") as file, tf.io.TFRecordWriter(file.name) as writer:
-        for signature, batch in requests:
-            request = predict_request(model_name, signature, dict.fromkeys(SIGNATURES[signature], batch))
-            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-            writer.write(log.SerializeToString())
+    with tempfile.TemporaryDirectory() as temporary, written_whole(Path(version_folder) / WARMUP_FILE, "wb") as file:
+        records = Path(temporary) / "records"  # TensorFlow writes to paths, not to open files
+        with tf.io.TFRecordWriter(str(records)) as writer:
+            for signature, batch in requests:
+                request = predict_request(model_name, signature, dict.fromkeys(SIGNATURES[signature], batch))
+                log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+                writer.write(log.SerializeToString())
+        file.write(records.read_bytes())
 
 
 def _full_batches(texts: Sequence[str], size: int) -> Iterator[list[str]]:

@@ -153,7 +153,7 @@ def test_the_highest_version_is_served_and_its_warm_up_requests_are_run(tmp_path
     (tmp_path / "1").rename(tmp_path / "9")
     save_stand_in(tmp_path)
     (tmp_path / "1").rename(tmp_path / "10")
-    (tmp_path / ".exporting-11").mkdir()
+    (tmp_path / ".nmt-host-1-0123.part").mkdir()
     write_warmup(tmp_path / "10", ["a text"], "translator")
     with serving(tmp_path) as addresses, urllib.request.urlopen(f"http://{addresses.rest}/v1/models/translator") as got:
         assert json.load(got)["model_version_status"][0]["version"] == "10"

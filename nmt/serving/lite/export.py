@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -20,7 +19,7 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.translation import load_for_search
 from nmt.serving.lite.translator import DECODER_STEP, ENCODER, FORMAT, SETTINGS, SOURCE_TOKENIZER, TARGET_TOKENIZER
 from nmt.utils.errors import UserError
-from nmt.utils.files import written_whole
+from nmt.utils.files import temporary_folder, written_whole
 from nmt.utils.silence import silenced
 
 Weights = Literal["float32", "float16", "int8"]
@@ -169,12 +168,9 @@ def _folder_written_whole(output: Path) -> Iterator[Path]:
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UserError(f"{output}: exists already; expected a new or an empty folder")
     output = output.resolve()  # "." has no name
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.replace(temporary, output)
+        with temporary_folder(output.parent) as temporary:
+            yield temporary
+            os.replace(temporary, output)
     except OSError as error:
         raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
