@@ -1,6 +1,5 @@
 """Results of the gradient analysis as JSON and as tables."""
 
-import json
 import platform
 import re
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from nmt.analysis.gradients import Curve
 from nmt.analysis.plot import draw_experiment, draw_run
 from nmt.analysis.tasks import TASKS
 from nmt.utils.files import written_whole
+from nmt.utils.json_text import json_text
 
 _DISTANCES = (1, 5, 10, 20, 50)  # in steps, the columns of a run's table
 
@@ -58,7 +58,7 @@ def write_json(path: str | Path, value: dict[str, Any]) -> None:
     Raises:
         UserError: if the file cannot be written.
     """
-    text = json.dumps(value | {"versions": _versions()}, indent=2, ensure_ascii=False)
+    text = json_text(value | {"versions": _versions()}, indent=2)
     with written_whole(Path(path)) as file:
         file.write(re.sub(r"\[[^][{}\"]*\]", lambda found: " ".join(found[0].split()), text) + "\n")
 

@@ -1,6 +1,5 @@
 """What a command says: log messages and JSON."""
 
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from nmt.utils.json_text import json_text
 from nmt.utils.terminal import printable
 
 
@@ -41,4 +41,4 @@ def logged_to_stderr() -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Prints a value as JSON, indented, and in colour on a terminal."""
-    Console(soft_wrap=True, highlight=False).print_json(printable(json.dumps(value, ensure_ascii=False), sys.stdout))
+    Console(soft_wrap=True, highlight=False).print_json(printable(json_text(value), sys.stdout))

@@ -1,6 +1,5 @@
 """Plain text, one sentence per line: translates a file or a stream, to text or to JSON lines."""
 
-import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from nmt.inference.alignment import heat_map, pharaoh
 from nmt.utils.files import written_whole
+from nmt.utils.json_text import json_text
 from nmt.utils.lines import read_lines, without_ends
 from nmt.utils.progress import tracked
 from nmt.utils.terminal import joined_lines, printable
@@ -77,7 +77,7 @@ def translate_text_file(
             text = pending.popleft()
             if as_json:
                 plain = [_as_json(hypothesis, alignments) for hypothesis in hypotheses]
-                row = json.dumps({"line": number, "source": text, "hypotheses": plain}, ensure_ascii=False)
+                row = json_text({"line": number, "source": text, "hypotheses": plain})
             else:
                 row = joined_lines(_best(hypotheses, alignments))
             file.write(printable(row + "\n", file))

@@ -1,6 +1,6 @@
 """Perplexity of a language model on a text: per token, and in units that do not depend on its tokenizer."""
 
-import json
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,23 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-_LARGEST_EXPONENT = 700.0  # exp of a larger number overflows a float
+from nmt.utils.json_text import json_text
+
+_LOG = logging.getLogger(__name__)
+
+
+def perplexity(loss: float) -> float:
+    """Returns the exponential of a mean negative log-probability; infinity where a float cannot hold it.
+
+    Example:
+
+    >>> perplexity(0.0), perplexity(800.0)
+    (1.0, inf)
+    """
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
 
 
 @dataclass(frozen=True)
@@ -52,10 +68,10 @@ class Perplexity:
         return self._per(self.bytes)
 
     def _per(self, count: int) -> float:
-        return math.exp(min(-self.log_probability / max(count, 1), _LARGEST_EXPONENT))
+        return perplexity(-self.log_probability / max(count, 1))
 
     def as_json(self) -> dict[str, Any]:
-        """Converts the result to a dictionary that `json.dump` can write."""
+        """Converts the result to a dictionary of plain values."""
         counts = {"token": self.tokens, "word": self.words, "byte": self.bytes}
         by_unit = {unit: {"count": count, "perplexity": self._per(count)} for unit, count in counts.items()}
         return {"log_probability": self.log_probability, "lines": self.lines, **by_unit}
@@ -114,9 +130,13 @@ def print_perplexity(result: Perplexity, as_json: bool = False) -> None:
     <BLANKLINE>
     log-probability -4.16 over 1 lines
     """
+    if math.isinf(result.per_word):
+        _LOG.warning(
+            "the perplexity is too large for a number: the text is unlike what the model learned, or it diverged"
+        )
     console = Console(soft_wrap=True, highlight=False)
     if as_json:
-        console.print_json(json.dumps(result.as_json()))
+        console.print_json(json_text(result.as_json()))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for name in ("Per", "Count", "Perplexity"):

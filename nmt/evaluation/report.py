@@ -1,6 +1,5 @@
 """A whole evaluation of a system's translations: scores, preservation, and examples."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from nmt.evaluation.preservation import (
     preservation_as_json,
     print_preservation,
 )
+from nmt.utils.json_text import json_text
 from nmt.utils.lines import read_text_lines
 from nmt.utils.terminal import printable
 
@@ -142,7 +142,7 @@ def print_evaluation(evaluation: Evaluation, as_json: bool = False) -> None:
         as_json: whether to print JSON instead of tables.
     """
     if as_json:
-        text = json.dumps(evaluation_as_json(evaluation), ensure_ascii=False)
+        text = json_text(evaluation_as_json(evaluation))
         Console(soft_wrap=True, highlight=False).print_json(text)
     else:
         print_scores(evaluation.scores)

@@ -12,6 +12,7 @@ from nmt.constants import PADDING
 from nmt.decoding.beam_search import SearchOptions
 from nmt.decoding.scorers import IMPOSSIBLE, mean
 from nmt.inference.alignment import CONTROL_PIECES
+from nmt.inference.text_scoring import not_finite
 from nmt.inference.text_to_text import Found, TextToText
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
@@ -158,6 +159,7 @@ class Translator:
 
         Raises:
             TypeError: if a line is not a string.
+            UserError: if the model's scores are no numbers.
         """
         lines, index = iter(lines), 0
         window = window or WINDOW_BATCHES * self.text_to_text.sentences_at_once
@@ -190,6 +192,8 @@ class Translator:
             weights = list(itertools.islice(attention, parts * self.n_best)) if attention else None
             hypotheses = []
             for rank, (text, score, log_probability) in enumerate(zip(*of_line, strict=True)):
+                if parts and not rank and not score > IMPOSSIBLE / 2:  # NaN is in no order, so that nothing is found
+                    raise not_finite(index + line + 1)
                 if not parts or score < IMPOSSIBLE / 2:  # fewer hypotheses than asked
                     break
                 translated = target[first * self.n_best + rank : (first + parts) * self.n_best : self.n_best]

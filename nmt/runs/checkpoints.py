@@ -132,7 +132,8 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
         output: the file to write.
 
     Raises:
-        UserError: if there is no checkpoint, one cannot be read, or they are of different models.
+        UserError: if there is no checkpoint, one cannot be read or has weights that are no numbers, or they are of
+            different models.
 
     Example:
 
@@ -154,6 +155,8 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
         if sums and shapes != {name: array.shape for name, array in sums.items()}:
             raise UserError(f"{path}: is a checkpoint of another model than {paths[0]}")
         for name, array in weights.items():
+            if not np.isfinite(array).all():
+                raise UserError(f"{path}: `{name}` has weights that are NaN or infinite; leave it out of the average")
             sums[name] = sums.get(name, 0.0) + array.astype(np.float64)
     means = {name: (total / len(paths)).astype(np.float32) for name, total in sums.items()}
     save_arrays(output, means, {"average_of": [Path(path).name for path in paths]})

@@ -10,7 +10,7 @@ from nmt.config import Config, SideFiles
 from nmt.constants import PADDING
 from nmt.data.readers import RawPair, read_sides, read_texts
 from nmt.decoding.scoring import make_sentence_scorer
-from nmt.inference.text_scoring import score_texts
+from nmt.inference.text_scoring import check_scores, score_texts
 from nmt.inference.translator import sentences_at_once
 from nmt.models.token_model import TokenModel
 from nmt.runs.folder import load_run_config
@@ -68,7 +68,10 @@ def _score_pairs(
 ) -> Iterator[tuple[float, int]]:
     score = make_sentence_scorer(*models)
     size = sentences_at_once(config.decoding.beam_size, config.decoding.batch_size)
+    first = 1
     while chunk := list(itertools.islice(pairs, size)):
         texts = (tf.constant([getattr(pair, side) for pair in chunk]) for side in ("source", "target"))
         scores = score(*(ids.to_tensor(PADDING) for ids in encode_pair(tokenizers, *texts)))
+        check_scores(scores.log_probabilities.numpy(), first)
+        first += len(chunk)
         yield from zip(scores.log_probabilities.numpy().tolist(), map(int, scores.tokens.numpy()), strict=True)

@@ -1,7 +1,6 @@
 """What happens during `fit`: checkpoints, validation and what follows from it, and progress."""
 
 import logging
-import math
 import time
 from typing import Any
 
@@ -10,9 +9,11 @@ import keras
 from nmt.config import Config
 from nmt.data.batches import advance
 from nmt.data.shapes import Shape
+from nmt.evaluation.perplexity import perplexity
 from nmt.runs.checkpoints import Arrays, save_arrays, weights_of
 from nmt.runs.folder import RunFolder
 from nmt.training.distribution import Distribution
+from nmt.training.divergence import check_loss, check_weights
 from nmt.training.metrics import append_metrics, describe_validation, peak_memory
 from nmt.training.optimizer import averaged_weights
 from nmt.training.state import TrainingState, save_state
@@ -57,11 +58,13 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             self.save()
         self.clock = time.perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the batch, and saves after every `training.save_every` updates."""
+        accumulate, every = self.config.training.accumulate, self.config.training.save_every
+        if logs:  # the mean of the period so far, which stays NaN or infinite once a batch's loss is
+            check_loss(logs["loss"], self.state.batches // accumulate + 1)
         self.state.batches += 1
         self.unsaved += 1
-        accumulate, every = self.config.training.accumulate, self.config.training.save_every
         if self.state.batches % (accumulate * every) == 0:
             self.save()
 
@@ -85,7 +88,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         """Brings the state up to date and writes it."""
         self._update()
         if self.writes:
-            save_state(self.run, self.model, self.state)
+            save_state(self.run, self.model, self.state, self.state.batches // self.config.training.accumulate)
 
 
 class Validation(keras.callbacks.Callback):
@@ -137,15 +140,17 @@ class Validation(keras.callbacks.Callback):
     def _validate(self, logs: dict[str, Any]) -> tuple[float, float]:
         """Returns whether to stop, as 1 or 0, and the factor of the learning rate that the plateau has reached."""
         state, settings = self.state, self.settings
+        steps = state.batches // settings.accumulate
         trained = time.perf_counter()
         learning_rate = float(self.model.optimizer.learning_rate)
         assert self.validate is not None
         with averaged_weights(self.model.optimizer):
-            loss, bleu = self.validate()
             weights = weights_of(self.model.model)
-        quality = {"perplexity": math.exp(loss)} if bleu is None else {"bleu": bleu}
-        steps = state.batches // settings.accumulate
-        best = self._count(steps, bleu if bleu is not None and settings.monitor == "bleu" else -loss)
+            check_weights(weights, steps)
+            loss, bleu = self.validate()
+        check_loss(loss, steps, "validation")
+        quality = {"perplexity": perplexity(loss)} if bleu is None else {"bleu": bleu}
+        best = self._count(steps, bleu if bleu is not None and settings.monitor == "bleu" else -loss, loss)
         self._save_weights(weights, {"step": steps, "validation_loss": loss, **quality}, best)
         self._lower_on_plateau(loss)
         metrics = {
@@ -164,15 +169,33 @@ class Validation(keras.callbacks.Callback):
         logs |= {"validation_loss": loss, **quality, "learning_rate": learning_rate}  # for the callbacks that follow
         append_metrics(self.run, metrics)
         _LOG.info("%s", describe_validation(metrics))
-        timeout = settings.max_minutes is not None and metrics["seconds"] >= 60 * settings.max_minutes
-        return float(state.stale >= settings.patience or timeout), float(self.model.schedule.reduction.numpy())
+        return float(self._stops(metrics["seconds"])), float(self.model.schedule.reduction.numpy())
 
-    def _count(self, steps: int, score: float) -> bool:
-        """Counts the validations since the best one, and returns whether this is the best."""
+    def _stops(self, seconds: float) -> bool:
+        """Returns whether training ends here, and logs why."""
+        state, settings = self.state, self.settings
+        if state.stale >= settings.patience:
+            measure = "BLEU" if settings.monitor == "bleu" else "loss"
+            _LOG.info(
+                "stopping early: no better %s than %.4g at step %s in the last %d validations (training.patience)",
+                measure, abs(state.best or 0.0), f"{state.best_step:,}", state.stale,
+            )  # fmt: skip
+            return True
+        if settings.max_minutes is not None and seconds >= 60 * settings.max_minutes:
+            _LOG.info("stopping: training.max_minutes %g are over", settings.max_minutes)
+            return True
+        return False
+
+    def _count(self, steps: int, score: float, loss: float) -> bool:
+        """Counts the validations since the best one, and returns whether this is the best.
+
+        While BLEU stays the same, such as 0 at first, the lower loss is better.
+        """
         state = self.state
-        best = state.best is None or score > state.best
+        tie = state.best == score and state.best_loss is not None
+        best = state.best is None or score > state.best or (tie and loss < state.best_loss)
         if best:
-            state.best, state.best_step, state.stale = score, steps, 0
+            state.best, state.best_loss, state.best_step, state.stale = score, loss, steps, 0
         else:
             state.stale += 1
         return best

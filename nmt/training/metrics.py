@@ -14,6 +14,7 @@ from nmt.config import Config
 from nmt.runs.folder import RunFolder
 from nmt.training.state import TrainingState
 from nmt.utils.files import written_whole
+from nmt.utils.json_text import json_text
 
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "numpy")
 
@@ -62,7 +63,7 @@ def append_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
     """
     before = run.metrics.read_text(encoding="utf-8") if run.metrics.exists() else ""
     with written_whole(run.metrics) as file:
-        file.write(before + json.dumps(metrics) + "\n")
+        file.write(before + json_text(metrics) + "\n")
 
 
 def describe_validation(metrics: dict[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """The state of a training, saved and restored to the last bit."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nmt.data.batches import Position
 from nmt.runs.checkpoints import assign, load_arrays, named_weights, save_arrays
 from nmt.runs.folder import RunFolder
+from nmt.training.divergence import check_weights
 from nmt.training.trainer import Extent, Trainer
+from nmt.utils.errors import UserError
 
 
 @dataclass
@@ -18,6 +20,7 @@ class TrainingState:
         position: the place of the next batch in the data.
         seconds: float, the time spent so far, over all processes.
         best: float, the score of the best validation, BLEU or the negative loss; None before the first.
+        best_loss: float, the loss of the best validation; None before the first.
         best_step: int, the number of updates before the best validation.
         stale: int, the number of validations since the best one.
         lowest_loss: float, the lowest validation loss; None before the first validation.
@@ -29,6 +32,7 @@ class TrainingState:
     position: Position = field(default_factory=lambda: Position(0, 0))
     seconds: float = 0.0
     best: float | None = None
+    best_loss: float | None = None
     best_step: int = 0
     stale: int = 0
     lowest_loss: float | None = None
@@ -36,18 +40,20 @@ class TrainingState:
     extent: Extent | None = None
 
 
-def save_state(run: RunFolder, trainer: Trainer, state: TrainingState) -> None:
+def save_state(run: RunFolder, trainer: Trainer, state: TrainingState, steps: int) -> None:
     """Writes the checkpoint from which training goes on.
 
     Args:
         run: the run folder.
         trainer: the trainer, whose variables are written.
         state: the state.
+        steps: int, the number of updates so far, for errors.
 
     Raises:
-        UserError: if the file cannot be written; the older one then stays.
+        UserError: if the file cannot be written, or a weight is NaN or infinite; the older one then stays.
     """
     arrays = {name: variable.numpy() for name, variable in variables_of(trainer).items()}
+    check_weights(arrays, steps)
     save_arrays(run.last, arrays, asdict(state))
 
 
@@ -68,6 +74,11 @@ def restore_state(run: RunFolder, trainer: Trainer) -> TrainingState:
         return TrainingState()
     arrays, plain = load_arrays(run.last)
     assign(variables_of(trainer), arrays, run.last)
+    unknown = sorted(plain.keys() - {known.name for known in fields(TrainingState)})
+    if unknown or "position" not in plain:
+        raise UserError(
+            f"{run.last}: expected the state of a training by this version, got {', '.join(unknown) or 'none'}"
+        )
     return TrainingState(**plain | {"position": Position(*plain["position"])})
 
 

@@ -1,6 +1,7 @@
 """Validation of a model in training: its loss and, for translations, BLEU by beam search."""
 
 import itertools
+import math
 from collections.abc import Callable
 
 from nmt.config import Config
@@ -49,6 +50,8 @@ def make_validator(
 
     def validate() -> tuple[float, float]:
         loss = corpus_loss(score, batches)
+        if not math.isfinite(loss):
+            return loss, 0.0  # the caller raises the error; there is nothing to translate with
         hypotheses = list(translator.best(source))
         (bleu,) = evaluate(hypotheses, references, config.data.target_language, metrics=["BLEU"])
         return loss, bleu.value
