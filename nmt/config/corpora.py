@@ -10,9 +10,12 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Settings(BaseModel):
-    """The base class of all settings: unknown keys are errors, and values cannot change."""
+    """The base class of all settings: unknown keys are errors, and values cannot change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Every number has an upper bound, far above what is useful, that a slip of the keyboard exceeds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SideFiles(Settings):

@@ -14,9 +14,12 @@ class CleaningSettings(Settings):
     The report counts the removed pairs by reason. For a language model only the target matters.
     """
 
-    max_characters: int = Field(1000, ge=1, description="a longer text is rarely one sentence")
+    max_characters: int = Field(1000, ge=1, le=1_000_000, description="a longer text is rarely one sentence")
     max_length_ratio: float = Field(
-        4.0, gt=1.0, description="characters of the longer side over those of the shorter one, after the first 20"
+        4.0,
+        gt=1.0,
+        le=1000.0,
+        description="characters of the longer side over those of the shorter one, after the first 20",
     )
     drop_copies: bool = Field(True, description="untranslated lines teach the model to copy")
     drop_duplicates: bool = Field(True, description="a frequent pair would outweigh the others")
@@ -31,7 +34,10 @@ class DataSettings(Settings):
     target_language: str = Field(min_length=1, description="its code in the corpus")
     corpus: Annotated[TextCorpus | TsvCorpus | TfdsCorpus | LinesCorpus, Field(discriminator="kind")]
     held_out: int = Field(
-        1000, ge=1, description="pairs taken from training for each of validation and test that the corpus lacks"
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="pairs taken from training for each of validation and test that the corpus lacks",
     )
     cleaning: CleaningSettings = CleaningSettings()
 
@@ -67,6 +73,6 @@ class TokenizerSettings(Settings):
 class BatchSettings(Settings):
     """Batches of sentences of similar length, padded to a few fixed shapes, because XLA compiles once for each."""
 
-    tokens: int = Field(3000, ge=16, description="positions of a batch's longer side, padding included")
+    tokens: int = Field(3000, ge=16, le=1_000_000, description="positions of a batch's longer side, padding included")
     max_length: int = Field(100, ge=2, le=10_000, description="tokens of a training sentence, its end token included")
     shapes: int = Field(16, ge=1, le=64, description="more shapes need less padding, but seconds each to compile")

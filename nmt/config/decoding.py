@@ -15,10 +15,10 @@ class DecodingSettings(Settings):
     length_penalty: float = Field(1.0, ge=0, le=5, description="exponent alpha of Wu et al. 2016, equation 14")
     coverage_penalty: float = Field(0.0, ge=0, le=5, description="weight beta of Wu et al. 2016, equation 14; 0 is off")
     max_length_factor: float = Field(
-        2.0, gt=0, description="a translation has at most factor * source tokens + offset tokens"
+        2.0, gt=0, le=100, description="a translation has at most factor * source tokens + offset tokens"
     )
-    max_length_offset: int = Field(20, ge=1, description="see max_length_factor")
-    min_length: int = Field(0, ge=0, description="tokens before the end token is allowed")
+    max_length_offset: int = Field(20, ge=1, le=10_000, description="see max_length_factor")
+    min_length: int = Field(0, ge=0, le=10_000, description="tokens before the end token is allowed")
     language_model: Path | None = Field(
         None, description="run of a language model for shallow fusion (Gulcehre et al. 2015)"
     )
@@ -30,6 +30,7 @@ class DecodingSettings(Settings):
     batch_size: int | None = Field(
         None,
         ge=1,
+        le=65_536,
         description="sentences translated together; by default as many as make 640 hypotheses, but at most 320",
     )
 

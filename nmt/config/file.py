@@ -1,6 +1,7 @@
 """Reads YAML files and overrides as nested dictionaries, and explains what is wrong with the settings in them."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -8,8 +9,74 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.constructor import ConstructorError
 
 from nmt.utils.errors import UserError
+
+_LARGEST_FILE = 2**20  # characters
+_MOST_NODES = 10_000  # in a file once its aliases are written out
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose only booleans are true and false, as in version 1.2: `no` is the code of Norwegian.
+
+    pydantic reads `yes`, `no`, `on` and `off` as booleans where a setting is one. A key may stand once in a mapping.
+    """
+
+    nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Reads a value, unless there are too many."""
+        self.nodes += 1
+        if self.nodes > _MOST_NODES:
+            raise _too_many(self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def get_single_data(self) -> Any:
+        """Reads the file, unless its aliases make too much of it."""
+        node = self.get_single_node()
+        if node is None:
+            return None
+        _expanded_size(node, {})
+        return self.construct_document(node)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Reads a mapping, after checking that no key stands twice."""
+        keys: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in keys:
+                    raise ConstructorError(None, None, f"found the key `{key.value}` twice", key.start_mark)
+                keys.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+def _expanded_size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Returns the number of nodes below a node, each alias counted as what it stands for; raises if it is too large."""
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise ConstructorError(None, None, "found an alias within what it stands for", node.start_mark)
+        return sizes[id(node)]
+    sizes[id(node)] = 0  # being counted
+    children = node.value if isinstance(node, yaml.CollectionNode) else []
+    flat_children = [child for item in children for child in (item if isinstance(item, tuple) else (item,))]
+    size = 1 + sum(_expanded_size(child, sizes) for child in flat_children)
+    if size > _MOST_NODES:
+        raise _too_many(node.start_mark)
+    sizes[id(node)] = size
+    return size
+
+
+def _too_many(mark: yaml.Mark) -> ConstructorError:
+    return ConstructorError(None, None, f"expected at most {_MOST_NODES:,} values once aliases are written out", mark)
 
 
 def read_tree(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -27,7 +94,11 @@ def read_tree(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]
     """
     path = Path(path)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_LARGEST_FILE + 1)
+        if len(text) > _LARGEST_FILE:
+            raise UserError(f"{path}: expected settings of at most {_LARGEST_FILE:,} characters, got more")
+        tree = yaml.load(text, _Loader)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -75,7 +146,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(tree, dict):
             raise UserError(f"override {override!r}: {name} is a value, not a group of settings")
     try:
-        tree[last] = yaml.safe_load(text)
+        tree[last] = yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"override {override!r}: the value is not valid YAML") from error
 

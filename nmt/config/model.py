@@ -14,8 +14,10 @@ class ModelSettings(Settings):
         "gru",
         description="gru, lstm, rnn, or min_gru (Feng 2024) and ssru (Kim 2019), which train without a loop",
     )
-    embedding: int = Field(256, ge=1, description="size of the embeddings")
-    units: int = Field(256, ge=1, description="size of the recurrent states, in each direction of the encoder")
+    embedding: int = Field(256, ge=1, le=65_536, description="size of the embeddings")
+    units: int = Field(
+        256, ge=1, le=65_536, description="size of the recurrent states, in each direction of the encoder"
+    )
     encoder_layers: int = Field(1, ge=1, le=32, description="number of bidirectional layers")
     decoder_layers: int = Field(
         1, ge=1, le=32, description="number of layers; the states of the first one are the attention's queries"
@@ -45,6 +47,7 @@ class ModelSettings(Settings):
     longest_memory: int | None = Field(
         None,
         ge=2,
+        le=1_000_000,
         description="initial gates keep states for 2 to this many time steps (chrono, Tallec and Ollivier 2018)",
     )
 

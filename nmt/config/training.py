@@ -19,21 +19,26 @@ class TrainingSettings(Settings):
     start_vocabulary: Literal["keep", "new"] = Field(
         "keep", description="for fine-tuning: keep takes that run's tokenizers, new follows the `tokenizer` settings"
     )
-    max_steps: int = Field(20_000, ge=1, description="updates of the weights")
-    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+    max_steps: int = Field(20_000, ge=1, le=1_000_000_000, description="updates of the weights")
+    max_minutes: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
         None, description="training stops at the first validation after this time"
     )
-    validate_every: int = Field(500, ge=1, description="updates between validations by loss and BLEU")
+    validate_every: int = Field(500, ge=1, le=1_000_000_000, description="updates between validations by loss and BLEU")
     save_every: int = Field(
-        250, ge=1, description="updates between the checkpoints from which a killed training continues"
+        250,
+        ge=1,
+        le=1_000_000_000,
+        description="updates between the checkpoints from which a killed training continues",
     )
-    learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached after the warm-up")
-    warmup_steps: int = Field(300, ge=0, description="updates over which the learning rate rises from zero")
+    learning_rate: float = Field(1e-3, gt=0, le=1000, description="the highest rate, reached after the warm-up")
+    warmup_steps: int = Field(
+        300, ge=0, le=1_000_000_000, description="updates over which the learning rate rises from zero"
+    )
     schedule: Literal["constant", "inverse_square_root", "linear", "plateau"] = Field(
         "inverse_square_root", description="the rate after the warm-up; linear falls to zero at max_steps"
     )
     plateau_patience: int = Field(
-        3, ge=1, description="validations without a lower loss before plateau lowers the rate"
+        3, ge=1, le=1_000_000, description="validations without a lower loss before plateau lowers the rate"
     )
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="factor by which plateau lowers the rate")
     label_smoothing: Fraction = Field(
@@ -42,7 +47,7 @@ class TrainingSettings(Settings):
     consistency: float = Field(
         0.0, ge=0, le=100, description="weight of R-Drop (Liang et al. 2021), which computes each batch twice; 0 is off"
     )
-    clip_norm: float = Field(1.0, gt=0, description="upper bound of the gradient's norm over all weights")
+    clip_norm: float = Field(1.0, gt=0, le=1_000_000, description="upper bound of the gradient's norm over all weights")
     average_decay: Fraction = Field(
         0.0, description="decay of the moving average of the weights, such as 0.999; 0 is off"
     )
@@ -61,9 +66,11 @@ class TrainingSettings(Settings):
     monitor: Literal["bleu", "loss"] = Field(
         "bleu", description="measure for the best checkpoint and early stopping; always loss for a language model"
     )
-    patience: int = Field(10, ge=1, description="validations without improvement before training stops")
-    keep: int = Field(5, ge=1, description="latest checkpoints to keep, for averaging")
-    validation_sentences: int = Field(1000, ge=1, description="sentences of the validation split to translate for BLEU")
+    patience: int = Field(10, ge=1, le=1_000_000, description="validations without improvement before training stops")
+    keep: int = Field(5, ge=1, le=1_000_000, description="latest checkpoints to keep, for averaging")
+    validation_sentences: int = Field(
+        1000, ge=1, le=1_000_000, description="sentences of the validation split to translate for BLEU"
+    )
 
     @model_validator(mode="before")
     @classmethod

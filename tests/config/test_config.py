@@ -1,4 +1,5 @@
 import copy
+import time
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def test_keys_that_are_no_names(key: object) -> None:
         ("model.longest_memory", 1, "greater than or equal to 2, got 1"),
         ("model", 3, "got 3"),
         ("training.learning_rate", 0, "greater than 0"),
-        ("training.learning_rate", float("nan"), "greater than 0"),
+        ("training.learning_rate", float("nan"), "finite number"),
         ("training.max_minutes", 0, "greater than 0"),
         ("training.plateau_factor", 1, "less than 1"),
         ("training.precision", "float64", "'float32', 'bfloat16' or 'float16', got 'float64'"),
@@ -284,6 +285,71 @@ def test_a_tag_runs_nothing(tmp_path: Path, smallest: Path, tag: str) -> None:
         written(tmp_path, f"seed: {value}\n")
     )
     assert not harm.exists()
+
+
+def test_every_number_has_an_upper_bound() -> None:
+    schema = Config.model_json_schema()
+    groups = [schema, *schema.get("$defs", {}).values()]
+    for group in groups:
+        for name, field in group.get("properties", {}).items():
+            for kind in (field, *field.get("anyOf", ())):
+                if kind.get("type") in ("integer", "number"):
+                    assert {"maximum", "exclusiveMaximum"} & kind.keys(), name
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("batches.tokens", 2 * 10**9),
+        ("decoding.max_length_factor", float("inf")),
+        ("decoding.max_length_offset", 2 * 10**9),
+        ("decoding.batch_size", 2 * 10**9),
+        ("training.clip_norm", float("inf")),
+        ("training.max_minutes", float("inf")),
+        ("data.cleaning.max_length_ratio", float("inf")),
+    ],
+)
+def test_infinite_and_absurd_numbers(key: str, value: object) -> None:
+    assert parse_refusal(tree_with(key, value)).startswith(f"{key}: should be ")
+
+
+def test_norwegian_is_a_language(tmp_path: Path) -> None:
+    pair = "source_language: no, target_language: on, corpus: {kind: tsv, train: [pairs.tsv]}"
+    path = written(tmp_path, f"data: {{{pair}}}\ntokenizer: {{joint: yes}}\nmodel: {{layer_normalization: off}}\n")
+    config = load_config(path, ["data.target_language=yes"])
+    assert (config.data.source_language, config.data.target_language) == ("no", "yes")
+    assert config.tokenizer.joint is True
+    assert config.model.layer_normalization is False
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml") == config
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "seed: 1\nmodel:\n  units: 3\n  embedding: 4\n  units: 5\n")
+    assert "found the key `units` twice" in refusal(path)
+    assert "line 5" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40)),
+        "a: &a [*a]\n",
+        "a: &a {b: *a}\n",
+        "x" * (2**20 + 1),
+        "a: [" + "1, " * 20_000 + "]\n",
+    ],
+)
+def test_an_alias_bomb_is_refused_at_once_and_in_short(tmp_path: Path, content: str) -> None:
+    path = written(tmp_path, content)
+    start = time.perf_counter()
+    assert len(refusal(path)) <= 500
+    assert time.perf_counter() - start < 10
+
+
+def test_aliases_may_be_used(tmp_path: Path) -> None:
+    path = written(tmp_path, yaml.safe_dump(SMALLEST) + "model: {units: &size 24, embedding: *size}\n")
+    assert load_config(path).model.embedding == 24
 
 
 # Overrides
