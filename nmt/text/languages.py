@@ -1,5 +1,7 @@
 """What is known of languages by their codes: one name for each, and which are written without spaces."""
 
+import re
+
 # ISO 639: a language's code of two letters, and its codes of three letters where it has such a short one.
 _CODES = """
 aa:aar ab:abk ae:ave af:afr ak:aka am:amh an:arg ar:ara as:asm av:ava ay:aym az:aze ba:bak be:bel bg:bul bi:bis
@@ -25,22 +27,33 @@ CHINESE = frozenset({"zh", "yue", "wuu", "gan", "hak", "hsn", "lzh"})
 _SPACELESS = CHINESE | {"ja", "th", "lo", "km", "my", "shn", "mnw", "bo", "dz"}
 
 
+# Names of the languages by which something is decided here; any other language is treated as its name is.
+_NAMES = {
+    "chinese": "zh", "mandarin": "zh", "cantonese": "yue", "hakka": "hak", "japanese": "ja", "thai": "th",
+    "laotian": "lo", "khmer": "km", "cambodian": "km", "burmese": "my", "myanmar": "my", "shan": "shn",
+    "tibetan": "bo", "dzongkha": "dz", "korean": "ko",
+    "cn": "zh", "jp": "ja",  # countries, often taken for codes; no language has them
+}  # fmt: skip
+
+
 def base_language(code: str) -> str:
     """Returns the language of a code, without script and region, by its shortest ISO 639 code.
 
     Args:
-        code: a code as `de`, `deu`, `zh-Hans` or `pt_BR`, in upper or lower case.
+        code: a code such as `de`, `deu`, `zh-Hans`, `pt_BR` or `ja_JP.UTF-8`, in upper or lower case; for a language
+            written without spaces, also its English name, such as `Simplified Chinese`.
 
     Returns:
         The code of two letters if the language has one, else the first part of `code` in lower case.
 
     Example:
 
-    >>> [base_language(code) for code in ("zh-Hans", "PT_br", "jpn", "yue", "")]
-    ['zh', 'pt', 'ja', 'yue', '']
+    >>> [base_language(code) for code in ("zh-Hans", "PT_br", "jpn", "yue", "Thai", "")]
+    ['zh', 'pt', 'ja', 'yue', 'th', '']
     """
-    language = code.replace("_", "-").split("-")[0].lower()
-    return _TWO_LETTERS.get(language, language)
+    parts = re.split(r"[^\w]+|_", code.strip().lower())
+    named = [_NAMES[part] for part in parts if part in _NAMES]
+    return named[0] if named else _TWO_LETTERS.get(parts[0], parts[0])
 
 
 def has_spaces(code: str) -> bool:
