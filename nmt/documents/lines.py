@@ -10,15 +10,17 @@ from typing import Any, Literal
 from nmt.inference.alignment import heat_map, pharaoh
 from nmt.utils.files import written_whole
 from nmt.utils.json_text import json_text
-from nmt.utils.lines import read_lines, without_ends
+from nmt.utils.lines import read_lines
 from nmt.utils.progress import tracked
+from nmt.utils.standard_input import StandardInput
 from nmt.utils.terminal import joined_lines, printable
 
 AlignmentUnit = Literal["words", "pieces"]
 
-# From lines, and the number of lines to read ahead (None for the function's default), to the hypotheses of each line,
-# the best first. A hypothesis has `text` and `score`, and may have the other fields of `nmt.inference`'s `Hypothesis`.
-TranslateLines = Callable[[Iterator[str], int | None], Iterator[Sequence[Any]]]
+# From lines, and a function that says whether the next line is there already (None if all are), to the hypotheses of
+# each line, the best first. A hypothesis has `text` and `score`, and may have the other fields of `nmt.inference`'s
+# `Hypothesis`.
+TranslateLines = Callable[[Iterator[str], Callable[[], bool] | None], Iterator[Sequence[Any]]]
 
 
 def translate_text_file(
@@ -34,8 +36,8 @@ def translate_text_file(
 
     Args:
         translate: function that translates a stream of lines; see `TranslateLines`.
-        source: a UTF-8 file, which is decompressed if its name ends in `.gz`; None for standard input. Invalid bytes
-            become U+FFFD.
+        source: a UTF-8 file, which is decompressed if its name ends in `.gz`; None for standard input, whose lines are
+            answered once no more are ready. Invalid bytes become U+FFFD.
         output: the file to write, which appears once it is complete; None for standard output.
         as_json: whether to write one JSON object per line instead of the best translation: the line's number, its
             text, and its hypotheses with their text, score, log-probability if known, and alignment if requested.
@@ -65,12 +67,11 @@ def translate_text_file(
             pending.append(line)
             yield line
 
+    stream = StandardInput() if source is None else read_lines(source)  # a missing file is an error before any output
+    lines = (line.decode("utf-8", "replace") for line in stream)
     target: Any = nullcontext(sys.stdout) if output is None else written_whole(Path(output))
-    lines = _read_lines(source)  # a missing file is reported before the output is opened
     with target as file:
-        # Someone who types at a terminal waits for each translation; a file or a pipe is read ahead.
-        window = 1 if source is None and sys.stdin.isatty() else None
-        translated = translate(recorded(lines), window)
+        translated = translate(recorded(lines), stream.is_ready if isinstance(stream, StandardInput) else None)
         if source is not None and output is not None:  # otherwise the progress bar would mix with the lines
             translated = tracked(translated, "translating")
         for number, hypotheses in enumerate(translated, 1):
@@ -105,9 +106,3 @@ def _as_json(hypothesis: Any, alignments: AlignmentUnit | None) -> dict[str, Any
 def _alignment(hypothesis: Any, alignments: AlignmentUnit | None) -> str:
     words = alignments == "words"
     return pharaoh(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces, words=words)
-
-
-def _read_lines(path: str | Path | None) -> Iterator[str]:
-    """Reads the lines of a file, or of standard input for None; invalid bytes become U+FFFD."""
-    lines = without_ends(sys.stdin.buffer) if path is None else read_lines(path)
-    return (line.decode("utf-8", "replace") for line in lines)

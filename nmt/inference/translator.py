@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.text.boundaries import WORD_START
 from nmt.text.placeholders import SYMBOLS
 from nmt.text.tokenizer import Tokenizer
+from nmt.utils.lines import read_ahead
 
 _LOG = logging.getLogger(__name__)
 
@@ -146,12 +147,15 @@ class Translator:
         """The best translation of each line of a stream; an empty line stays empty."""
         return (hypotheses[0].text if hypotheses else "" for hypotheses in self.hypotheses(lines))
 
-    def hypotheses(self, lines: Iterable[str], window: int | None = None) -> Iterator[list[Hypothesis]]:
+    def hypotheses(
+        self, lines: Iterable[str], is_ready: Callable[[], bool] | None = None
+    ) -> Iterator[list[Hypothesis]]:
         """Translates a stream of lines.
 
         Args:
             lines: strings.
-            window: int, lines to read before any is translated; by default some batches.
+            is_ready: function that says whether the next line can be read without waiting. Those read so far are
+                translated when it cannot; None reads some batches before any is translated.
 
         Yields:
             For each line, in order, its `n_best` hypotheses, the best first. An empty line, or one of white space
@@ -162,8 +166,8 @@ class Translator:
             UserError: if the model's scores are no numbers.
         """
         lines, index = iter(lines), 0
-        window = window or WINDOW_BATCHES * self.text_to_text.sentences_at_once
-        while chunk := list(itertools.islice(lines, window)):
+        window = WINDOW_BATCHES * self.text_to_text.sentences_at_once
+        while chunk := read_ahead(lines, window, is_ready):
             texts = [_bytes(line, index + place) for place, line in enumerate(chunk)]
             found, joined = self._translate(tf.constant(texts))
             yield from self._readable(found, joined, index)

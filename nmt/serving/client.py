@@ -1,18 +1,19 @@
 """A client for exported models on TensorFlow Serving, or on any server with its protocol, by gRPC or REST."""
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from nmt.documents.lines import translate_text_file
 from nmt.serving.transports import Inputs, Outputs, Predict, RequestError, decode, grpc_transport, rest_transport
 from nmt.utils.errors import UserError
+from nmt.utils.lines import read_ahead
 
 # TensorFlow Serving rejects requests larger than its batches, which hold 32 texts in deploy/batching.config.
 BATCH_SIZE = 32
@@ -61,6 +62,7 @@ def translate_lines(
     batch_size: int = BATCH_SIZE,
     n_best: bool = False,
     in_flight: int = IN_FLIGHT,
+    is_ready: Callable[[], bool] | None = None,
 ) -> Iterator[list[Translation]]:
     """Translates a stream of lines on a server, reading at most `batch_size * in_flight` lines ahead.
 
@@ -74,8 +76,9 @@ def translate_lines(
         timeout: seconds that a request may take, retries included.
         batch_size: number of lines in a request.
         n_best: whether to return all hypotheses that the model was exported with, instead of the best only.
-        in_flight: maximum number of concurrent requests. With 1, and a batch size of 1, each translation is yielded
-            before the next line is read.
+        in_flight: maximum number of concurrent requests.
+        is_ready: function that says whether the next line can be read without waiting. When it cannot, all lines read
+            so far are translated and yielded first; None if each line is there.
 
     Yields:
         The translations of each line, in the order of the lines, the best first.
@@ -93,10 +96,10 @@ def translate_lines(
         ("nbest", ("translations", "scores")) if n_best else ("serving_default", ("translation", "score"))
     )
     endpoint = _Endpoint(server, model, signature, outputs, rest, timeout)
-    requests = ({"text": [_encode(line) for line in batch]} for batch in _batches(lines, batch_size))
-    for text, score in _predict_rows(endpoint, requests, in_flight):
-        hypotheses = zip(text, score, strict=True) if n_best else [(text, score)]
-        yield [Translation(decode(translation), value) for translation, value in hypotheses if value > _MISSING]
+    requests = ({"text": [_encode(line) for line in batch]} for batch in _batches(lines, batch_size, is_ready))
+    for text, score in _predict_rows(endpoint, requests, in_flight, is_ready):
+        hypotheses = list(zip(text, score, strict=False)) if n_best else [(text, score)]
+        yield [Translation(decode(translation), value) for translation, value in _found(endpoint, hypotheses)]
 
 
 def translate_file(
@@ -116,7 +119,7 @@ def translate_file(
 
     Args:
         server: address of the server; see `translate_lines`, as for the arguments from `rest` on.
-        source: a text file; None for standard input. Someone who types at a terminal gets each translation at once.
+        source: a text file; None for standard input, whose lines are answered once no more are ready.
         output: the file to write, which appears once it is complete; None for standard output.
         as_json: whether to write JSON lines with scores; see `nmt.documents.lines.translate_text_file`.
         rest: whether to send requests by REST instead of gRPC.
@@ -134,16 +137,17 @@ def translate_file(
     >>> translate_file("localhost:8500", "test.en", "test.de")  # doctest: +SKIP
     """
 
-    def translate(lines: Iterable[str], window: int | None) -> Iterator[list[Translation]]:
+    def translate(lines: Iterable[str], is_ready: Callable[[], bool] | None) -> Iterator[list[Translation]]:
         return translate_lines(
             server,
             lines,
             rest=rest,
             model=model,
             timeout=timeout,
-            batch_size=window or batch_size,
+            batch_size=batch_size,
             n_best=n_best,
-            in_flight=window or in_flight,
+            in_flight=in_flight,
+            is_ready=is_ready,
         )
 
     translate_text_file(translate, source, output, as_json=as_json)
@@ -187,10 +191,14 @@ def score_pairs(
         for batch in _batches(pairs, batch_size)
     )
     for log_probability, tokens in _predict_rows(endpoint, requests, in_flight):
+        if not isinstance(log_probability, int | float) or not math.isfinite(log_probability):
+            raise UserError(f"{endpoint.server}: expected a log-probability, got {log_probability!r}")
         yield PairScore(log_probability, tokens)
 
 
-def _predict_rows(endpoint: _Endpoint, requests: Iterable[Inputs], in_flight: int) -> Iterator[tuple[Any, ...]]:
+def _predict_rows(
+    endpoint: _Endpoint, requests: Iterable[Inputs], in_flight: int, is_ready: Callable[[], bool] | None = None
+) -> Iterator[tuple[Any, ...]]:
     """Sends requests concurrently; yields the endpoint's outputs row by row, in the order of the requests."""
     stopped = threading.Event()
     pool = ThreadPoolExecutor(in_flight)
@@ -205,7 +213,7 @@ def _predict_rows(endpoint: _Endpoint, requests: Iterable[Inputs], in_flight: in
             for inputs in requests:
                 size = len(next(iter(inputs.values())))
                 sent.append((size, pool.submit(_predict_with_retries, predict, endpoint, inputs, stopped)))
-                if len(sent) == in_flight:
+                while len(sent) == in_flight or (sent and is_ready is not None and not is_ready()):
                     yield from oldest_rows()
             while sent:
                 yield from oldest_rows()
@@ -226,6 +234,19 @@ def _rows(endpoint: _Endpoint, size: int, outputs: Outputs) -> Iterator[tuple[An
             "was the model exported by this package?"
         )
     return zip(*columns, strict=True)
+
+
+def _found(endpoint: _Endpoint, hypotheses: Sequence[tuple[Any, Any]]) -> list[tuple[str | bytes, float]]:
+    """Returns the hypotheses that the search found, the best among them; raises an error if it found none."""
+    for text, score in hypotheses:
+        if not isinstance(text, str | bytes) or not isinstance(score, int | float):
+            raise UserError(f"{endpoint.server}: expected translations and their scores, got {text!r} and {score!r}")
+    found = [(text, float(score)) for text, score in hypotheses if score > _MISSING and math.isfinite(score)]
+    if not found:
+        raise UserError(
+            f"{endpoint.server}: model `{endpoint.model}` found no translation: its scores are NaN or infinite"
+        )
+    return found
 
 
 def _predict_with_retries(predict: Predict, endpoint: _Endpoint, inputs: Inputs, stopped: threading.Event) -> Outputs:
@@ -260,9 +281,9 @@ def _describe(error: RequestError, endpoint: _Endpoint) -> str:
             return f"{code}: {message}"
 
 
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def _batches(items: Iterable[Item], size: int, is_ready: Callable[[], bool] | None = None) -> Iterator[list[Item]]:
     remaining = iter(items)
-    while batch := list(islice(remaining, size)):
+    while batch := read_ahead(remaining, size, is_ready):
         yield batch
 
 

@@ -3,12 +3,14 @@
 import base64
 import json
 import os
+import socket
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http.client import HTTPException
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from typing import Any
 
 from nmt.utils.errors import UserError
@@ -21,6 +23,11 @@ Predict = Callable[[str, Inputs, float], Outputs]  # signature, inputs, timeout 
 # The gRPC codes that TensorFlow Serving translates to these HTTP statuses. A gateway answers 502 for a missing server.
 _CODES = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 504: "DEADLINE_EXCEEDED"}
 _CODES |= {502: "UNAVAILABLE", 503: "UNAVAILABLE"}
+
+
+# A batch of the longest lines needs some megabytes; a server that sends without end is cut off.
+_LARGEST_ANSWER = 64 * 2**20
+_LARGEST_MESSAGE = 2**16
 
 
 class RequestError(Exception):
@@ -87,7 +94,7 @@ def grpc_transport(server: str, model: str) -> Iterator[Predict]:
 
     _parse_address(server)
     options = {
-        "grpc.max_receive_message_length": -1,  # translations of long texts may exceed gRPC's default of 4 MB
+        "grpc.max_receive_message_length": _LARGEST_ANSWER,  # gRPC's default of 4 MB is too little for long texts
         "grpc.initial_reconnect_backoff_ms": 100,
         "grpc.max_reconnect_backoff_ms": 2000,
     }
@@ -99,7 +106,10 @@ def grpc_transport(server: str, model: str) -> Iterator[Predict]:
                 response = stub.Predict(predict_request(model, signature, inputs), timeout=timeout)
             except grpc.RpcError as error:
                 raise RequestError(error.code().name, error.details() or "") from None
-            return {name: make_ndarray(tensor).tolist() for name, tensor in response.outputs.items()}
+            try:
+                return {name: make_ndarray(tensor).tolist() for name, tensor in response.outputs.items()}
+            except (ValueError, TypeError) as error:
+                raise RequestError("the answer has a malformed tensor", type(error).__name__) from None
 
         yield predict
 
@@ -129,27 +139,103 @@ def rest_transport(server: str, model: str) -> Iterator[Predict]:
         columns = {name: [{"b64": base64.b64encode(text).decode()} for text in texts] for name, texts in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns}).encode()
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        deadline = _Deadline(timeout)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
-                outputs = json.loads(decode(response.read()))["outputs"]
+            with deadline, deadline.opener.open(request, timeout=timeout) as response:
+                content = response.read(_LARGEST_ANSWER + 1)
+                if response.length and len(content) <= _LARGEST_ANSWER:  # `read` of a size accepts less
+                    raise IncompleteRead(content, response.length)
+            if len(content) > _LARGEST_ANSWER:
+                raise RequestError("the answer is too large", f"more than {_LARGEST_ANSWER // 2**20} MiB")
+            outputs = json.loads(decode(content))["outputs"]
         except urllib.error.HTTPError as error:
-            raise RequestError(_CODES.get(error.code, f"HTTP status {error.code}"), _message(error.read())) from None
+            raise RequestError(_CODES.get(error.code, f"HTTP status {error.code}"), _message(error)) from None
         except OSError as error:  # a URLError wraps another OSError as its reason
             reason = getattr(error, "reason", error)
-            code = "DEADLINE_EXCEEDED" if isinstance(reason, TimeoutError) else "UNAVAILABLE"
+            late = deadline.is_over.is_set() or isinstance(reason, TimeoutError)
+            code = "DEADLINE_EXCEEDED" if late else "UNAVAILABLE"
             raise RequestError(code, getattr(reason, "strerror", None) or str(reason)) from None
-        except (HTTPException, ValueError, TypeError, KeyError) as error:
+        except (HTTPException, ValueError, TypeError, KeyError, RecursionError) as error:
+            if deadline.is_over.is_set():
+                raise RequestError("DEADLINE_EXCEEDED", "the answer is not complete") from None
             raise RequestError("this is not TensorFlow Serving's REST", type(error).__name__) from None
         return outputs if isinstance(outputs, dict) else {"a single output": outputs}
 
     yield predict
 
 
-def _message(body: bytes) -> str:
+class _Deadline:
+    """Closes the connections of a request when its time is over.
+
+    A timeout of sockets is for each single read, so that a server that sends a byte now and then would never exceed it.
+
+    Args:
+        timeout: float, seconds from now.
+
+    Attributes:
+        opener: opens URLs by connections that end with the deadline.
+        is_over: set when the time is over.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self.is_over = threading.Event()
+        self._connections: list[socket.socket] = []
+        self._timer = threading.Timer(timeout, self._close)
+        self._timer.daemon = True
+        deadline = self
+
+        class Http(urllib.request.HTTPHandler):
+            def http_open(self, request: urllib.request.Request) -> HTTPResponse:
+                return self.do_open(deadline._guarded(HTTPConnection), request)
+
+        class Https(urllib.request.HTTPSHandler):
+            def https_open(self, request: urllib.request.Request) -> HTTPResponse:
+                return self.do_open(deadline._guarded(HTTPSConnection), request)
+
+        self.opener = urllib.request.build_opener(Http, Https)
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        for connection in self._connections:
+            connection.close()
+
+    def _guarded(self, kind: type[HTTPConnection]) -> Any:
+        """Returns a kind of connection that `_close` ends."""
+        deadline = self
+
+        class Guarded(kind):  # type: ignore[valid-type, misc]
+            def connect(self) -> None:
+                create: Callable[..., socket.socket] = self._create_connection  # type: ignore[has-type]
+
+                def connected(*arguments: Any) -> socket.socket:
+                    made: socket.socket = create(*arguments)
+                    deadline._connections.append(made.dup())  # TLS takes the other one over
+                    return made
+
+                self._create_connection = connected
+                super().connect()
+
+        return Guarded
+
+    def _close(self) -> None:
+        self.is_over.set()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def _message(error: urllib.error.HTTPError) -> str:
     """Returns the message in the body of an HTTP error, or the whole body if it is not TensorFlow Serving's JSON."""
     try:
+        body = error.read(_LARGEST_MESSAGE)
+    except (OSError, HTTPException):
+        return ""
+    try:
         return str(json.loads(body)["error"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return decode(body)
 
 

@@ -192,8 +192,8 @@ class Validation(keras.callbacks.Callback):
         While BLEU stays the same, such as 0 at first, the lower loss is better.
         """
         state = self.state
-        tie = state.best == score and state.best_loss is not None
-        best = state.best is None or score > state.best or (tie and loss < state.best_loss)
+        lower = state.best_loss is not None and loss < state.best_loss
+        best = state.best is None or score > state.best or (score == state.best and lower)
         if best:
             state.best, state.best_loss, state.best_step, state.stale = score, loss, steps, 0
         else:

@@ -6,12 +6,15 @@ line feed, and a byte order mark at the start, are not part of the text.
 
 import gzip
 import io
+import itertools
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from nmt.utils.errors import UserError
+
+Line = TypeVar("Line")
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -82,6 +85,36 @@ def without_ends(lines: Iterable[bytes]) -> Iterator[bytes]:
     for number, line in enumerate(lines):
         text = line if number else line.removeprefix(_BYTE_ORDER_MARK)
         yield text.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def read_ahead(lines: Iterator[Line], most: int, is_ready: Callable[[], bool] | None = None) -> list[Line]:
+    """Reads a line, waiting for it, and those after it that are there.
+
+    Args:
+        lines: the lines.
+        most: int, the number of lines to read at most.
+        is_ready: function that says whether the next line can be read without waiting; None if each can.
+
+    Returns:
+        The lines; none at the end.
+
+    Example:
+
+    >>> lines = iter(["one", "two", "three"])
+    >>> read_ahead(lines, 2), read_ahead(lines, 2)
+    (['one', 'two'], ['three'])
+    >>> read_ahead(iter(["one", "two"]), 2, lambda: False)
+    ['one']
+    """
+    if is_ready is None:
+        return list(itertools.islice(lines, most))
+    found = list(itertools.islice(lines, 1))
+    while found and len(found) < most and is_ready():
+        more = list(itertools.islice(lines, 1))
+        if not more:
+            break
+        found += more
+    return found
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 from typing import NamedTuple
 
@@ -56,3 +58,49 @@ def test_json_keeps_every_character(source, tmp_path):
     translate_text_file(answer_with(HOSTILE), source, output, as_json=True)
     rows = [json.loads(row) for row in output.read_text().split("\n")[:-1]]
     assert [row["hypotheses"][0]["text"] for row in rows] == [HOSTILE] * 2
+
+
+ECHO = """
+import sys
+from typing import NamedTuple
+from nmt.documents.lines import translate_text_file
+from nmt.utils.lines import read_ahead
+
+class Hypothesis(NamedTuple):
+    text: str
+    score: float = 0.0
+
+def translate(lines, is_ready):
+    while chunk := read_ahead(lines, 2048, is_ready):
+        print(len(chunk), file=sys.stderr)
+        yield from ([Hypothesis(line.upper())] for line in chunk)
+
+translate_text_file(translate, None, None)
+"""
+
+
+def test_a_program_that_writes_a_line_and_waits_gets_its_answer():
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", ECHO], stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        for line in (b"one\n", b"two\n", b"\n", "drei f\u00fcr\n".encode()):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline().decode() == line.decode().upper()
+        process.stdin.write(b"last, without its end")
+        process.stdin.close()
+        assert process.stdout.read() == b"LAST, WITHOUT ITS END\n"
+
+
+def test_plentiful_lines_are_read_in_whole_windows():
+    text = b"".join(b"line %d\n" % number for number in range(20_000))
+    done = subprocess.run([sys.executable, "-c", ECHO], input=text, capture_output=True, check=True)
+    assert done.stdout == text.upper()
+    assert len(done.stderr.split()) < 60  # windows, of which 10 would do on a machine that does nothing else
+
+
+def test_closed_standard_input_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "nmt", "client", "localhost:1", "--rest"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, preexec_fn=lambda: os.close(0),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "nmt: standard input is closed; expected lines\n")

@@ -1,3 +1,4 @@
+import itertools
 import json
 import random
 import socket
@@ -7,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -349,3 +350,96 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+ANSWER = b'{"outputs": {"translation": ["fine"], "score": [0.0]}}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def drip(pieces: Iterator[bytes]) -> Callable[[socket.socket], None]:
+    def send(connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05)
+
+    return send
+
+
+def whole(content: bytes) -> Callable[[socket.socket], None]:
+    return lambda connection: connection.sendall(content)
+
+
+def stream(connection: socket.socket) -> None:
+    connection.sendall(HEAD + b"\r\n")
+    while True:
+        connection.sendall(b"[" * 2**20)
+
+
+def body(content: bytes) -> Callable[[socket.socket], None]:
+    return whole(HEAD + b"Content-Length: %d\r\n\r\n" % len(content) + content)
+
+
+HOSTILE: dict[str, tuple[Callable[[socket.socket], None], str]] = {
+    "drips its body": (drip(HEAD + b"\r\n" if n == 0 else b" " for n in itertools.count()), "no answer within 1 s"),
+    "drips its head": (drip(bytes([byte]) for byte in itertools.cycle(HEAD)), "no answer within 1 s"),
+    "drips headers": (drip(HEAD if n == 0 else b"X-%d: y\r\n" % n for n in itertools.count()), "no answer within 1 s"),
+    "streams without end": (stream, "the answer is too large: more than 64 MiB|no answer within 1 s"),
+    "says nothing": (lambda _: time.sleep(3), "no answer within 1 s"),
+    "hangs up": (lambda _: None, "unavailable|not TensorFlow Serving's REST"),
+    "hangs up in its body": (whole(HEAD + b"Content-Length: 999\r\n\r\n" + ANSWER), "not TensorFlow Serving's REST"),
+    "is no HTTP": (whole(b"\x00\x01\x02\r\n\r\n"), "not TensorFlow Serving's REST"),
+    "sends no JSON": (body(b"<html>"), "not TensorFlow Serving's REST"),
+    "sends nested JSON": (body(b"[" * 100_000), "not TensorFlow Serving's REST"),
+    "sends a list": (body(b"[1]"), "not TensorFlow Serving's REST"),
+    "sends other outputs": (body(b'{"outputs": {"x": [1]}}'), "was the model exported by this package"),
+    "sends numbers for texts": (body(ANSWER.replace(b'"fine"', b"7")), "expected translations and their scores"),
+    "sends texts for scores": (body(ANSWER.replace(b"0.0", b'"x"')), "expected translations and their scores"),
+    "sends null for scores": (body(ANSWER.replace(b"0.0", b"null")), "expected translations and their scores"),
+    "sends NaN": (body(ANSWER.replace(b"0.0", b"NaN")), "its scores are NaN or infinite"),
+    "sends infinity": (body(ANSWER.replace(b"0.0", b"1e999")), "its scores are NaN or infinite"),
+    "sends too many rows": (body(b'{"outputs": {"translation": ["a", "b"], "score": [0, 0]}}'), "expected translation"),
+    "redirects for ever": (whole(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"), "HTTP status 302"),
+    "refuses at length": (
+        whole(b"HTTP/1.1 500 Oh\r\n\r\n" + b'{"error": "\\u001b[2J' + b"no " * 100_000 + b'"}'),
+        "HTTP status 500",
+    ),
+}
+
+
+@contextmanager
+def hostile(behave: Callable[[socket.socket], None]) -> Iterator[str]:
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(2**16)
+            behave(connection)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_server_is_one_line_in_time(kind: str) -> None:
+    behave, message = HOSTILE[kind]
+    with hostile(behave) as server, pytest.raises(UserError, match=message) as raised:
+        list(translate_lines(server, ["a"], rest=True, timeout=1))
+    assert str(raised.value).startswith(f"{server}: ")
+    assert len(str(raised.value)) <= 500
+
+
+@pytest.mark.parametrize("options", [["--rest"], []], ids=["rest", "grpc"])
+def test_a_program_that_writes_a_line_and_waits_gets_its_answer(service: Addresses, options: list[str]) -> None:
+    command = [sys.executable, "-m", "nmt", "client", address(service, bool(options)), *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        for line in (b"one", b"two", b"three"):
+            process.stdin.write(line + b"\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"<" + line + b">\n"
+        process.stdin.close()

@@ -13,7 +13,8 @@ from nmt.text.languages import _TWO_LETTERS, base_language, has_spaces
         ("zh-Hans", "zh"), ("ZH_cn", "zh"), ("zho", "zh"), ("chi", "zh"), ("cmn_Hans", "zh"), ("zho_Hant", "zh"),
         ("jpn", "ja"), ("tha", "th"), ("mya", "my"), ("bur", "my"), ("nob", "nb"), ("es-419", "es"), ("sr-Latn", "sr"),
         ("Chinese", "zh"), ("simplified chinese", "zh"), ("Chinese (Traditional)", "zh"), ("Cantonese", "yue"),
-        ("JAPANESE", "ja"), ("ja_JP.UTF-8", "ja"), (" ja ", "ja"), ("Thai", "th"), ("Korean", "ko"), ("jp", "ja"), ("Burmese", "my"), ("thai-TH", "th"),
+        ("JAPANESE", "ja"), ("ja_JP.UTF-8", "ja"), (" ja ", "ja"), ("Thai", "th"), ("Korean", "ko"), ("jp", "ja"),
+        ("Burmese", "my"), ("thai-TH", "th"),
         ("yue", "yue"), ("gsw", "gsw"), ("tlh", "tlh"), ("digits", "digits"), ("", ""),
     ],
 )  # fmt: skip
