@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -11,9 +12,14 @@ from typer.core import TyperGroup
 from nmt.cli import analysis, augmentation, language_models, serving, training, translation
 from nmt.cli.messages import logged_to_stderr
 from nmt.utils.errors import UserError
+from nmt.utils.standard_streams import abandon_stdout, open_streams
 from nmt.utils.terminal import printable
 
 # TensorFlow takes seconds to import: the commands import what they call, so that `nmt --help` answers at once.
+
+
+class _ReaderGoneError(Exception):
+    """Standard output goes to a program, such as `head`, that has seen enough."""
 
 
 class _Commands(TyperGroup):
@@ -26,6 +32,8 @@ class _Commands(TyperGroup):
         except UserError as error:
             options = _options(self.commands.get(ctx.invoked_subcommand))
             raise UserError(with_options(str(error), options)) from error
+        except BrokenPipeError:  # typer would exit with status 1
+            raise _ReaderGoneError from None
 
 
 app = typer.Typer(
@@ -42,22 +50,40 @@ for group in (training, translation, language_models, augmentation, analysis, se
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the console command, and exits.
 
-    A user's mistake becomes one line on stderr, with exit status 2.
+    A user's mistake, or a failure of the system such as a full disk, becomes one line on stderr, with exit status 2.
 
     Args:
         arguments: the words after `nmt`; None for those of the process.
     """
+    open_streams()
     try:
         with logged_to_stderr():
-            app(args=arguments)
+            _run(arguments)
     except UserError as error:
-        print(printable(f"nmt: {error}", sys.stderr), file=sys.stderr)
-        raise SystemExit(2) from None
-    except BrokenPipeError:  # the reader, as `head`, has seen enough
-        sys.stderr.close()
+        raise _failure(str(error)) from None
+    except (_ReaderGoneError, BrokenPipeError):
+        abandon_stdout()
         raise SystemExit(0) from None
+    except OSError as error:
+        abandon_stdout()
+        raise _failure(f"{error.filename or 'input or output failed'}: {error.strerror or error}") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    try:
+        app(args=arguments)
+    except SystemExit:
+        sys.stdout.flush()  # Python would do it after all errors are handled
+        raise
+
+
+def _failure(message: str) -> SystemExit:
+    """Prints an error, and returns the exit of the process."""
+    with suppress(OSError):
+        print(printable(f"nmt: {message}", sys.stderr), file=sys.stderr, flush=True)
+    return SystemExit(2)
 
 
 def with_options(message: str, options: Mapping[str, str]) -> str:

@@ -25,15 +25,16 @@ def keep_compiled() -> Path | None:
     flags = os.environ.get("TF_XLA_FLAGS", "")
     if _FLAG in flags:
         return None
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gru-nmt" / "xla"
     kind = f"{_processor()} {os.environ.get('XLA_FLAGS', '')}"
-    folder = base / f"tensorflow-{version('tensorflow')}-{hashlib.sha256(kind.encode()).hexdigest()[:12]}"
+    name = f"tensorflow-{version('tensorflow')}-{hashlib.sha256(kind.encode()).hexdigest()[:12]}"
     try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = base / "gru-nmt" / "xla" / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < _LEAST_FREE:
             return None
         forget_oldest(folder, _MOST)
-    except OSError:  # no home, or not ours to write to: compile anew each time
+    except (OSError, RuntimeError):  # no home (a RuntimeError), or not ours to write to: compile anew each time
         return None
     os.environ["TF_XLA_FLAGS"] = f"{flags} {_FLAG}={folder}".strip()
     return folder

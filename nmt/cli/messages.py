@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +17,8 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        print(printable(level + self.format(record), sys.stderr), file=sys.stderr, flush=True)
+        with suppress(OSError):  # a training outlives the program that reads its messages
+            print(printable(level + self.format(record), sys.stderr), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -22,8 +22,9 @@ from nmt.text.boundaries import WORD_START, find_boundaries, split_long
 from nmt.text.normalization import normalize
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, restore
 from nmt.utils.errors import UserError
-from nmt.utils.lines import without_ends
 from nmt.utils.silence import silenced
+from nmt.utils.standard_input import StandardInput
+from nmt.utils.standard_streams import abandon_stdout, open_streams
 from nmt.utils.terminal import joined_lines, printable
 
 ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
@@ -195,17 +196,21 @@ def main() -> None:
         prog="python -m nmt.serving.lite", description="Translates standard input to standard output, line by line."
     )
     parser.add_argument("folder", type=Path, help="a folder written by `nmt export RUN --to FOLDER --format litert`")
+    open_streams()
     try:
         translator = LiteTranslator(parser.parse_args().folder)
-        for line in without_ends(sys.stdin.buffer):
+        for line in StandardInput():
             translation = translator.translate(line.decode("utf-8", "replace"))
-            sys.stdout.buffer.write(printable(joined_lines(translation) + "\n", sys.stdout).encode())
-            sys.stdout.buffer.flush()
+            print(printable(joined_lines(translation), sys.stdout), flush=True)
     except UserError as error:
         print(printable(str(error), sys.stderr), file=sys.stderr)
         raise SystemExit(2) from None
     except BrokenPipeError:  # the reader of the pipe, such as `head`, has closed it
-        sys.stderr.close()
+        abandon_stdout()
         raise SystemExit(0) from None
+    except OSError as error:
+        abandon_stdout()
+        print(f"input or output failed: {error.strerror or error}", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
