@@ -21,14 +21,16 @@ def prepare(config: ConfigArgument, run: RunOption, overrides: SettingsOption = 
     """Clean the corpus, train its tokenizer and choose the batches, without training yet."""
     settings = load_config(config, overrides or [])  # a mistake in it shows before TensorFlow is loaded
     load_tensorflow()
-    from nmt.data.preparation import prepare
-    from nmt.runs.folder import open_run
+    from nmt.runs.data import prepare_data
+    from nmt.runs.folder import lock_run, open_run
     from nmt.runs.models import check_model
     from nmt.training.fine_tuning import check_start
 
     check_model(settings)
     check_start(settings, run)
-    print_json(prepare(settings, open_run(run, settings).data))
+    with lock_run(run):
+        report = prepare_data(settings, open_run(run, settings))
+    print_json(report)
 
 
 @app.command()
@@ -70,7 +72,7 @@ def bench(
     from nmt.training.bench import measure
 
     with tempfile.TemporaryDirectory() as temporary:
-        measured = measure(settings, (run or Path(temporary)) / "data", steps)._asdict()
+        measured = measure(settings, run or Path(temporary), steps)._asdict()
     if as_json:
         print_json(measured)
         return

@@ -8,7 +8,6 @@ import hashlib
 import heapq
 import json
 import logging
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -20,22 +19,24 @@ import numpy as np
 from nmt.config import Config
 from nmt.constants import SIDES, SPLITS, Side, Split
 from nmt.data.cleaning import CleaningReport, Pair, clean
-from nmt.data.epochs import training_epoch
+from nmt.data.epochs import remove_epochs, training_epoch
 from nmt.data.readers import read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.data.token_store import TokenizedCorpus, read_sentences, text_path, write_store
 from nmt.data.vocabulary import load_tokenizers, make_tokenizers
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
+from nmt.utils.folders import names_in
 from nmt.utils.progress import tracked
 
 _LOG = logging.getLogger(__name__)
 
 _WHOLE = "whole"  # the name of the training split's text before validation and test are taken from it
+_UNFINISHED = ".unfinished"  # the name of a file that is there while the folder is being filled
 _LARGEST_SHARE = 5  # at most every fifth sentence may be held out
 
 
-def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
+def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[str, Any]:
     """Prepares a corpus for training, unless the folder already holds exactly this corpus.
 
     If the configuration names no validation or test split, `data.held_out` different source sentences are drawn for it
@@ -44,7 +45,8 @@ def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
 
     Args:
         config: the configuration; its `task`, `data`, `tokenizer`, `batches`, `seed` and `training.start_from` matter.
-        folder: the folder to fill; it is created if needed.
+        folder: the folder to fill. It must be new, empty, or one that this function has filled or begun to fill.
+        owned: whether the folder is known to be one to fill, whatever is in it.
 
     Returns:
         The report: the `settings`; the `cleaning` report of each split; the number of `pairs` and `tokens` of each
@@ -54,7 +56,7 @@ def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
         `shapes`, the `padding_share` and the number of `batches` of the first epoch.
 
     Raises:
-        UserError: if the corpus cannot be read, or is too small for the settings.
+        UserError: if the corpus cannot be read or is too small for the settings, or the folder holds something else.
 
     Example:
 
@@ -69,19 +71,21 @@ def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
     {'train': 180, 'validation': 10, 'test': 10}
     """
     folder = Path(folder)
-    settings = config.model_dump(mode="json", include={"task", "data", "tokenizer", "batches", "seed"})
-    if config.training.tokenizers_of is not None:
-        settings["tokenizers_of"] = str(config.training.tokenizers_of)
+    settings = preparation_settings(config)
     with suppress(UserError):  # a missing or damaged report is a reason to prepare again
         known = load_report(folder)
         if known["settings"] == settings:
             return known
-    report_path = folder / "report.json"
+    report_path, unfinished = folder / "report.json", folder / _UNFINISHED
+    names = names_in(folder)
+    if names and not owned and not names & {report_path.name, _UNFINISHED}:
+        raise UserError(f"{folder}: holds no prepared data and is not empty; choose a new one")
+    with written_whole(unfinished):
+        pass  # without the report, this says whose folder it is
     report_path.unlink(missing_ok=True)
-    for drawn in folder.glob("*epoch-*"):
-        shutil.rmtree(drawn)
-    for left_by_failure in folder.glob(f"{_WHOLE}.*"):
-        left_by_failure.unlink()
+    remove_epochs(folder)
+    for side in SIDES:  # left by a preparation that failed
+        text_path(folder, _WHOLE, side).unlink(missing_ok=True)
 
     report: dict[str, Any] = {"settings": settings} | _write_texts(config, folder)
     report["overlap"] = _overlap(folder, _identifying_side(config))
@@ -94,7 +98,32 @@ def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
     report |= _choose_shapes(config, folder)
     with written_whole(report_path) as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
+    unfinished.unlink()
     return report
+
+
+def preparation_settings(config: Config) -> dict[str, Any]:
+    """Returns the settings that the prepared data depends on, as plain values."""
+    settings = config.model_dump(mode="json", include={"task", "data", "tokenizer", "batches", "seed"})
+    if config.training.tokenizers_of is not None:
+        settings["tokenizers_of"] = str(config.training.tokenizers_of)
+    return settings
+
+
+def check_complete(folder: str | Path) -> None:
+    """Makes sure that no file of a prepared folder is missing.
+
+    Args:
+        folder: a prepared folder.
+
+    Raises:
+        UserError: naming the first file that is missing.
+    """
+    names = [f"{split}.{side}.{end}" for split in SPLITS for side in SIDES for end in ("txt", "ids.npy", "offsets.npy")]
+    for name in [*names, *(f"{side}.model" for side in SIDES), "report.json"]:
+        path = Path(folder) / name
+        if not path.is_file():
+            raise UserError(f"{path}: does not exist; prepare the data first")
 
 
 def load_report(folder: str | Path) -> dict[str, Any]:

@@ -1,20 +1,37 @@
 """The folder of a run: its paths, its settings, and the version of its format."""
 
 import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import nmt
 from nmt.config import Config, differences, load_config, save_config
+from nmt.config.file import flat, read_tree
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
+from nmt.utils.folders import locked, names_in
+
+_LOG = logging.getLogger(__name__)
 
 Task = Literal["translation", "language_model"]
 
 # The format of the folders that this code writes. Format 1 had no `run.json`, and other names for some weights, which
 # `nmt.runs.checkpoints` knows. Raise it when older code could no longer read what is written.
 FORMAT = 2
+
+_OF_A_VALIDATION = re.compile(r"step-\d{8,}\.npz", re.ASCII)
+_CHECKPOINT = re.compile(rf"(last|best|averaged)\.npz|{_OF_A_VALIDATION.pattern}", re.ASCII)
+
+# Settings that name files which nothing reads once training has begun.
+_READ_AT_FIRST = re.compile(
+    r"data\.corpus\.(train|validation|test)(\.source|\.target)?|data\.corpus\.folder|tokenizer\.model|"
+    r"training\.start_from|tokenizers_of"
+)
 
 
 @dataclass(frozen=True)
@@ -78,40 +95,92 @@ class RunFolder:
 
     def recent_checkpoints(self) -> list[Path]:
         """The weights of the latest validations, oldest first."""
-        return sorted((self.path / "checkpoints").glob("step-*.npz"))
+        return [path for path in self._checkpoints() if _OF_A_VALIDATION.fullmatch(path.name)]
+
+    def has_begun(self) -> bool:
+        """Whether there is a checkpoint, which depends on the prepared data."""
+        return bool(self._checkpoints())
+
+    def is_marked(self) -> bool:
+        """Whether the folder is one that this package has made, of whatever format."""
+        if self.format.exists():
+            return True
+        if not self.config.exists() or not (self.has_begun() or (self.data / "report.json").exists()):
+            return False
+        try:  # settings that a person has written seldom name every group
+            return set(Config.model_fields) - {"task"} <= read_tree(self.config).keys()
+        except UserError:
+            return False
+
+    def _checkpoints(self) -> list[Path]:
+        folder = self.path / "checkpoints"
+        return sorted(path for path in folder.glob("*.npz") if _CHECKPOINT.fullmatch(path.name))
+
+
+@contextmanager
+def lock_run(path: str | Path) -> Iterator[RunFolder]:
+    """Takes over a run folder, and keeps other processes from it while the block runs; see `nmt.utils.folders.locked`.
+
+    Args:
+        path: the folder. It must be new, empty, or a run folder.
+
+    Yields:
+        The folder, marked as a run folder.
+
+    Raises:
+        UserError: if the folder holds something else, its format is newer than `FORMAT`, or another process writes it.
+
+    Example:
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "config.yaml").write_text("mine")
+    >>> with lock_run(folder):
+    ...     pass
+    Traceback (most recent call last):
+    nmt.utils.errors.UserError: ...: is not a run folder and not empty; choose a new one
+    """
+    run = RunFolder(Path(path))
+    check_own(run)
+    with locked(path):
+        check_own(run)  # another process may have written it in between
+        if not run.format.exists():
+            _write_format(run)
+        yield run
 
 
 def open_run(path: str | Path, config: Config) -> RunFolder:
     """Creates a run folder, or opens an existing one to go on.
 
     Args:
-        path: the folder.
-        config: its settings. Once training has begun there, only its length, its devices and the search may differ.
+        path: the folder. It must be new, empty, or a run folder.
+        config: its settings. Once training has begun there, only its length, its devices, the search, and the paths of
+            files that have been read may differ.
 
     Returns:
         The folder, with its settings and its format written.
 
     Raises:
-        UserError: if other settings differ, or the folder's format is newer than `FORMAT`.
+        UserError: if other settings differ, the folder holds something else, or its format is newer than `FORMAT`.
     """
     run = RunFolder(Path(path))
-    check_format(run)
-    if run.last.exists() and run.config.exists():
-        old = load_config(run.config)
-        free: tuple[str, ...] = (
-            "training.max_steps:", "training.max_minutes:", "training.patience:", "training.strategy:", "decoding.",
-        )  # fmt: skip
-        if old.training.schedule == "linear":
-            free = free[1:]  # the whole course of the learning rate depends on the number of steps
-        changed = [change for change in differences(old, config) if not change.startswith(free)]
-        if changed:
-            raise UserError(
-                f"{path}: was started with other settings ({'; '.join(changed)}); choose another run folder"
-            )
-    with written_whole(run.format) as file:
-        file.write(json.dumps({"format": FORMAT, "nmt": nmt.__version__}) + "\n")
+    check_own(run)
+    if run.has_begun() and run.config.exists():
+        _check_unchanged(run, load_config(run.config), config)
+    _write_format(run)
     save_config(config, run.config)
     return run
+
+
+def check_own(run: RunFolder) -> None:
+    """Raises an error unless a folder is new, empty, or a run folder of a format that this code knows.
+
+    Raises:
+        UserError: naming the folder.
+    """
+    if names_in(run.path) and not run.is_marked():
+        raise UserError(f"{run.path}: is not a run folder and not empty; choose a new one")
+    check_format(run)
 
 
 def join_run(path: str | Path, config: Config) -> RunFolder:
@@ -174,3 +243,62 @@ def check_format(run: RunFolder) -> None:
             f"{run.path}: is a run folder of format {written['format']}, written by version "
             f"{written.get('nmt', 'unknown')} of this package; version {nmt.__version__} reads formats up to {FORMAT}"
         )
+
+
+def changes_after_beginning(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Compares settings of a run in which training has begun.
+
+    Args:
+        old: its settings as nested plain values.
+        new: other settings.
+
+    Returns:
+        The settings that differ, each as `key: old -> new`, apart from paths that nothing reads any more: the files of
+        the corpus, of the tokenizer and of the run to start from may be at other places, or gone.
+
+    Example:
+
+    >>> old = {"seed": 1, "tokenizer": {"model": "old/target.model"}}
+    >>> changes_after_beginning(old, {"seed": 2, "tokenizer": {"model": "new/target.model"}})
+    ['seed: 1 -> 2']
+    """
+    before, after = flat(old), flat(new)
+    changed = []
+    for key in before | after:
+        was, now = before.get(key), after.get(key)
+        if was != now and not (_READ_AT_FIRST.fullmatch(key) and _are_moved(key, was, now)):
+            changed.append(f"{key}: {was} -> {now}")
+    return changed
+
+
+def _write_format(run: RunFolder) -> None:
+    with written_whole(run.format) as file:
+        file.write(json.dumps({"format": FORMAT, "nmt": nmt.__version__}) + "\n")
+
+
+def _check_unchanged(run: RunFolder, old: Config, new: Config) -> None:
+    """Raises an error if settings differ that a training which has begun depends on."""
+    free: tuple[str, ...] = (
+        "training.max_steps:", "training.max_minutes:", "training.patience:", "training.strategy:", "decoding.",
+    )  # fmt: skip
+    if old.training.schedule == "linear":
+        free = free[1:]  # the whole course of the learning rate depends on the number of steps
+    dumped = old.model_dump(mode="json"), new.model_dump(mode="json")
+    changed = [change for change in changes_after_beginning(*dumped) if not change.startswith(free)]
+    if changed:
+        raise UserError(
+            f"{run.path}: was started with other settings ({'; '.join(changed)}); choose another run folder"
+        )
+    for key, value in flat(dumped[1]).items():
+        if _READ_AT_FIRST.fullmatch(key) and value != flat(dumped[0]).get(key):
+            _LOG.info("%s: is not read any more: the data in %s is used", key, run.data)
+
+
+def _are_moved(key: str, was: Any, now: Any) -> bool:
+    """Returns whether two values of a setting may name the same files at different places."""
+    if key == "data.corpus.folder":  # None is a place too
+        return True
+    if isinstance(was, list) and isinstance(now, list):
+        return len(was) == len(now)
+    # A string of `data.corpus.train` is no path, but a part of a dataset.
+    return isinstance(was, str) and isinstance(now, str) and not key.startswith("data.corpus.")

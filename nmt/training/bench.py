@@ -10,10 +10,12 @@ import tensorflow as tf
 
 from nmt.config import Config
 from nmt.data.batches import Position, random_batches, training_batches
-from nmt.data.preparation import load_shapes, prepare
+from nmt.data.preparation import load_shapes
 from nmt.data.shapes import Shape
 from nmt.data.vocabulary import load_tokenizers
 from nmt.models.flops import training_flops
+from nmt.runs.data import prepare_data
+from nmt.runs.folder import lock_run
 from nmt.runs.models import build_model, check_model
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution
@@ -59,12 +61,12 @@ class TrainingSpeed(NamedTuple):
     steps: int
 
 
-def measure(config: Config, folder: str | Path, steps: int) -> TrainingSpeed:
+def measure(config: Config, run: str | Path, steps: int) -> TrainingSpeed:
     """Trains for some steps and measures; nothing stays but the prepared data.
 
     Args:
         config: the settings of the training; validation and checkpoints are left out.
-        folder: where the prepared data is, or is written to.
+        run: the run folder where the prepared data is, or is written to.
         steps: int, the number of steps to measure, after the first of each batch shape.
 
     Returns:
@@ -75,14 +77,16 @@ def measure(config: Config, folder: str | Path, steps: int) -> TrainingSpeed:
 
     Example:
 
-    >>> measure(nmt.load_config("configs/base.yaml"), "runs/mine/data", 100).milliseconds_per_step  # doctest: +SKIP
+    >>> measure(nmt.load_config("configs/base.yaml"), "runs/mine", 100).milliseconds_per_step  # doctest: +SKIP
     123.4
     """
     if config.training.strategy != "one_device":
         raise UserError(f"training.strategy {config.training.strategy}: only one_device can be measured")
     check_model(config)
     config = settle_precision(config)
-    prepare(config, folder)
+    with lock_run(run) as opened:
+        prepare_data(config, opened)
+    folder = opened.data
     tokenizers, shapes = load_tokenizers(folder, config.tokenizer.placeholders), load_shapes(folder)
     trainer = make_trainer(build_model(config, *tokenizers), config.training)
     if config.training.xla == "auto":

@@ -3,16 +3,18 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import keras
 
 from nmt.config import Config
-from nmt.data.preparation import load_report, load_shapes, prepare
+from nmt.data.preparation import load_report, load_shapes
 from nmt.data.shapes import Shape
 from nmt.data.vocabulary import load_tokenizers
 from nmt.models.token_model import TokenModel
-from nmt.runs.folder import RunFolder, join_run, open_run
+from nmt.runs.data import prepare_data
+from nmt.runs.folder import RunFolder, join_run, lock_run, open_run
 from nmt.runs.models import build_model, check_model
 from nmt.text.tokenizer import Tokenizer
 from nmt.training.callbacks import ProgressReport, TrainingCheckpoint, Validation
@@ -60,15 +62,19 @@ def train(config: Config, run: str | Path, callbacks: Sequence[keras.callbacks.C
     >>> run = train(nmt.load_config("configs/base.yaml"), "runs/mine")  # doctest: +SKIP
     """
     distribution = make_distribution(config.training)
-    with distribution.guard(), distribution.log_on_chief():
-        return _train(config, Path(run), callbacks, distribution)
+    with ExitStack() as held, distribution.guard(), distribution.log_on_chief():
+        return _train(config, Path(run), callbacks, distribution, held)
 
 
 def _train(
-    config: Config, path: Path, callbacks: Sequence[keras.callbacks.Callback], distribution: Distribution
+    config: Config,
+    path: Path,
+    callbacks: Sequence[keras.callbacks.Callback],
+    distribution: Distribution,
+    held: ExitStack,
 ) -> RunFolder:
-    """Trains on each worker; the chief alone writes, validates and logs."""
-    run = _prepare(config, path, distribution)
+    """Trains on each worker; the chief alone writes, validates and logs, and holds the lock of the run folder."""
+    run = _prepare(config, path, distribution, held)
     config = settle_precision(config, run, distribution)
     settings = config.training
     tokenizers, shapes = load_tokenizers(run.data, config.tokenizer.placeholders), load_shapes(run.data)
@@ -142,13 +148,14 @@ def periods(step: int, every: int, end: int) -> list[tuple[int, int, int]]:
     return calls
 
 
-def _prepare(config: Config, path: Path, distribution: Distribution) -> RunFolder:
-    """Opens the run folder and prepares its data."""
+def _prepare(config: Config, path: Path, distribution: Distribution, held: ExitStack) -> RunFolder:
+    """Opens the run folder, keeps other trainings from it, and prepares its data."""
 
     def prepare_run() -> tuple[()]:
         check_model(config)
         check_start(config, path)
-        prepare(config, open_run(path, config).data)
+        held.enter_context(lock_run(path))
+        prepare_data(config, open_run(path, config))
         return ()
 
     distribution.run_on_chief(prepare_run, 0)

@@ -123,6 +123,17 @@ def check_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -
             raise UserError(f"{one}: expected a different file for each output")
 
 
+def is_temporary(name: str) -> bool:
+    """Returns whether a file's or folder's name is one that this module gives while something is being written.
+
+    Example:
+
+    >>> is_temporary("report.json")
+    False
+    """
+    return _PART.fullmatch(name) is not None
+
+
 def _open_stream(path: Path) -> int | None:
     """Opens what is written to directly: a device, a pipe, or one of the process's own descriptors; None for a file."""
     own = _own_descriptor(path)

@@ -14,8 +14,8 @@ from tests.helpers import reversal_config
 
 def test_measures_a_training(tmp_path):
     config = reversal_config(tmp_path / "corpus")
-    measured = measure(config, tmp_path / "data", 6)
-    report = load_report(tmp_path / "data")
+    measured = measure(config, tmp_path / "run", 6)
+    report = load_report(tmp_path / "run" / "data")
     assert measured.steps == 6
     assert measured.batch_shapes == len(report["shapes"])
     assert measured.padding_share == pytest.approx(report["padding_share"], abs=0.1)
@@ -25,7 +25,7 @@ def test_measures_a_training(tmp_path):
         measured.gflop_per_second / measured.product_gflop_per_second, abs=0.01
     )
     assert 0.1 < measured.peak_memory_gib < 100
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "data"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["data", "run.json"]
 
 
 def test_prints_json(tmp_path, capsys):
@@ -38,4 +38,4 @@ def test_prints_json(tmp_path, capsys):
 def test_one_device_only(tmp_path):
     config = reversal_config(tmp_path / "corpus", training={"strategy": "mirrored"})
     with pytest.raises(UserError, match="only one_device"):
-        measure(config, tmp_path / "data", 1)
+        measure(config, tmp_path / "run", 1)
