@@ -10,7 +10,6 @@
 
 import gzip
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +17,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nmt.augmentation.parts import best, closest_to_reference, read_parts, translate_in_parts
+from nmt.augmentation.parts import (
+    are_parts,
+    best,
+    closest_to_reference,
+    read_parts,
+    remove_parts,
+    translate_in_parts,
+)
 from nmt.config import CleaningSettings, load_config
 from nmt.constants import SIDES, SPLITS, Side
 from nmt.data.cleaning import CleaningReport, Pair, clean
@@ -28,7 +34,11 @@ from nmt.runs.folder import RunFolder, load_run_config
 from nmt.runs.translation import load_translator
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
+from nmt.utils.folders import locked, names_in
 from nmt.utils.progress import tracked
+
+_PARTS = "parts"  # the name of a folder in the output that is there until all is done
+_NAMES = {_PARTS, *(f"{side}{suffix}" for side in SIDES for suffix in (".txt", ".txt.gz"))}
 
 Method = Literal["back-translation", "self-training", "distillation"]
 
@@ -68,7 +78,8 @@ def augment(
         the run's own.
 
     Raises:
-        UserError: if an argument or a file is invalid, `output` contains other data, or no pair is left.
+        UserError: if an argument or a file is invalid, `output` contains other files or is being written by another
+            process, or no pair is left.
 
     Example:
 
@@ -76,8 +87,24 @@ def augment(
     """
     run, output, inputs = Path(run), Path(output), [Path(path) for path in monolingual]
     _check(method, inputs, closest, keep, tag)
-    if (output / "report.json").exists():
-        raise UserError(f"{output}: contains augmented data already; choose another folder")
+    _check_output(output, inputs)
+    with locked(output):
+        _check_output(output, inputs)  # another process may have written it in between
+        return _augment(run, method, output, inputs, closest, keep, tag, checkpoint, overrides)
+
+
+def _augment(
+    run: Path,
+    method: Method,
+    output: Path,
+    inputs: Sequence[Path],
+    closest: bool,
+    keep: float,
+    tag: str,
+    checkpoint: str | None,
+    overrides: Sequence[str],
+) -> dict[str, Any]:
+    """Does what `augment` says, in a folder that this process has locked."""
     folder, config = load_run_config(run, "translation")
     rules = config.data.cleaning.model_copy(update={"drop_copies": True, "drop_duplicates": True})
     arguments = {
@@ -93,7 +120,7 @@ def augment(
     n_best = load_config(folder.config, overrides).decoding.beam_size if closest else 1
     translator = load_translator(run, checkpoint, overrides, n_best)
     choose = closest_to_reference(config.data.target_language) if closest else best
-    parts = translate_in_parts(output / "parts", arguments, tracked(lines, "translating"), translator, choose)
+    parts = translate_in_parts(output / _PARTS, arguments, tracked(lines, "translating"), translator, choose)
 
     reverse = method == "back-translation"
     scores = np.array([score for _, score in _pairs(parts, reverse, rules, pairs_report)])
@@ -117,8 +144,21 @@ def augment(
     }
     with written_whole(output / "report.json") as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
-    shutil.rmtree(output / "parts")
+    remove_parts(output / _PARTS)
     return report
+
+
+def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """Raises an error unless the folder is new, empty, or was begun by an earlier call, and contains no input."""
+    where = output.resolve()
+    for path in inputs:
+        if where in path.resolve().parents:
+            raise UserError(f"{output}: contains {path}, which is read; choose another folder")
+    names = names_in(output)
+    if "report.json" in names:
+        raise UserError(f"{output}: contains augmented data already; choose another folder")
+    if not names <= _NAMES or (names and not are_parts(output / _PARTS)):
+        raise UserError(f"{output}: contains other files; choose a new or an empty folder")
 
 
 def _check(method: Method, monolingual: Sequence[Path], closest: bool, keep: float, tag: str) -> None:

@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +16,12 @@ from nmt.inference.translator import Hypothesis, Translator
 from nmt.text.masking import mask
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
+from nmt.utils.folders import names_in
 
 Choose = Callable[[Sequence[Hypothesis], str], Hypothesis]  # from hypotheses and a reference to one of them
 
+_ARGUMENTS = "arguments.json"
+_PART = re.compile(rf"\d{{6,9}}\.jsonl|{re.escape(_ARGUMENTS)}", re.ASCII)
 _PART_LINES = 10_000
 
 
@@ -75,6 +80,29 @@ def read_parts(parts: Iterable[str | Path]) -> Iterator[tuple[TranslatedLine, Pa
                 yield TranslatedLine(*json.loads(line)), Path(path)
 
 
+def are_parts(folder: str | Path) -> bool:
+    """Returns whether a folder holds parts, finished or not, and nothing else.
+
+    Args:
+        folder: the folder.
+    """
+    folder = Path(folder)
+    return folder.is_dir() and not folder.is_symlink() and all(map(_PART.fullmatch, names_in(folder)))
+
+
+def remove_parts(folder: str | Path) -> None:
+    """Deletes the parts and their folder.
+
+    Args:
+        folder: the folder of `translate_in_parts`; anything else in it stays, and so does the folder then.
+    """
+    for name in names_in(folder):
+        if _PART.fullmatch(name):
+            (Path(folder) / name).unlink()
+    with suppress(OSError):
+        Path(folder).rmdir()
+
+
 def best(hypotheses: Sequence[Hypothesis], reference: str) -> Hypothesis:
     """Picks the hypothesis with the highest score."""
     return hypotheses[0]
@@ -96,7 +124,7 @@ def closest_to_reference(language: str) -> Choose:
 
 def _check_arguments(folder: Path, arguments: dict[str, Any]) -> None:
     """Records the arguments in a new folder, and compares them with those of an existing one."""
-    path, content = folder / "arguments.json", json.dumps(arguments, indent=2)
+    path, content = folder / _ARGUMENTS, json.dumps(arguments, indent=2)
     try:
         recorded = path.read_text(encoding="utf-8") if path.exists() else content
     except (OSError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ from nmt.decoding.scoring import make_sentence_scorer
 from nmt.inference.text_scoring import score_texts
 from nmt.runs.language_models import load_language_model
 from nmt.utils.errors import UserError
-from nmt.utils.files import written_whole
+from nmt.utils.files import check_outputs, written_whole
 from nmt.utils.progress import tracked
 
 
@@ -46,8 +46,8 @@ def select(
         The number of lines kept, and the number of all lines.
 
     Raises:
-        UserError: if a file cannot be read or written, two files differ in length, the tokenizers of the models
-            differ, or the corpus has fewer lines than `keep`.
+        UserError: if a file cannot be read or written, an output is an input or another output, two files differ in
+            length, the tokenizers of the models differ, or the corpus has fewer lines than `keep`.
 
     Example:
 
@@ -55,6 +55,7 @@ def select(
     (200000, 1000000)
     """
     corpus = [Path(path) for path in files]
+    check_outputs([*outputs, *([] if scores is None else [scores])], corpus)
     models = [load_language_model(Path(path)) for path in (in_domain, general)]
     if models[0].tokenizer.model != models[1].tokenizer.model:
         raise UserError(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nmt.config import Config, load_config
 from nmt.constants import SIDES, Split
-from nmt.data.token_store import read_model, read_sentences
+from nmt.data.token_store import read_model, read_sentences, text_path
 from nmt.documents.lines import AlignmentUnit, translate_text_file
 from nmt.evaluation.report import Evaluation, evaluate_translations
 from nmt.inference.translator import Translator
@@ -17,7 +17,7 @@ from nmt.runs.models import load_model
 from nmt.text.languages import has_spaces
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
-from nmt.utils.files import written_whole
+from nmt.utils.files import check_outputs, written_whole
 from nmt.utils.lines import read_text_lines
 from nmt.utils.progress import tracked
 
@@ -214,6 +214,8 @@ def translate_split(
         UserError: as for `load_translator`, and if `save` cannot be written.
     """
     run, config = load_run_config(path)
+    if save is not None:
+        check_outputs([save], (text_path(run.data, split, side) for side in SIDES))
     translator = load_translator(path, checkpoint, overrides)
     sources, references = (list(read_sentences(run.data, split, side)) for side in SIDES)
     translations = list(tracked(translator.best(sources), "translating", len(sources)))
@@ -254,6 +256,8 @@ def evaluate_run(
     >>> evaluate_run("runs/quickstart", samples=0).scores[0].value  # doctest: +SKIP
     25.5
     """
+    if save is not None and baseline is not None:
+        check_outputs([save], [baseline])
     other = None if baseline is None else list(read_text_lines(baseline))
     sources, translations, references, language = translate_split(path, split, checkpoint, overrides, save)
     return evaluate_translations(

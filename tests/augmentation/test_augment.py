@@ -15,6 +15,7 @@ from nmt.augmentation.augment import augment
 from nmt.cli import main
 from nmt.runs.folder import RunFolder
 from nmt.utils.errors import UserError
+from nmt.utils.folders import locked
 from tests.helpers import digit_strings, reversal_config
 
 LINES = sorted(set(digit_strings(30, range(4, 8), seed=7)))
@@ -176,3 +177,39 @@ def test_invalid_arguments_raise(method, options, message, trained_run, tmp_path
     with pytest.raises(UserError, match=message):
         augment(trained_run, method, tmp_path / "made", **options)
     assert not list(tmp_path.glob("made/*.*"))
+
+
+def tree(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("foreign", ["source.txt", "notes.txt", "parts/notes.txt", "lines/more.txt", "parts"])
+def test_a_folder_of_something_else_is_left_alone(foreign, tmp_path):
+    (tmp_path / "made" / foreign).parent.mkdir(parents=True)
+    written(tmp_path / "made" / foreign, ["mine"])
+    file, before = written(tmp_path / "lines", LINES), tree(tmp_path)
+    with pytest.raises(UserError, match=r"made: contains other files; choose a new or an empty folder"):
+        augment("run", "self-training", tmp_path / "made", [file])
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_input_in_the_folder_is_no_output(linked, tmp_path, monkeypatch):
+    (tmp_path / "made").mkdir()
+    written(tmp_path / "made" / "source.txt", LINES)
+    if linked:
+        (tmp_path / "link").symlink_to("made")
+    before = tree(tmp_path)
+    monkeypatch.chdir(tmp_path / "made")
+    for to in (".", tmp_path / "made", *([tmp_path / "link"] if linked else [])):
+        with pytest.raises(UserError, match=r": contains source.txt, which is read; choose another folder"):
+            augment("run", "self-training", to, ["source.txt"])
+    assert tree(tmp_path) == before
+
+
+def test_two_calls_do_not_write_one_folder(tmp_path):
+    with (
+        locked(tmp_path / "made"),
+        pytest.raises(UserError, match="made: is being written by another process"),
+    ):
+        augment("run", "self-training", tmp_path / "made", [written(tmp_path / "lines", LINES)])

@@ -86,3 +86,22 @@ def test_invalid_options_print_one_line(in_domain, tmp_path, corpus, capsys):
         with pytest.raises(SystemExit, match="2"):
             main(["select", str(tmp_path / "corpus.gz"), "--in-domain", "x", "--general", "y", *arguments])
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("outputs", "scores", "message"),
+    [
+        (["corpus.gz"], None, "corpus.gz: is read and would be overwritten"),
+        (["link"], None, "link: is read and would be overwritten"),
+        (["new"], "corpus.gz", "corpus.gz: is read and would be overwritten"),
+        (["new"], "./new", "new: expected a different file for each output"),
+    ],
+)
+@pytest.mark.usefixtures("corpus")
+def test_an_input_is_no_output(outputs, scores, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("corpus.gz")
+    before = (tmp_path / "corpus.gz").read_bytes()
+    with pytest.raises(UserError, match=message):
+        select("domain", "general", ["corpus.gz"], outputs, keep=7, scores=scores)
+    assert (tmp_path / "corpus.gz").read_bytes() == before
