@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import math
 import os
 import re
 import shutil
@@ -11,7 +12,9 @@ import pytest
 import yaml
 
 from nmt.cli import main
+from nmt.runs.checkpoints import load_arrays, save_arrays
 from nmt.runs.folder import RunFolder
+from nmt.utils.folders import locked
 from tests.helpers import reversal_config
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -54,6 +57,28 @@ def wrong_value(bench):
 def not_yaml(bench):
     (bench.folder / "config.yaml").write_text("data: [")
     bench.train()
+
+
+def absurd_number(bench):
+    bench.train("--set", "batches.tokens=2000000000")
+
+
+def key_that_stands_twice(bench):
+    (bench.folder / "config.yaml").write_text("seed: 1\nmodel: {units: 8}\nseed: 2\n")
+    bench.train()
+
+
+def alias_bomb(bench):
+    levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+    (bench.folder / "config.yaml").write_text("a0: &a0 [x]\n" + levels)
+    bench.train()
+
+
+def weights_that_are_no_numbers(bench):
+    run = bench.copy_of_run()
+    arrays, state = load_arrays(run.best)
+    save_arrays(run.best, {name: array * math.nan for name, array in arrays.items()}, state)
+    main(["translate", str(run.path), "--input", bench.lines(b"\n1 2\n")])
 
 
 def missing_configuration(bench):
@@ -142,6 +167,37 @@ def other_settings(bench):
     run = bench.copy_of_run()
     shutil.copy(run.config, bench.folder / "config.yaml")
     bench.train("--set", "model.units=24")
+
+
+def folder_of_something_else(bench):
+    bench.run = bench.folder
+    bench.train()
+
+
+def folder_in_use(bench):
+    with locked(bench.run):
+        bench.train()
+
+
+def missing_data_of_a_checkpoint(bench):
+    run = bench.copy_of_run()
+    (run.data / "train.target.ids.npy").unlink()
+    shutil.copy(run.config, bench.folder / "config.yaml")
+    bench.train("--set", "training.max_steps=300")
+
+
+def input_to_write(bench):
+    lines = bench.lines(b"1 2\n")
+    main(["translate", str(bench.trained), "--input", lines, "--output", lines])
+
+
+def folder_to_write(bench):
+    main(["translate", str(bench.trained), "--input", bench.lines(b"1 2\n"), "--output", str(bench.folder)])
+
+
+def folder_of_something_else_to_augment(bench):
+    to = ("--method", "self-training", "--to", str(bench.folder))
+    main(["augment", str(bench.trained), bench.lines(b"1 2\n"), *to])
 
 
 def unequal_pairs_to_score(bench):
@@ -244,6 +300,16 @@ ERRORS = {
     ),
     "a value out of bounds": (wrong_value, r"model.units: should be greater than or equal to 1, got -3"),
     "a configuration that is not YAML": (not_yaml, r"config.yaml: is not valid YAML: .*line 1"),
+    "a number that is infinite or absurdly large": (
+        absurd_number,
+        r"batches.tokens: should be less than or equal to 1000000, got 2000000000",
+    ),
+    "a setting that stands twice in a file": (key_that_stands_twice, r"found the key `seed` twice .*line 3"),
+    "a configuration whose aliases make millions of values of it": (alias_bomb, r"expected at most 10,000 values"),
+    "a checkpoint with weights that are NaN or infinite": (
+        weights_that_are_no_numbers,
+        r"line 2: the model's scores are NaN or infinite",
+    ),
     "a configuration that is not there": (missing_configuration, r"none.yaml: cannot be read: No such file"),
     "a corpus file that is not there": (missing_corpus_file, r"train.source.txt: .*(no such file|not exist|No such)"),
     "files of unequal length": (unequal_files, r"train.source.txt.* 2001 lines, .*train.target.txt has 2000"),
@@ -264,6 +330,21 @@ ERRORS = {
     "other settings for a run that has begun": (
         other_settings,
         r"was started with other settings \(model.units: 16 -> 24\)",
+    ),
+    "a folder for a run that holds something else": (
+        folder_of_something_else,
+        r".*: is not a run folder and not empty; choose a new one",
+    ),
+    "a run folder that another process writes": (folder_in_use, r".*run: is being written by another process"),
+    "data that is missing or damaged in a run with a checkpoint": (
+        missing_data_of_a_checkpoint,
+        r"train.target.ids.npy: does not exist; the checkpoints depend on this data",
+    ),
+    "a file to write that is read too": (input_to_write, r"lines.txt: is read and would be overwritten"),
+    "a folder to write that is no file": (folder_to_write, r".*: cannot be written: Is a directory"),
+    "a folder for augmented data that holds something else": (
+        folder_of_something_else_to_augment,
+        r".*: contains .*lines.txt, which is read; choose another folder",
     ),
     "pairs to score of unequal number": (unequal_pairs_to_score, r"lines.txt has 2 lines, .*target.txt has 1"),
     "hypotheses and references of unequal number": (unequal_files_to_evaluate, r"1 .*2 "),
@@ -425,7 +506,18 @@ def test_is_handled(kind, tmp_path, trained_run, capsys):
 
 
 def test_the_page_lists_every_kind():
-    elsewhere = {"a process killed at any moment", "SIGTERM or Ctrl-C during training"}  # tests/data, tests/training
+    elsewhere = {
+        "a process killed at any moment",  # tests/data
+        "a corpus that is moved or gone after training has begun",  # tests/runs/test_folder.py
+        "a link, a device or a pipe to write",  # tests/utils/test_files.py
+        "SIGTERM or Ctrl-C during training",  # tests/training/test_interruption.py
+        "a training that diverges",  # tests/training/test_divergence.py
+        "a server that sends a byte now and then, or without end, or what is no answer",  # tests/serving/test_client.py
+        "control characters in a server's message or a translation",  # tests/documents, tests/cli/test_messages.py
+        "standard output that is closed or full",  # this one and those below: tests/cli/test_streams.py
+        "a terminal or locale without UTF-8",
+        "no home folder",
+    }
     kinds = {*ERRORS, *HANDLED, "a full disk", *elsewhere}
     listed = set(re.findall(r"^\| ([^|]+?) \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     assert kinds <= listed, kinds - listed

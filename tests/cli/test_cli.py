@@ -80,6 +80,19 @@ def test_translates_a_file_and_stdin_alike(trained_run, lines, tmp_path, capsys,
     assert capsys.readouterr().out == printed
 
 
+@pytest.mark.slow
+def test_a_program_that_writes_a_line_and_waits_gets_its_translation(trained_run):
+    command = [sys.executable, "-m", "nmt", "translate", str(trained_run)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        for line in ("1 2 3", "", "9 8 7 6"):
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+            assert bool(process.stdout.readline().strip()) == bool(line)
+        process.stdin.close()
+    assert process.returncode == 0
+
+
 def test_json_lines_hold_hypotheses_scores_and_alignments(trained_run, lines, capsys):
     run_command("translate", trained_run, "--input", lines, "--format", "json", "--n-best", 2, "--alignments")
     first, empty, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
