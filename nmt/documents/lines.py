@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nmt.inference.alignment import heat_map, pharaoh
-from nmt.utils.files import written_whole
+from nmt.utils.files import check_outputs, written_whole
 from nmt.utils.json_text import json_text
 from nmt.utils.lines import read_lines
 from nmt.utils.progress import tracked
@@ -47,7 +47,7 @@ def translate_text_file(
             on; None for no pictures. Requires hypotheses with attention.
 
     Raises:
-        UserError: if a file cannot be read or written.
+        UserError: if a file cannot be read or written, or `output` is `source`.
 
     Example:
 
@@ -69,6 +69,8 @@ def translate_text_file(
 
     stream = StandardInput() if source is None else read_lines(source)  # a missing file is an error before any output
     lines = (line.decode("utf-8", "replace") for line in stream)
+    if source is not None and output is not None:
+        check_outputs([output], [source])
     target: Any = nullcontext(sys.stdout) if output is None else written_whole(Path(output))
     with target as file:
         translated = translate(recorded(lines), stream.is_ready if isinstance(stream, StandardInput) else None)

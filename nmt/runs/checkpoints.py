@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from nmt.runs.folder import load_run_config
+from nmt.runs.folder import load_run_config, lock_run
 from nmt.utils.errors import UserError
-from nmt.utils.files import written_whole
+from nmt.utils.files import check_outputs, written_whole
 
 _LOG = logging.getLogger(__name__)
 
@@ -147,6 +147,7 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
     """
     if not paths:
         raise UserError("`paths`: expected at least one checkpoint to average, got none")
+    check_outputs([output], paths)
     sums: dict[str, np.ndarray] = {}
     for path in paths:
         arrays, _ = load_arrays(path)
@@ -182,10 +183,11 @@ def average_run(path: str | Path, checkpoints: Sequence[str] = ()) -> Path:
     PosixPath('runs/mine/checkpoints/averaged.npz')
     """
     run, _ = load_run_config(path)
-    paths = [run.checkpoint(name) for name in checkpoints] or run.recent_checkpoints()
-    if not paths:
-        raise UserError(f"{path}: has no checkpoint of a validation to average")
-    average_checkpoints(paths, run.averaged)
+    with lock_run(path):
+        paths = [run.checkpoint(name) for name in checkpoints] or run.recent_checkpoints()
+        if not paths:
+            raise UserError(f"{path}: has no checkpoint of a validation to average")
+        average_checkpoints(paths, run.averaged)
     _LOG.info("%s: the mean of %s", run.averaged, ", ".join(path.stem for path in paths))
     return run.averaged
 

@@ -12,7 +12,7 @@ from nmt.runs.checkpoints import (
     save_arrays,
     weights_of,
 )
-from nmt.runs.folder import open_run
+from nmt.runs.folder import lock_run, open_run
 from nmt.utils.errors import UserError
 from tests.helpers import reversal_config
 
@@ -44,15 +44,19 @@ def test_average_is_the_mean(tmp_path):
 
 @pytest.mark.parametrize("kind", [str, lambda path: path])
 def test_the_recent_checkpoints_of_a_run_are_averaged(kind, tmp_path):
-    run = open_run(tmp_path, reversal_config(tmp_path / "corpus", pairs=10))
+    run = open_run(tmp_path / "run", reversal_config(tmp_path / "corpus", pairs=10))
     with pytest.raises(UserError, match="has no checkpoint of a validation to average"):
-        average_run(kind(tmp_path))
+        average_run(kind(run.path))
     for step in (1, 3):
-        save_arrays(run.checkpoint(f"step-{step}"), {"weights/bias": np.full(2, step, np.float32)}, {})
-    assert average_run(kind(tmp_path)) == run.averaged
+        save_arrays(run.checkpoint(f"step-{step:08}"), {"weights/bias": np.full(2, step, np.float32)}, {})
+    assert average_run(kind(run.path)) == run.averaged
     assert load_arrays(kind(run.averaged))[0]["weights/bias"].tolist() == [2.0, 2.0]
-    average_run(kind(tmp_path), ["step-3"])
+    average_run(kind(run.path), ["step-00000003"])
     assert load_arrays(kind(run.averaged))[0]["weights/bias"].tolist() == [3.0, 3.0]
+    with pytest.raises(UserError, match=r"averaged\.npz: is read and would be overwritten"):
+        average_run(kind(run.path), ["averaged", "step-00000001"])
+    with lock_run(run.path), pytest.raises(UserError, match="is being written by another process"):
+        average_run(kind(run.path))
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
