@@ -9,6 +9,40 @@ import pytest
 
 from tests.helpers import digit_strings, language_model_config, reversal_config
 
+# Fixtures that train or export; and tests that train, compile for a long time, or start processes or a browser.
+_SLOW_FIXTURES = {"trained_run", "second_run", "exported", "language_model_run", "placeholder_run"}
+_SLOW_PLACES = (
+    "nmt/analysis/", "nmt/training/", "nmt/data/preparation.py", "nmt/inference/translator.py", "nmt/models/seq2seq.py",
+    "tests/analysis/", "tests/augmentation/", "tests/examples/", "tests/runs/test_format_1.py", "tests/serving/",
+    "tests/test_accelerators.py", "tests/test_each_cell.py", "tests/training/",
+    "tests/layers/test_cells.py::test_compiled_with_unknown_shapes",
+    "tests/layers/test_cells.py::test_parallel_scan_equals_the_loop_over_2000_steps",
+    "tests/layers/test_cells.py::test_sequence_and_gradient_equal_the_stepped_cell",
+    "tests/text/test_masking.py::test_masking_equals_the_plain_rules",
+    "tests/decoding/test_shortlist.py::test_a_shortlist_of_everything",
+    "tests/decoding/test_scorers.py::test_sentences_of_an_ensemble",
+    "tests/decoding/test_constraints.py::test_constrained_sentences",
+    "tests/decoding/test_constraints.py::test_no_repetition_equals",
+    "tests/inference/test_text_to_text.py", "tests/test_keras_user.py::test_a_translation_model",
+    "tests/test_keras_user.py::test_a_saved_model_loads_in_a_fresh_process",
+    "tests/test_keras_user.py::test_a_language_model_from_compile",
+    "tests/data/test_preparation.py::test_other_settings", "tests/data/test_preparation.py::test_a_killed_preparation",
+)  # fmt: skip
+_FAST_PLACES = (
+    "tests/serving/test_client.py", "tests/serving/test_heat_map_page.py", "tests/serving/test_warmup.py",
+    "tests/training/test_schedule.py", "tests/training/test_trainer.py", "tests/training/test_metrics.py",
+    "tests/training/test_interruption.py", "tests/analysis/test_tasks.py", "tests/augmentation/test_parts.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that `make test-fast` leaves out; each room keeps some of its own."""
+    for item in items:
+        slow = item.nodeid.startswith(_SLOW_PLACES) and not item.nodeid.startswith(_FAST_PLACES)
+        if slow or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 Shared = Callable[[str, Callable[[Path], None]], Path]
 
 
