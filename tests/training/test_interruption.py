@@ -14,7 +14,7 @@ import pytest
 from nmt.runs.checkpoints import load_arrays
 from nmt.training.interruption import Interruption
 from nmt.training.train import train
-from tests.conftest import reversal_config
+from tests.helpers import reversal_config
 
 
 class SignalAt(keras.callbacks.Callback):
