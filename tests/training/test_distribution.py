@@ -50,6 +50,7 @@ def with_training(config: Config, **changes: object) -> Config:
 def begin(folder: Path, run: Path, config: Config) -> tuple[Path, Path]:
     """A configuration file and a run folder, with data prepared already."""
     shutil.copytree(run / "data", folder / "run" / "data", dirs_exist_ok=True)
+    shutil.copy(run / "run.json", folder / "run")
     save_config(config, folder / "config.yaml")
     return folder / "config.yaml", folder / "run"
 
