@@ -27,7 +27,7 @@ def test_trains_translates_and_leaves(cell, tmp_path):
     first, second = (line["training_loss"] for line in lines if "training_loss" in line)
     assert second < first
 
-    translated = [found[0] if found else None for found in nmt.load_translator(run.path).translate(LINES)]
+    translated = [found[0] if found else None for found in nmt.load_translator(run.path).hypotheses(LINES)]
     export_saved_model(run.path, tmp_path / "exported")
     signature = tf.saved_model.load(str(tmp_path / "exported" / "1")).signatures["serving_default"]
     answer = signature(text=tf.constant([line.encode() for line in LINES]))
@@ -40,15 +40,3 @@ def test_trains_translates_and_leaves(cell, tmp_path):
         export_lite(run.path, tmp_path / "lite")
         greedy = nmt.load_translator(run.path, overrides=["decoding.beam_size=1"])
         assert list(map(LiteTranslator(tmp_path / "lite").translate, LINES)) == list(greedy.best(LINES))
-
-
-def test_a_cell_that_does_not_read_its_state_takes_no_recurrent_dropout(tmp_path):
-    with pytest.raises(
-        nmt.UserError, match="expected no recurrent_dropout with cell min_gru, of which no product reads"
-    ):
-        reversal_config(tmp_path, model={"cell": "min_gru", "recurrent_dropout": 0.1})
-
-
-def test_a_cell_without_gates_takes_no_longest_memory(tmp_path):
-    with pytest.raises(nmt.UserError, match="expected no longest_memory with cell rnn, which has no gates, got 20"):
-        reversal_config(tmp_path, model={"cell": "rnn", "longest_memory": 20})
