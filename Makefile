@@ -24,7 +24,7 @@ VENV_IS_GOOD := $(shell [ "$$(cat $(MADE) 2>/dev/null)" = "$$(pwd -P)" ] && [ ! 
 help:
 	@echo 'make quickstart   train a small translator, score it, and show how to use it'
 	@echo 'make test         check format, style, types and imports, then run all tests with coverage'
-	@echo 'make test-fast    run the fast tests alone, in under two minutes'
+	@echo 'make test-fast    run the fast tests alone'
 	@echo 'make lint         check format, style, types and imports only'
 	@echo
 	@echo 'Each installs what it needs into .venv first. PYTHON=/path/to/python3.12 chooses another Python.'
