@@ -96,9 +96,28 @@ class SymbolConstraint:
 
     def allow(self, log_probabilities: tf.Tensor, state: DecoderState) -> tf.Tensor:
         """See `Constraint.allow`."""
-        end, last = self.end_id, self.end_id + self.num_symbols
         (left,) = state.states
         left, room = left[:, :-1], left[:, -1:]
+
+        def no_symbols() -> tf.Tensor:
+            ids = tf.range(tf.shape(log_probabilities)[1])
+            is_symbol = (ids >= self.first_id) & (ids < self.first_id + self.num_symbols)
+            return tf.where(is_symbol, IMPOSSIBLE, log_probabilities)
+
+        # Sources without symbols are the rule, and each pass over the vocabulary costs.
+        return tf.cond(
+            tf.reduce_any(left > 0.5), lambda: self._allow_missing(log_probabilities, left, room), no_symbols
+        )
+
+    def _allow_missing(self, log_probabilities: tf.Tensor, left: tf.Tensor, room: tf.Tensor) -> tf.Tensor:
+        """`allow` where any of the hypotheses misses symbols.
+
+        Args:
+            log_probabilities: float32 `[n, vocabulary]`.
+            left: float32 `[n, symbols]`, how often each has still to come.
+            room: float32 `[n, 1]`, how many tokens may still come.
+        """
+        end, last = self.end_id, self.end_id + self.num_symbols
         missing, end_score = left > 0.5, log_probabilities[:, end : end + 1]
         any_missing = tf.reduce_any(missing, 1, keepdims=True)
         no_room = room < tf.reduce_sum(left, 1, keepdims=True) + 1.5
