@@ -308,19 +308,26 @@ def _continuations(
             before, sentence, limits = (tf.gather(x, rows) for x in (before, sentence, limits))
 
     state = DecoderState(sentences.memory, beams.states)
-    log_probabilities, attention, new = scorer.step(beams.last, state, rows)
+    logits = getattr(scorer, "logits", None) if not constraints and not options.min_length else None
+    # Log-probabilities, or what becomes them below.
+    scores, attention, new = (logits or scorer.step)(beams.last, state, rows)
     constrained: list[Any] = []
     for constraint, memory, states in zip(constraints, sentences.constrained, beams.constrained, strict=True):
         after = constraint.advance(beams.last, DecoderState(memory, states))
         constrained.append(after.states)
-        log_probabilities = constraint.allow(log_probabilities, _of_rows(after, sentence, rows))
+        scores = constraint.allow(scores, _of_rows(after, sentence, rows))
 
     end = options.end_id
-    ending = log_probabilities[:, end, None]
+    ending = scores[:, end, None]
     if options.min_length:
-        is_end = tf.range(tf.shape(log_probabilities)[1]) == end
-        log_probabilities = tf.where((t < options.min_length) & is_end, IMPOSSIBLE, log_probabilities)
-    values, tokens = top_k(log_probabilities, min(beam, log_probabilities.shape[1] or beam))
+        is_end = tf.range(tf.shape(scores)[1]) == end
+        scores = tf.where((t < options.min_length) & is_end, IMPOSSIBLE, scores)
+    values, tokens = top_k(scores, min(beam, scores.shape[1] or beam))
+    if logits is not None:
+        # From the probability of the best token, which is never near zero, follows what all are divided by.
+        best = tf.gather(tf.nn.softmax(scores), tokens[:, :1], batch_dims=1)
+        log_total = values[:, :1] - tf.math.log(best)
+        values, ending = values - log_total, ending - log_total
     vocabulary = getattr(scorer, "vocabulary", None)
     if vocabulary is not None:
         tokens = tf.gather(vocabulary, tokens)

@@ -4,6 +4,10 @@ A scorer has two methods. `start(source)` reads the source once. `step(tokens, s
 the last token of each hypothesis to the log-probabilities of the next one. Its state is a `DecoderState`: `memory`,
 which all hypotheses of a sentence share, and `states`, which each has for itself; both are any structure of tensors.
 
+A scorer of one model has `logits` besides, whose result differs by being what `log_softmax` turns into the
+log-probabilities: a search without constraints normalises the few best tokens alone, which saves two passes over the
+vocabulary at every step (a fifth of the time of a plain model).
+
 Scorers are made inside the graph that searches, where each reads its model's weights once for all steps.
 """
 
@@ -77,8 +81,13 @@ class ModelScorer:
 
     def step(self, tokens: tf.Tensor, state: DecoderState, rows: tf.Tensor | None = None) -> Any:
         """See `Scorer.step`."""
+        logits, attention, state = self.logits(tokens, state, rows)
+        return tf.nn.log_softmax(logits), attention, state
+
+    def logits(self, tokens: tf.Tensor, state: DecoderState, rows: tf.Tensor | None = None) -> Any:
+        """As `step`, before the softmax."""
         vectors, attention, state = self._step(tokens, state)
-        return tf.nn.log_softmax(score_tokens(_flat(vectors, rows), self._output_weights)), attention, state
+        return score_tokens(_flat(vectors, rows), self._output_weights), attention, state
 
 
 class ShortlistScorer:
@@ -108,13 +117,17 @@ class ShortlistScorer:
 
     def step(self, tokens: tf.Tensor, state: DecoderState, rows: tf.Tensor | None = None) -> Any:
         """See `Scorer.step`."""
+        logits, attention, state = self.logits(tokens, state, rows)
+        return tf.nn.log_softmax(logits), attention, state
+
+    def logits(self, tokens: tf.Tensor, state: DecoderState, rows: tf.Tensor | None = None) -> Any:
+        """As `step`, before the softmax."""
         memory, allowed = state.memory
         vectors, attention, new = self._step(tokens, DecoderState(memory, state.states))
         values = score_tokens(_flat(vectors, rows), self._output_weights)
         hypotheses = tokens.shape[1]
         sentence = tf.range(tf.size(tokens)) // hypotheses if rows is None else rows // hypotheses
-        log_probabilities = tf.nn.log_softmax(tf.where(tf.gather(allowed, sentence), values, IMPOSSIBLE))
-        return log_probabilities, attention, new._replace(memory=state.memory)
+        return tf.where(tf.gather(allowed, sentence), values, IMPOSSIBLE), attention, new._replace(memory=state.memory)
 
 
 class EnsembleScorer:
