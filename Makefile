@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test test-fast lint rebuild
+.PHONY: help quickstart test test-fast lint audit rebuild
 
 BIN := .venv/bin
 MADE := .venv/.made
@@ -25,7 +25,8 @@ help:
 	@echo 'make quickstart   train a small translator, score it, and show how to use it'
 	@echo 'make test         check format, style, types and imports, then run all tests with coverage'
 	@echo 'make test-fast    run the fast tests alone'
-	@echo 'make lint         check format, style, types and imports only'
+	@echo 'make lint         check format, style, types, imports and security only'
+	@echo 'make audit        look for known vulnerabilities of the pinned packages (needs the network)'
 	@echo
 	@echo 'Each installs what it needs into .venv first. PYTHON=/path/to/python3.12 chooses another Python.'
 
@@ -50,6 +51,11 @@ lint: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/bandit -q -c pyproject.toml -r nmt scripts
+
+audit: $(DEVELOPMENT)
+	$(PIP_INSTALL) -e '.[audit]'
+	$(BIN)/pip-audit --disable-pip --no-deps -r constraints.txt
 
 $(DEVELOPMENT): $(RUNTIME) pyproject.toml constraints.txt
 	@echo 'Installing the tools for tests (a few seconds) ...'
