@@ -8,20 +8,60 @@ import unicodedata
 
 from nmt.text.boundaries import WORD_START
 
-# The inside of a class of characters, for both regular expression engines, Python's and RE2: control characters other
-# than white space, and invisible characters that only control the layout (soft hyphen, zero width space, word joiner,
-# byte order mark, bidirectional embeddings and isolates, annotation marks). Every character that changes how a word
-# reads is left out: the zero width joiner and non-joiner of Persian, Indic scripts and emoji, the left-to-right and
-# right-to-left marks, variation selectors, and the tag characters of flags.
-INVISIBLE = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb"
-_INVISIBLE = re.compile(f"[{INVISIBLE}]")
+# All that follows is the inside of classes of characters for both regular expression engines, Python's and RE2.
+
+# Control characters other than white space, and what Unicode ignores by default where it cannot be displayed: soft
+# hyphen, zero width space, directional marks, variation selectors, fillers, annotation marks. Format characters that
+# are seen, such as the signs around Arabic numbers, are left out.
+INVISIBLE = (
+    "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e001f\U000e0080-\U000e0fff"
+)
+# Invisible characters by which some scripts spell, and which mean nothing elsewhere: joiners, the selectors and the
+# vowel separator of Mongolian, and the tags of flags.
+_JOINERS, _MONGOLIAN_SELECTORS, _TAGS = "\u200c\u200d", "\u180b-\u180f", "\U000e0020-\U000e007f"
+_MONGOLIAN = "\u1820-\u18aa"
+# Scripts whose letters join or form clusters: Arabic, Syriac, N'Ko, Mandaic, those of India and South East Asia, and
+# historic ones of the same kinds.
+_JOINING = (
+    f"\u0600-\u07ff\u0840-\u0dff\u1000-\u109f\u1780-\u17ff{_MONGOLIAN}\u1a20-\u1c4f\u1cd0-\u1cff\ua800-\ua8ff"
+    "\ua930-\ua9df\uaa00-\uaa7f\uabc0-\uabff\ufb50-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc"
+    "\U00010a00-\U00010fff\U00011000-\U00011fff\U0001e900-\U0001e95f"
+)
+_EMOJI = "\u2600-\u27bf\U0001f000-\U0001faff"
+
+
+def _combining() -> str:
+    """Returns the characters that NFC may put in another order, as ranges, which keep the class short."""
+    ranges: list[list[int]] = []
+    for code in range(0x300, 0x1E94B):  # the first of them, and the last
+        if unicodedata.combining(chr(code)):
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
+
+
+# What spells is matched as the first group, and anything else of these characters without it. Marks between a letter
+# and its joiner do not count, because their order may change.
+NEEDLESS = (
+    f"([{_JOINING}][{_combining()}]*[{_JOINERS}]|[{_MONGOLIAN}][{_combining()}]*[{_MONGOLIAN_SELECTORS}]"
+    f"|[{_EMOJI}](?:\u200d[{_EMOJI}])+|\U0001f3f4[{_TAGS}]+)"
+    f"|[{_JOINERS}{_MONGOLIAN_SELECTORS}{_TAGS}]"
+)
+_INVISIBLE, _NEEDLESS = re.compile(f"[{INVISIBLE}]"), re.compile(NEEDLESS)
+_SPELLING = re.compile(f"[{_JOINERS}{_MONGOLIAN_SELECTORS}{_TAGS}]")
 
 
 def normalize(text: str) -> str:
-    """Normalises a text: Unicode NFC, without invisible control characters, each run of white space as one space.
+    """Normalises a text: Unicode NFC, without invisible characters, each run of white space as one space.
 
     White space is every character that Unicode defines as white space, among them tabs, line separators and no-break
-    spaces, and also U+2581, the block by which SentencePiece writes a space. Normalising twice changes nothing more.
+    spaces, and also U+2581, the block by which SentencePiece writes a space. Invisible are control characters and what
+    only affects the layout, such as directional marks and variation selectors; joiners stay where letters or emoji
+    join. Normalising twice changes nothing more.
 
     Args:
         text: any text.
@@ -31,15 +71,16 @@ def normalize(text: str) -> str:
 
     Example:
 
-    >>> normalize(" Cafe\\u0301\\x00\\t\\u2028 au  lait\\n")
+    >>> normalize(" Cafe\\u0301\\x00\\t\\u2028 au  \\u200elait\\n")
     'Café au lait'
     """
     return compose(without_invisible(text))
 
 
 def without_invisible(text: str) -> str:
-    """Removes invisible control characters."""
-    return _INVISIBLE.sub("", text)
+    """Removes invisible characters."""
+    text = _INVISIBLE.sub("", text)
+    return _NEEDLESS.sub(r"\1", text) if _SPELLING.search(text) else text  # the search alone is much faster
 
 
 def compose(text: str) -> str:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nmt.text.graph_normalization import _SPACES, normalize_in_graph
-from nmt.text.normalization import normalize
+from nmt.text.normalization import normalize, without_invisible
 
 # Python's Unicode version is older than TensorFlow's: what it does not have yet is left out, but not the characters
 # that will never be assigned.
@@ -22,10 +22,16 @@ EVERY = "".join(
     or 0xFDD0 <= ord(character) <= 0xFDEF
 )
 MARKS = "".join(character for character in EVERY if unicodedata.combining(character))
-SPECIAL = "a \t\n\r\x00\x1c\x85\u2028\ufeff\u200b\u200d\u0301\u0323\u0338\u1100\u1161\u2581\u3000\ufdd0\ufffd\uffff=<>"
+SPECIAL = (
+    "a \t\n\r\x00\x1c\x85\u2028\ufeff\u200b\u200f\ufe0f\u0301\u0323\u0338\u1100\u1161\u2581\u3000\ufdd0\ufffd\uffff=<>"
+)
+
+# Joiners, selectors and tags, and the characters around which they mean something.
+SPELLING = "\u200c\u200d\u180b\u180e\U000e0067\U000e007f"
+JOINED = SPELLING + "\U0001f3f4\U0001f469\u2764\u0645\u0651\u0915\u094d\u1820\u0301\u0323\u05b0a "
 
 # Texts with many of the characters that matter, which random ones hardly contain.
-texts = st.text(st.sampled_from(EVERY) | st.sampled_from(MARKS) | st.sampled_from(SPECIAL))
+texts = st.text(st.sampled_from(EVERY) | st.sampled_from(MARKS) | st.sampled_from(SPECIAL) | st.sampled_from(JOINED))
 
 
 def in_graph(texts: list[str]) -> list[str]:
@@ -88,9 +94,14 @@ def test_normalised_text_is_uniform(text):
         ("a\u2028b\u2029c\u0085d\u00a0e\u3000f\x1cg\r\nh", "a b c d e f g h"),
         ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),  # Persian spells with the non-joiner
         ("क्\u200dष", "क्\u200dष"),
-        ("👩\u200d👧\ufe0f", "👩\u200d👧\ufe0f"),
-        ("\u05d0\u200e!", "\u05d0\u200e!"),
+        ("❤\ufe0f\u200d👧\ufe0f", "❤\u200d👧"),
+        ("👩\u200d 👧", "👩 👧"),  # joins nothing
+        ("\u05d0\u200e!", "\u05d0!"),
+        ("au\u200dto\u200cbahn", "autobahn"),
+        ("葛\U000e0100", "葛"),
+        ("\u1820\u180b a\u180b", "\u1820\u180b a"),  # Mongolian spells with selectors
         ("🏴\U000e0067\U000e007f", "🏴\U000e0067\U000e007f"),
+        ("a\U000e0067b", "ab"),
         (" {name} <b>", "{name} <b>"),
         ("\x00\ufeff \n", ""),
         ("a\u2581b\u2581", "a b"),  # by which SentencePiece writes a space
@@ -98,3 +109,28 @@ def test_normalised_text_is_uniform(text):
 )
 def test_normalize(text, expected):
     assert normalize(text) == expected
+
+
+# Signs that span the digits of an Arabic number, a Syriac abbreviation, and signs of Kaithi and of hieroglyphs.
+SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd" + "".join(
+    map(chr, range(0x13430, 0x13440))
+)
+
+
+def test_every_format_or_control_character_is_removed_where_it_spells_nothing():
+    for character in EVERY:
+        if unicodedata.category(character) in ("Cf", "Cc") and character not in SEEN and not character.isspace():
+            assert without_invisible(f"a{character}b") == "ab", hex(ord(character))
+
+
+ALWAYS_UNSEEN = [character for character in EVERY if without_invisible(f"\u1820{character}🏴{character}") == "\u1820🏴"]
+
+
+@settings(deadline=None, max_examples=300)
+@given(texts, st.data())
+def test_what_cannot_be_seen_changes_nothing(text, data):
+    """Inserted anywhere: joiners too in a text of a script without them."""
+    unseen = st.sampled_from([*ALWAYS_UNSEEN, *SPELLING] if text.isascii() else ALWAYS_UNSEEN)
+    changed = "".join(character + data.draw(st.just("") | unseen) for character in text)
+    assert normalize(changed) == normalize(text)
+    assert in_graph([changed]) == [normalize(text)]
