@@ -36,9 +36,9 @@ with silenced():
     tf.config.list_physical_devices()
 
 from machine import describe_machine
-from reference_model import make_reference_model
+from reference_model import REFERENCE, make_reference_model
 
-from nmt.config import BatchSettings, DecodingSettings, ModelSettings, TrainingSettings
+from nmt.config import BatchSettings, DecodingSettings, TrainingSettings
 from nmt.decoding.beam_search import Hypotheses, beam_search
 from nmt.inference.translator import sentences_at_once
 from nmt.layers.cross_entropy import CHUNK
@@ -52,8 +52,8 @@ jax.config.update("jax_platforms", "cpu")  # nothing is run on a device
 
 VOCABULARY = 8000
 LONGEST = BatchSettings().max_length
-# Sentences, source tokens, target tokens; the last is the default configuration's batch of its longest sentences.
-SHAPES = ((128, 16, 16), (32, 64, 64), (BatchSettings().tokens // LONGEST, LONGEST, LONGEST))
+# Sentences, source tokens, target tokens; the last is a batch of 3,000 tokens of the longest sentences.
+SHAPES = ((128, 16, 16), (32, 64, 64), (3000 // LONGEST, LONGEST, LONGEST))
 # What XLA asks of a GPU, here an NVIDIA H100 SXM with 80 GB, and of the libraries that it is to find there.
 H100 = """
 gpu_device_info {
@@ -129,7 +129,7 @@ def main() -> None:
         "command": f"python benchmarks/accelerators.py {output}",
         "machine": describe_machine(),
         "versions": {name: version(name) for name in ("tensorflow", "keras", "jax", "libtpu", "jax-cuda12-pjrt")},
-        "model": ModelSettings().model_dump(mode="json") | {"vocabulary": VOCABULARY},
+        "model": REFERENCE.model_dump(mode="json") | {"vocabulary": VOCABULARY},
         "beam": DecodingSettings().beam_size,
         "programs": programs,
     }
@@ -207,8 +207,10 @@ def ids(sentences: int, time: int) -> tf.TensorSpec:
 
 
 def training_step(precision: str) -> tuple[Trainer, Callable[..., Any]]:
-    """The default configuration's trainer, and the step that `fit` makes of each batch, from source and target ids."""
-    trainer = make_trainer(make_reference_model(VOCABULARY, precision), TrainingSettings(precision=precision))
+    """The reference model's trainer, and the step that `fit` makes of each batch, from source and target ids."""
+    trainer = make_trainer(
+        make_reference_model(VOCABULARY, precision), TrainingSettings(precision=precision, average_decay=0.0)
+    )
 
     @tf.function(jit_compile=True)
     def step(source: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -228,7 +230,7 @@ def beam_search_of(model: Seq2Seq) -> Callable[[tf.Tensor], Hypotheses]:
 
 
 def step_flops(sentences: int, source: int, target: int, once: bool = False) -> int:
-    """FLOPs of the matrix products of the default model's training step; see `nmt.models.flops`.
+    """FLOPs of the matrix products of the reference model's training step; see `nmt.models.flops`.
 
     Args:
         sentences: int, the number of sentences of the batch.
@@ -237,7 +239,7 @@ def step_flops(sentences: int, source: int, target: int, once: bool = False) -> 
         once: bool, whether the body of each loop counts once, as XLA counts it. The loops are the recurrences over
             time, which compute all but the gradient of the recurrent weights, and the loss over chunks of tokens.
     """
-    settings, read, written = ModelSettings(), sentences * source, sentences * target
+    settings, read, written = REFERENCE, sentences * source, sentences * target
     flops = int(training_flops(make_reference_model(VOCABULARY), sentences, read, written, written * source))
     if once:
         of_step = 2 * 2 * settings.units * 3 * settings.units * sentences  # forward and back
@@ -248,7 +250,7 @@ def step_flops(sentences: int, source: int, target: int, once: bool = False) -> 
 
 def search_flops(sentences: int, source: int) -> int:
     """FLOPs of the matrix products of the search, the body of each loop counted once."""
-    units, embedding = ModelSettings().units, ModelSettings().embedding
+    units, embedding = REFERENCE.units, REFERENCE.embedding
     gates = 3 * units
     # Attention's keys, and its values as the output vector takes them, are projected once for each source token.
     encoder = sentences * source * (embedding * 2 * gates + 2 * units * (units + embedding))

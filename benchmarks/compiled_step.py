@@ -66,7 +66,7 @@ def measure_steps(sentences: int, source: int, target: int) -> dict[str, Any]:
     batch = tuple(generator.integers(4, VOCABULARY, (sentences, width)).astype(np.int32) for width in (source, target))
     steps: dict[str, Callable[[], Any]] = {}
     for precision, extent in itertools.product(("float32", "bfloat16"), get_args(Extent)):
-        settings = TrainingSettings(precision=precision, xla=extent)
+        settings = TrainingSettings(precision=precision, xla=extent, average_decay=0.0)
         trainer = make_trainer(make_reference_model(VOCABULARY, precision), settings)
         batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
         steps[f"{precision} {extent}"] = lambda trainer=trainer, batches=batches: float(

@@ -181,7 +181,12 @@ def corpus_settings(corpus: str, added: Sequence[Path] = ()) -> list[str]:
         for split, pairs in files.items()
         for sources, targets in [zip(*pairs, strict=True)]
     )
-    return ["data.source_language=en", "data.target_language=de", f"data.corpus={{kind: text, {splits}}}"]
+    return [
+        "data.source_language=en",
+        "data.target_language=de",
+        f"data.corpus={{kind: text, {splits}}}",
+        "decoding.length_penalty=1.5",  # chosen on its validation split
+    ]
 
 
 def as_papers_do(translations: Path, references: Path, language: str = "de") -> dict[str, Any]:

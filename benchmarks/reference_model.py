@@ -1,8 +1,12 @@
-"""The model of the default settings, that of configs/ref-256.yaml, without a corpus or a run."""
+"""The model of configs/ref-256.yaml, without a corpus or a run."""
 
 from nmt.config import ModelSettings
 from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.models import POLICIES
+
+REFERENCE = ModelSettings(
+    encoder_layers=1, decoder_layers=1, attention="dot", dropout=0.2, layer_normalization=False
+)  # fmt: skip
 
 
 def make_reference_model(vocabulary_size: int, precision: str = "float32") -> Seq2Seq:
@@ -12,7 +16,7 @@ def make_reference_model(vocabulary_size: int, precision: str = "float32") -> Se
         vocabulary_size: int, the number of tokens of both sides.
         precision: precision of the matrix products, a key of `POLICIES`.
     """
-    settings = ModelSettings()
+    settings = REFERENCE
     return Seq2Seq(
         vocabulary_size,
         units=settings.units,

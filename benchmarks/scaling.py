@@ -93,7 +93,7 @@ def measure(cases: list[tuple[int, int]], arguments: argparse.Namespace) -> list
 def make_step(length: int, vocabulary: int, arguments: argparse.Namespace) -> Callable[[], Any]:
     """A whole training step on a batch of `TOKENS` tokens."""
     model = make_reference_model(vocabulary, arguments.precision)
-    trainer = make_trainer(model, TrainingSettings(precision=arguments.precision, xla=arguments.xla))
+    trainer = make_trainer(model, TrainingSettings(precision=arguments.precision, xla=arguments.xla, average_decay=0.0))
     generator = np.random.default_rng(0)
     ids = generator.integers(4, vocabulary, (2, TOKENS // length, length)).astype(np.int32)
     step = tf.function(trainer.train_step, jit_compile=arguments.xla == "step")

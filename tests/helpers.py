@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,16 @@ from nmt.cli import main
 from nmt.config import Config, parse_config
 
 DIGITS = "0123456789"
+
+
+# The plain shape: tests of what does not depend on the model or its schedule are fast with it.
+PLAIN_MODEL: dict[str, Any] = {
+    "encoder_layers": 1, "decoder_layers": 1, "attention": "dot", "layer_normalization": False,
+}  # fmt: skip
+PLAIN_TRAINING: dict[str, Any] = {
+    "learning_rate": 1e-3, "schedule": "inverse_square_root", "average_decay": 0.0, "precision": "float32",
+    "xla": "none",
+}  # fmt: skip
 
 
 def digit_strings(count: int, lengths: range, seed: int) -> list[str]:
@@ -30,10 +41,10 @@ def reversal_config(folder: Path, lengths: range = range(3, 8), pairs: int = 200
             corpus[split][side] = [str(path)]
     tree: dict = {
         "data": {"source_language": "digits", "target_language": "reversed", "corpus": corpus},
-        "tokenizer": {"vocabulary_size": 300},
+        "tokenizer": {"algorithm": "unigram", "vocabulary_size": 300},
         "batches": {"tokens": 600, "shapes": 2},
-        "model": {"units": 16, "embedding": 16, "dropout": 0.1},
-        "training": {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4, "xla": "none"},
+        "model": PLAIN_MODEL | {"units": 16, "embedding": 16, "dropout": 0.1},
+        "training": PLAIN_TRAINING | {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4},
         "decoding": {"beam_size": 2},
     }
     for group, settings in changes.items():
@@ -54,10 +65,10 @@ def language_model_config(folder: Path, lines: list[str], **changes: dict) -> Co
             "corpus": {"kind": "lines", "train": [str(path)]},
             "cleaning": {"drop_duplicates": False},
         },
-        "tokenizer": {"vocabulary_size": 300},
+        "tokenizer": {"algorithm": "unigram", "vocabulary_size": 300},
         "batches": {"tokens": 600, "shapes": 2},
-        "model": {"units": 16, "embedding": 16, "dropout": 0.1},
-        "training": {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4, "xla": "none"},
+        "model": PLAIN_MODEL | {"units": 16, "embedding": 16, "dropout": 0.1},
+        "training": PLAIN_TRAINING | {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4},
     }
     for group, settings in changes.items():
         tree[group] |= settings

@@ -25,7 +25,7 @@ from nmt.augmentation.parts import (
     remove_parts,
     translate_in_parts,
 )
-from nmt.config import CleaningSettings, load_config
+from nmt.config import CleaningSettings, load_saved_config
 from nmt.constants import SIDES, SPLITS, Side
 from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.readers import RawPair, read_texts
@@ -117,7 +117,7 @@ def _augment(
     }
     lines_report, pairs_report = CleaningReport(), CleaningReport()
     lines = _lines(folder, inputs, rules, lines_report)
-    n_best = load_config(folder.config, overrides).decoding.beam_size if closest else 1
+    n_best = load_saved_config(folder.config, overrides).decoding.beam_size if closest else 1
     translator = load_translator(run, checkpoint, overrides, n_best)
     choose = closest_to_reference(config.data.target_language) if closest else best
     parts = translate_in_parts(output / _PARTS, arguments, tracked(lines, "translating"), translator, choose)

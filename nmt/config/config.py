@@ -10,11 +10,29 @@ from pydantic import Field, ValidationError, model_validator
 from nmt.config.corpora import Settings
 from nmt.config.data import BatchSettings, DataSettings, TokenizerSettings
 from nmt.config.decoding import DecodingSettings
-from nmt.config.file import explain, flat, read_tree
+from nmt.config.file import apply_overrides, explain, flat, read_tree
 from nmt.config.model import ModelSettings
 from nmt.config.training import TrainingSettings
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
+
+# Settings of runs that are older than a setting or its default, and what was done then.
+_FORMERLY = {
+    "tokenizer.algorithm": "unigram",
+    "batches.tokens": 3000,
+    "batches.shapes": 16,
+    "model.encoder_layers": 1,
+    "model.decoder_layers": 1,
+    "model.attention": "dot",
+    "model.dropout": 0.2,
+    "model.layer_normalization": False,
+    "training.learning_rate": 1e-3,
+    "training.warmup_steps": 300,
+    "training.schedule": "inverse_square_root",
+    "training.average_decay": 0.0,
+    "training.precision": "float32",
+    "decoding.limit_repetition": False,
+}
 
 
 class Config(Settings):
@@ -97,6 +115,37 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     512
     """
     return parse_config(read_tree(path, overrides), path)
+
+
+def load_saved_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads the configuration that a run was started with.
+
+    `save_config` has written it with all the settings that there were. Those that came later have the values with which
+    the run works as it did then, whatever their defaults are now.
+
+    Args:
+        path: the file.
+        overrides: settings to change, as for `load_config`.
+
+    Raises:
+        UserError: as for `load_config`.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "config.yaml"
+    >>> corpus = "{kind: tsv, train: [pairs.tsv]}"
+    >>> _ = path.write_text(f"data: {{source_language: en, target_language: de, corpus: {corpus}}}")
+    >>> load_config(path).decoding.limit_repetition, load_saved_config(path).decoding.limit_repetition
+    (True, False)
+    """
+    tree = read_tree(path)
+    for key, value in _FORMERLY.items():
+        group, name = key.split(".")
+        if isinstance(tree.setdefault(group, {}), dict):
+            tree[group].setdefault(name, value)
+    apply_overrides(tree, overrides)
+    return parse_config(tree, path)
 
 
 def parse_config(tree: Mapping[str, Any], where: str | Path = "configuration") -> Config:

@@ -51,7 +51,7 @@ class DataSettings(Settings):
 class TokenizerSettings(Settings):
     """SentencePiece subwords. Characters outside the vocabulary are split into bytes, so no text is ever unknown."""
 
-    algorithm: Literal["unigram", "bpe"] = Field("unigram", description="unigram samples better segmentations than bpe")
+    algorithm: Literal["unigram", "bpe"] = Field("bpe", description="unigram samples better segmentations than bpe")
     vocabulary_size: int = Field(8000, ge=300, le=256_000, description="pieces, 260 of them bytes and special tokens")
     joint: bool = Field(True, description="one vocabulary for both languages instead of one for each")
     character_coverage: float = Field(
@@ -73,6 +73,6 @@ class TokenizerSettings(Settings):
 class BatchSettings(Settings):
     """Batches of sentences of similar length, padded to a few fixed shapes, because XLA compiles once for each."""
 
-    tokens: int = Field(3000, ge=16, le=1_000_000, description="positions of a batch's longer side, padding included")
+    tokens: int = Field(2000, ge=16, le=1_000_000, description="positions of a batch's longer side, padding included")
     max_length: int = Field(100, ge=2, le=10_000, description="tokens of a training sentence, its end token included")
-    shapes: int = Field(16, ge=1, le=64, description="more shapes need less padding, but seconds each to compile")
+    shapes: int = Field(12, ge=1, le=64, description="more shapes need less padding, but seconds each to compile")

@@ -19,6 +19,9 @@ class DecodingSettings(Settings):
     )
     max_length_offset: int = Field(20, ge=1, le=10_000, description="see max_length_factor")
     min_length: int = Field(0, ge=0, le=10_000, description="tokens before the end token is allowed")
+    limit_repetition: bool = Field(
+        True, description="no loops: what a translation repeats is limited by what its source repeats"
+    )
     language_model: Path | None = Field(
         None, description="run of a language model for shallow fusion (Gulcehre et al. 2015)"
     )

@@ -98,7 +98,7 @@ def read_tree(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]
             text = file.read(_LARGEST_FILE + 1)
         if len(text) > _LARGEST_FILE:
             raise UserError(f"{path}: expected settings of at most {_LARGEST_FILE:,} characters, got more")
-        tree = yaml.load(text, _Loader)
+        tree = yaml.load(text, _Loader)  # nosec B506
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -107,9 +107,29 @@ def read_tree(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]
         raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected settings as `key: value`, got {type(tree).__name__}")
+    apply_overrides(tree, overrides)
+    return tree
+
+
+def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Changes settings; they are not checked yet.
+
+    Args:
+        tree: the settings as nested dictionaries, which are changed.
+        overrides: settings to change, such as `model.units=512`; the value is read as YAML.
+
+    Raises:
+        UserError: if an override is malformed.
+
+    Example:
+
+    >>> tree = {"model": {"units": 8}}
+    >>> apply_overrides(tree, ["model.units=16", "seed=2"])
+    >>> tree
+    {'model': {'units': 16}, 'seed': 2}
+    """
     for override in overrides:
         _override(tree, override)
-    return tree
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> str:
@@ -146,7 +166,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(tree, dict):
             raise UserError(f"override {override!r}: {name} is a value, not a group of settings")
     try:
-        tree[last] = yaml.load(text, _Loader)
+        tree[last] = yaml.load(text, _Loader)  # nosec B506
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"override {override!r}: the value is not valid YAML") from error
 

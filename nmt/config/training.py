@@ -30,12 +30,12 @@ class TrainingSettings(Settings):
         le=1_000_000_000,
         description="updates between the checkpoints from which a killed training continues",
     )
-    learning_rate: float = Field(1e-3, gt=0, le=1000, description="the highest rate, reached after the warm-up")
+    learning_rate: float = Field(4e-3, gt=0, le=1000, description="the highest rate, reached after the warm-up")
     warmup_steps: int = Field(
-        300, ge=0, le=1_000_000_000, description="updates over which the learning rate rises from zero"
+        500, ge=0, le=1_000_000_000, description="updates over which the learning rate rises from zero"
     )
     schedule: Literal["constant", "inverse_square_root", "linear", "plateau"] = Field(
-        "inverse_square_root", description="the rate after the warm-up; linear falls to zero at max_steps"
+        "linear", description="the rate after the warm-up; linear falls to zero at max_steps"
     )
     plateau_patience: int = Field(
         3, ge=1, le=1_000_000, description="validations without a lower loss before plateau lowers the rate"
@@ -48,12 +48,10 @@ class TrainingSettings(Settings):
         0.0, ge=0, le=100, description="weight of R-Drop (Liang et al. 2021), which computes each batch twice; 0 is off"
     )
     clip_norm: float = Field(1.0, gt=0, le=1_000_000, description="upper bound of the gradient's norm over all weights")
-    average_decay: Fraction = Field(
-        0.0, description="decay of the moving average of the weights, such as 0.999; 0 is off"
-    )
+    average_decay: Fraction = Field(0.999, description="decay of the moving average of the weights; 0 is off")
     accumulate: int = Field(1, ge=1, le=1024, description="batches whose gradients are combined for one update")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "float32",
+        "auto",
         description="type of the matrix products; states and loss stay float32. auto is bfloat16 where it is faster",
     )
     strategy: Literal["one_device", "mirrored", "multi_worker", "tpu"] = Field(

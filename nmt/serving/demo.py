@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from nmt.config import load_config
+from nmt.config import load_saved_config
 from nmt.data.token_store import read_sentences
 from nmt.inference.translator import Hypothesis, Translator
 from nmt.runs.folder import load_run_config
@@ -73,7 +73,7 @@ def serve(
 
     run = Path(run)
     folder, config = load_run_config(run, "translation")
-    beam_size = load_config(folder.config, overrides).decoding.beam_size
+    beam_size = load_saved_config(folder.config, overrides).decoding.beam_size
     with _listen(host, port) as listener:  # before loading the model, which takes seconds
         translator = load_translator(run, checkpoint, overrides, min(N_BEST, beam_size), attention=True)
         list(translator.hypotheses(["."]))  # traces the graph, so that the first request is fast

@@ -28,7 +28,7 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
     Example:
 
-    >>> rate = LearningRate(TrainingSettings(learning_rate=1.0, warmup_steps=100))
+    >>> rate = LearningRate(TrainingSettings(learning_rate=1.0, warmup_steps=100, schedule="inverse_square_root"))
     >>> [round(float(rate(iteration)), 3) for iteration in (0, 49, 99, 399)]
     [0.01, 0.5, 1.0, 0.5]
     """

@@ -7,7 +7,17 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from nmt.config import Config, TextCorpus, TfdsCorpus, TsvCorpus, differences, load_config, parse_config, save_config
+from nmt.config import (
+    Config,
+    TextCorpus,
+    TfdsCorpus,
+    TsvCorpus,
+    differences,
+    load_config,
+    load_saved_config,
+    parse_config,
+    save_config,
+)
 from nmt.utils.errors import UserError
 
 SMALLEST: dict[str, Any] = {
@@ -376,8 +386,8 @@ def test_overrides(smallest: Path, override: str, get: Any, value: object) -> No
 
 
 def test_the_last_override_wins(smallest: Path) -> None:
-    config = load_config(smallest, ["model.units=1", "model.units=2", "model.embedding=3"])
-    assert (config.model.units, config.model.embedding) == (2, 3)
+    config = load_config(smallest, ["model.units=4", "model.units=8", "model.embedding=3"])
+    assert (config.model.units, config.model.embedding) == (8, 3)
 
 
 def test_an_empty_group_can_be_overridden(tmp_path: Path) -> None:
@@ -419,6 +429,15 @@ def test_overrides_are_checked_like_the_file(smallest: Path) -> None:
 
 
 # Saving and comparing
+
+
+def test_a_run_older_than_a_setting_works_as_it_did(smallest: Path) -> None:
+    now, then = load_config(smallest), load_saved_config(smallest, ["model.units=64"])
+    assert (now.decoding.limit_repetition, now.model.attention, now.model.encoder_layers) == (True, "multi_head", 2)
+    assert (then.decoding.limit_repetition, then.model.attention, then.model.encoder_layers) == (False, "dot", 1)
+    assert then.model.units == 64
+    save_config(now, smallest)
+    assert load_saved_config(smallest) == now
 
 
 @pytest.mark.parametrize("corpus", sorted(CORPORA))
@@ -463,8 +482,8 @@ def language_model(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_language_model_needs_one_language_and_monitors_the_loss() -> None:
-    config = parse_config(language_model(training={"max_steps": 500}), "my.yaml")
-    assert (config.data.source_language, config.training.monitor, config.training.max_steps) == (None, "loss", 500)
+    config = parse_config(language_model(training={"max_steps": 600}), "my.yaml")
+    assert (config.data.source_language, config.training.monitor, config.training.max_steps) == (None, "loss", 600)
     assert parse_config(language_model(), "my.yaml").training.monitor == "loss"
     assert parse_config(SMALLEST, "my.yaml").training.monitor == "bleu"
 

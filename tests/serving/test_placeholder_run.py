@@ -23,6 +23,7 @@ from nmt.serving.saved_model import export_saved_model
 from nmt.text.placeholders import SYMBOLS
 from nmt.training.train import train
 from nmt.utils.errors import UserError
+from tests.helpers import PLAIN_MODEL, PLAIN_TRAINING
 
 LETTERS = "abcdefghij"  # what the digits are translated to
 
@@ -51,12 +52,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         corpus[split] = [str(path)]
     tree = {
         "data": {"source_language": "digits", "target_language": "letters", "corpus": corpus},
-        "tokenizer": {"vocabulary_size": 305, "placeholders": ["braces", "tags"]},
+        "tokenizer": {"algorithm": "unigram", "vocabulary_size": 305, "placeholders": ["braces", "tags"]},
         "batches": {"tokens": 600, "shapes": 2, "max_length": 20},
-        "model": {"units": 24, "embedding": 24, "dropout": 0.1},
-        "training": {
-            "max_steps": 240, "validate_every": 120, "warmup_steps": 4, "learning_rate": 0.01, "xla": "none",
-        },
+        "model": PLAIN_MODEL | {"units": 24, "embedding": 24, "dropout": 0.1},
+        "training": PLAIN_TRAINING
+        | {"max_steps": 240, "validate_every": 120, "warmup_steps": 4, "learning_rate": 0.01},
         "decoding": {"beam_size": 2},
     }  # fmt: skip
     train(parse_config(tree, "test"), folder / "run")

@@ -12,4 +12,6 @@ SOURCE, TARGET = np.array([[5, 6, 3], [7, 3, 0]], np.int32), np.array([[8, 9, 3]
 
 def small_trainer(dtype: str = "float32", **training: object) -> Trainer:
     model = Seq2Seq(20, units=8, num_layers=1, attention="dot", layer_normalization=False, seed=1, dtype=dtype)
-    return make_trainer(model, TrainingSettings(warmup_steps=0, schedule="constant", **training))
+    return make_trainer(
+        model, TrainingSettings(**{"warmup_steps": 0, "schedule": "constant", "average_decay": 0.0} | training)
+    )

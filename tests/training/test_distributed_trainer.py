@@ -42,7 +42,7 @@ def trained(strategy, xla):
     with strategy.scope() if strategy else nullcontext():
         model = Seq2Seq(20, units=8, num_layers=1, attention="dot", layer_normalization=False, seed=1)
     settings = TrainingSettings(
-        warmup_steps=0, clip_norm=0.1, average_decay=0.9, accumulate=2, precision="float16", xla=xla
+        learning_rate=1e-3, warmup_steps=0, clip_norm=0.1, average_decay=0.9, accumulate=2, precision="float16", xla=xla
     )
     trainer = make_trainer(model, settings, strategy)
     trainer.optimizer.dynamic_scale.assign(1e38)  # so much that some steps are left out

@@ -20,7 +20,7 @@ from nmt.training.callbacks import TrainingCheckpoint
 from nmt.training.fine_tuning import check_start, start_weights
 from nmt.training.train import train
 from nmt.utils.errors import UserError
-from tests.helpers import digit_strings, language_model_config, reversal_config
+from tests.helpers import PLAIN_MODEL, PLAIN_TRAINING, digit_strings, language_model_config, reversal_config
 
 LINES = digit_strings(100, range(3, 8), seed=9)
 
@@ -125,7 +125,8 @@ def config_of(task: str, **model: object) -> Config:
         "task": task,
         "data": {"source_language": "a", "target_language": "b", "corpus": {"kind": "tsv", "train": ["a.tsv"]}},
         "tokenizer": {"joint": model.get("tied_embeddings", "all") == "all"},
-        "model": {"units": 8, "embedding": 6, "cell": "rnn"} | model,
+        "training": PLAIN_TRAINING,
+        "model": PLAIN_MODEL | {"units": 8, "embedding": 6, "cell": "rnn"} | model,
     }
     return parse_config(tree, "test")
 
