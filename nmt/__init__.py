@@ -29,6 +29,7 @@ _PUBLIC = {
     "MultiHeadAttention": "nmt.layers.attention",
     "NoRepeatConstraint": "nmt.decoding.constraints",
     "PrefixConstraint": "nmt.decoding.constraints",
+    "RepetitionConstraint": "nmt.decoding.constraints",
     "SSRU": "nmt.layers.ssru",
     "SSRUCell": "nmt.layers.ssru",
     "Seq2Seq": "nmt.models.seq2seq",

@@ -308,9 +308,11 @@ def _continuations(
             before, sentence, limits = (tf.gather(x, rows) for x in (before, sentence, limits))
 
     state = DecoderState(sentences.memory, beams.states)
-    logits = getattr(scorer, "logits", None) if not constraints and not options.min_length else None
+    plain = not options.min_length and all(getattr(one, "forbids_only", False) for one in constraints)
+    logits = getattr(scorer, "logits", None) if plain else None
     # Log-probabilities, or what becomes them below.
     scores, attention, new = (logits or scorer.step)(beams.last, state, rows)
+    log_total = tf.reduce_logsumexp(scores, 1, keepdims=True) if logits is not None and constraints else None
     constrained: list[Any] = []
     for constraint, memory, states in zip(constraints, sentences.constrained, beams.constrained, strict=True):
         after = constraint.advance(beams.last, DecoderState(memory, states))
@@ -324,9 +326,10 @@ def _continuations(
         scores = tf.where((t < options.min_length) & is_end, IMPOSSIBLE, scores)
     values, tokens = top_k(scores, min(beam, scores.shape[1] or beam))
     if logits is not None:
-        # From the probability of the best token, which is never near zero, follows what all are divided by.
-        best = tf.gather(tf.nn.softmax(scores), tokens[:, :1], batch_dims=1)
-        log_total = values[:, :1] - tf.math.log(best)
+        if log_total is None:
+            # From the probability of the best token, which is never near zero, follows what all are divided by.
+            best = tf.gather(tf.nn.softmax(scores), tokens[:, :1], batch_dims=1)
+            log_total = values[:, :1] - tf.math.log(best)
         values, ending = values - log_total, ending - log_total
     vocabulary = getattr(scorer, "vocabulary", None)
     if vocabulary is not None:

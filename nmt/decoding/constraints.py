@@ -6,14 +6,16 @@ probable. Its state is a `DecoderState`, as a scorer's: `memory` is what the hyp
 what each has for itself.
 
 A search applies its constraints in the order given, each to what those before it have left: a forced prefix comes
-first. A new constraint is a class with these three methods; nothing else has to know it.
+first. A new constraint is a class with these three methods; nothing else has to know it. One whose `allow` does nothing
+but forbid tokens may say so by an attribute `forbids_only`: it is then given what becomes log-probabilities once the
+same number is taken from all, which is faster.
 """
 
 from typing import Protocol
 
 import tensorflow as tf
 
-from nmt.constants import PADDING
+from nmt.constants import END, PADDING
 from nmt.decoding.scorers import IMPOSSIBLE
 from nmt.models.decoder import DecoderState
 
@@ -223,3 +225,125 @@ class NoRepeatConstraint:
         whole = tf.reduce_all(grams != PADDING, -1)
         pairs = equal & whole[:, :, None] & whole[:, None] & (places[:, None] < places)
         return tf.reduce_any(pairs, (1, 2))
+
+
+class RepetitionConstraint:
+    """No loops: what a translation repeats is limited by what its source repeats.
+
+    Models that are unsure repeat themselves: "der Zustand der Zustand der Zustand". Two rules forbid the token that
+    would go on with that, whatever its probability:
+
+    * A block of at most `longest_block` tokens stands at most max(2, b) times in a row, with b the most times in a row
+      that any block of the source does. A further time is forbidden from its first token on, unless the source itself
+      begins one.
+    * A sequence of `ngram_size` tokens comes at most c + 1 times, with c the most times that any single token comes in
+      the source: what is one token there may be several in the translation. Of a translation the last `window` tokens
+      count.
+
+    Neither forbids to translate word for word what a source repeats. The end of a translation is always allowed.
+
+    Args:
+        exempt_ids: tuple of int, tokens that may always come, such as those that stand for placeholders.
+        ngram_size: int, at least 2.
+        longest_block: int, at least 1.
+        window: int, at least `longest_block` and `ngram_size`.
+
+    Example:
+
+    >>> constraint = RepetitionConstraint()
+    >>> state = constraint.start(tf.constant([[7, 8, 3]]), tf.constant([9]))
+    >>> state = state._replace(states=tuple(one[:, None] for one in state.states))
+    >>> for token in (2, 5, 6, 5, 6):
+    ...     state = constraint.advance(tf.constant([[token]]), state)
+    >>> rows = state._replace(states=tuple(one[:, 0] for one in state.states))
+    >>> (constraint.allow(tf.zeros((1, 9)), rows) > IMPOSSIBLE).numpy()[0].tolist()
+    [True, True, True, True, True, False, True, True, True]
+    """
+
+    forbids_only = True
+
+    def __init__(
+        self, exempt_ids: tuple[int, ...] = (), *, ngram_size: int = 4, longest_block: int = 16, window: int = 128
+    ) -> None:
+        if ngram_size < 2 or longest_block < 1 or window < max(longest_block, ngram_size):
+            raise ValueError(
+                "RepetitionConstraint: expected `ngram_size` of at least 2, `longest_block` of at least 1, and "
+                f"`window` of at least both, got {ngram_size}, {longest_block} and {window}"
+            )
+        self.exempt_ids = exempt_ids
+        self.ngram_size = ngram_size
+        self.longest_block = longest_block
+        self.window = window
+
+    def start(self, source: tf.Tensor, max_lengths: tf.Tensor) -> DecoderState:
+        """Finds out how much each source repeats, and makes room for the last tokens."""
+        batch = tf.shape(source)[0]
+        history = tf.zeros((batch, self.window), tf.int32)
+        runs = tf.zeros((batch, self.longest_block), tf.int32)
+        return DecoderState((self._times_in_a_row(source), _largest_count(source)), (history, runs))
+
+    def advance(self, tokens: tf.Tensor, state: DecoderState) -> DecoderState:
+        """Appends the tokens to the last ones; counts for how many tokens each has been the one `block` before it."""
+        history, runs = state.states
+        return state._replace(states=self._append(tokens, history, runs))
+
+    def allow(self, log_probabilities: tf.Tensor, state: DecoderState) -> tf.Tensor:
+        """See `Constraint.allow`."""
+        (times, count), (history, runs) = state
+        n, blocks = self.ngram_size, tf.range(1, self.longest_block + 1)
+        candidates = history[:, : -self.longest_block - 1 : -1]  # the token that each block would go on with
+        going_on = (candidates != PADDING) & (runs >= blocks * (times[:, None] - 1))
+        # Where the n - 1 tokens before a place equal the last ones, the token there would make the same n tokens again.
+        later = history[:, n - 1 :]
+        same = later != PADDING
+        for back in range(1, n):
+            same &= history[:, n - 1 - back : self.window - back] == history[:, -back, None]
+        same &= tf.reduce_all(history[:, 1 - n :] != PADDING, 1, keepdims=True)
+        often = tf.math.count_nonzero(same, 1, dtype=tf.int32) > count
+
+        def forbid() -> tf.Tensor:
+            counts = self._counts(log_probabilities, later, same) + self._counts(
+                log_probabilities, candidates, going_on, self.window
+            )
+            forbidden = counts > tf.minimum(count, self.window - 1)[:, None]
+            ids = tf.range(tf.shape(log_probabilities)[1])
+            for exempt in self.exempt_ids:
+                forbidden &= ids != exempt
+            return tf.where(forbidden, IMPOSSIBLE, log_probabilities)
+
+        # Loops are rare, and each pass over the vocabulary costs.
+        return tf.cond(tf.reduce_any(often) | tf.reduce_any(going_on), forbid, lambda: log_probabilities)
+
+    def _append(self, tokens: tf.Tensor, history: tf.Tensor, runs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        before = history[..., : -self.longest_block - 1 : -1]
+        equal = (before == tokens[..., None]) & (tokens[..., None] != PADDING)
+        return tf.concat([history[..., 1:], tokens[..., None]], -1), tf.where(equal, runs + 1, 0)
+
+    def _times_in_a_row(self, source: tf.Tensor) -> tf.Tensor:
+        """How often a block may stand in a row: int32 `[batch]`, at least 2. One that has begun counts as whole."""
+        blocks = tf.range(1, self.longest_block + 1)
+        tokens = tf.where(source == END, PADDING, source)
+        nothing = tf.zeros((tf.shape(source)[0], self.longest_block), tf.int32)
+
+        def step(place: tf.Tensor, last: tf.Tensor, runs: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            last, runs = self._append(tf.gather(tokens, place, axis=1), last, runs)
+            return place + 1, last, runs, tf.maximum(most, runs)
+
+        *_, most = tf.while_loop(lambda place, *_: place < tf.shape(source)[1], step, (0, nothing, nothing, nothing))
+        return tf.maximum(tf.reduce_max((most + blocks - 1) // blocks, 1) + 1, 2)
+
+    @staticmethod
+    def _counts(log_probabilities: tf.Tensor, tokens: tf.Tensor, where: tf.Tensor, weight: int = 1) -> tf.Tensor:
+        """How often each token stands where `where` is true, times `weight`: int32 `[n, vocabulary]`."""
+        rows, vocabulary = tf.shape(tokens)[0], tf.shape(log_probabilities)[1]
+        row = tf.broadcast_to(tf.range(rows)[:, None], tf.shape(tokens))
+        # One column more takes the places that do not count, so that all sizes are known beforehand.
+        found = tf.reshape(tf.stack([row, tf.where(where, tokens, vocabulary)], -1), (-1, 2))
+        return tf.scatter_nd(found, tf.fill((tf.size(tokens),), weight), (rows, vocabulary + 1))[:, :-1]
+
+
+def _largest_count(source: tf.Tensor) -> tf.Tensor:
+    """How often the most frequent token of each source comes, the end token apart: int32 `[batch]`, at least 1."""
+    real = (source != PADDING) & (source != END)
+    equal = (source[:, :, None] == source[:, None]) & real[:, None]
+    return tf.maximum(tf.reduce_max(tf.where(real, tf.math.count_nonzero(equal, 2, dtype=tf.int32), 0), 1), 1)

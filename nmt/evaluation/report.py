@@ -1,4 +1,4 @@
-"""A whole evaluation of a system's translations: scores, preservation, and examples."""
+"""A whole evaluation of a system's translations: scores, repetition, preservation, lengths, and examples."""
 
 import sys
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from nmt.evaluation.by_length import LengthGroup, lengths_as_json, print_lengths, score_by_length
 from nmt.evaluation.metrics import Score, compare, evaluate, print_scores, scores_as_json
 from nmt.evaluation.preservation import (
     Preservation,
@@ -14,6 +15,7 @@ from nmt.evaluation.preservation import (
     preservation_as_json,
     print_preservation,
 )
+from nmt.evaluation.repetition import Repetition, measure_repetition, print_repetition, repetition_as_json
 from nmt.utils.json_text import json_text
 from nmt.utils.lines import read_text_lines
 from nmt.utils.terminal import printable
@@ -34,11 +36,15 @@ class Evaluation(NamedTuple):
         scores: one score for each metric, a `Comparison` if there is a baseline.
         preservation: how many placeholders and numbers are preserved; empty if the sources are not known.
         examples: sentences spread evenly over the translations; empty if the sources are not known.
+        repetition: how many translations have loops or are too long; empty if the sources are not known.
+        by_length: the scores by the length of the source; empty if the sources are not known, or few.
     """
 
     scores: Sequence[Score]
     preservation: list[Preservation]
     examples: list[Example]
+    repetition: Sequence[Repetition] = ()
+    by_length: Sequence[LengthGroup] = ()
 
 
 def evaluate_translations(
@@ -83,7 +89,13 @@ def evaluate_translations(
         return Evaluation(scores, [], [])
     preservation = measure_preservation(sources, systems)
     whole = [Example(*texts) for texts in zip(sources, references, translations, strict=True)]
-    return Evaluation(scores, preservation, _spread(whole, examples))
+    return Evaluation(
+        scores,
+        preservation,
+        _spread(whole, examples),
+        measure_repetition(sources, references, systems),
+        score_by_length(sources, translations, references, language),
+    )
 
 
 def evaluate_files(
@@ -126,12 +138,17 @@ def evaluate_files(
 
 
 def evaluation_as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Converts scores and preservation to a dictionary that `json.dump` can write.
+    """Converts all but the examples to a dictionary that `json.dump` can write.
 
     Args:
         evaluation: what `evaluate_translations` returned.
     """
-    return scores_as_json(evaluation.scores) | preservation_as_json(evaluation.preservation)
+    return (
+        scores_as_json(evaluation.scores)
+        | preservation_as_json(evaluation.preservation)
+        | repetition_as_json(evaluation.repetition)
+        | lengths_as_json(evaluation.by_length)
+    )
 
 
 def print_evaluation(evaluation: Evaluation, as_json: bool = False) -> None:
@@ -146,6 +163,8 @@ def print_evaluation(evaluation: Evaluation, as_json: bool = False) -> None:
         Console(soft_wrap=True, highlight=False).print_json(text)
     else:
         print_scores(evaluation.scores)
+        print_lengths(evaluation.by_length)
+        print_repetition(evaluation.repetition)
         print_preservation(evaluation.preservation)
     for example in evaluation.examples:
         rows = "\n".join(f"{name:<12}{text}" for name, text in example._asdict().items())

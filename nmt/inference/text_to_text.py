@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from nmt.constants import END, PADDING
 from nmt.decoding.beam_search import Hypotheses, SearchOptions, beam_search
-from nmt.decoding.constraints import Constraint, SymbolConstraint
+from nmt.decoding.constraints import Constraint, RepetitionConstraint, SymbolConstraint
 from nmt.decoding.scorers import IMPOSSIBLE, EnsembleScorer, FusedScorer, ModelScorer, Scorer, ShortlistScorer
 from nmt.decoding.scoring import sentence_scores
 from nmt.decoding.shortlist import Shortlist
@@ -59,6 +59,8 @@ class TextToText(tf.Module):
         language_model: a frozen model of the same target tokens for shallow fusion, or None.
         language_model_weight: float, see `nmt.decoding.scorers.FusedScorer`.
         ensemble: further frozen models of the same tokens that translate together with `model`.
+        limit_repetition: bool, whether a `RepetitionConstraint` keeps translations from loops; not with a shortlist,
+            which does not score all tokens.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class TextToText(tf.Module):
         language_model: LanguageModel | None = None,
         language_model_weight: float = 0.0,
         ensemble: Sequence[Seq2Seq] = (),
+        limit_repetition: bool = False,
     ) -> None:
         fused = language_model if language_model_weight else None
         if shortlist is not None and (fused is not None or ensemble):
@@ -98,6 +101,9 @@ class TextToText(tf.Module):
             pieces = target_tokenizer.pieces()
             space = pieces.index(WORD_START) if WORD_START in pieces else -1
             self._constraints.append(SymbolConstraint(END + 1, len(SYMBOLS), END, space))
+        if limit_repetition and shortlist is None:
+            symbols = range(END + 1, END + 1 + len(SYMBOLS)) if target_tokenizer.placeholders else ()
+            self._constraints.append(RepetitionConstraint(tuple(symbols)))
 
     def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
         """Tokenizes texts and searches their translations, in batches of like length.

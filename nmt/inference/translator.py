@@ -67,6 +67,8 @@ class Translator:
         language_model_weight: float, their weight; see `nmt.decoding.scorers.FusedScorer`.
         ensemble: further models of the same tokens that translate together with `model`; see
             `nmt.decoding.scorers.EnsembleScorer`.
+        limit_repetition: bool, whether what a translation repeats is limited by what its source repeats; see
+            `nmt.RepetitionConstraint`.
 
     Example:
 
@@ -98,6 +100,7 @@ class Translator:
         language_model: LanguageModel | None = None,
         language_model_weight: float = 0.0,
         ensemble: Sequence[Seq2Seq] = (),
+        limit_repetition: bool = False,
     ) -> None:
         if not 1 <= n_best <= beam_size:
             raise ValueError(f"Translator: expected `n_best` from 1 to `beam_size` {beam_size}, got {n_best}")
@@ -116,6 +119,7 @@ class Translator:
             language_model=language_model,
             language_model_weight=language_model_weight,
             ensemble=ensemble,
+            limit_repetition=limit_repetition,
         )
         self.n_best = n_best
         self.attention = attention

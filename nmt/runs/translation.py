@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from nmt.config import Config, load_config
+from nmt.config import Config, load_saved_config
 from nmt.constants import SIDES, Split
 from nmt.data.token_store import read_model, read_sentences, text_path
 from nmt.documents.lines import AlignmentUnit, translate_text_file
@@ -63,6 +63,7 @@ def load_translator(
         language_model_weight=config.decoding.language_model_weight,
         ensemble=ensemble,
         batch_size=config.decoding.batch_size,
+        limit_repetition=config.decoding.limit_repetition,
         **config.decoding.search_arguments(),
     )
 
@@ -78,7 +79,7 @@ def load_for_search(
         if not override.startswith("decoding."):
             raise UserError(f"override {override!r}: only decoding.* can change after training")
     run, _ = load_run_config(path, "translation")
-    config = load_config(run.config, overrides)
+    config = load_saved_config(run.config, overrides)
     if n_best > config.decoding.beam_size:
         raise UserError(f"`n_best`: expected at most decoding.beam_size {config.decoding.beam_size}, got {n_best}")
     model, source, target = load_model(run, config, checkpoint, config.decoding.precision)

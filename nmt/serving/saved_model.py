@@ -85,6 +85,7 @@ def export_saved_model(
         language_model=language_model,
         language_model_weight=config.decoding.language_model_weight,
         ensemble=ensemble,
+        limit_repetition=config.decoding.limit_repetition,
     )
     try:
         with temporary_folder(output) as complete:

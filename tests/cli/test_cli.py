@@ -134,7 +134,7 @@ def test_evaluates_a_run_and_its_saved_translations_alike(trained_run, tmp_path,
     files = ("evaluate", "--hypotheses", saved, "--references", references, "--language", "reversed")
     run_command(*files, "--sources", sources, "--json", "--samples", 0)
     assert json.loads(capsys.readouterr().out) == of_run
-    assert {"BLEU", "chrF2", "TER", "numbers"} == of_run.keys()
+    assert {"BLEU", "chrF2", "TER", "numbers", "repetition", "by_length"} == of_run.keys()
     run_command(*files, "--baseline", references, "--samples", 20)
     header, bleu = capsys.readouterr().out.splitlines()[:2]
     assert {"Baseline", "Difference", "p-value"} <= set(header.split())

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search
-from nmt.decoding.constraints import NoRepeatConstraint, PrefixConstraint, SymbolConstraint
+from nmt.decoding.constraints import NoRepeatConstraint, PrefixConstraint, RepetitionConstraint, SymbolConstraint
 from nmt.decoding.scorers import EnsembleScorer, FusedScorer
+from nmt.text.repetition import RepetitionLimit
 from tests.decoding.toys import (
     BlindToy,
     Toy,
@@ -191,7 +192,11 @@ def test_everything_together_equals_exhaustive_search(seed, penalties):
 def test_constrained_sentences_do_not_depend_on_their_batch(beam_size):
     toy = Toy(5, vocabulary=SYMBOL_VOCABULARY, sentences=4)
     rows = [[1, 4, 3], [2, 5, 5], [3, 3, 0], [4, 4, 5]]
-    constraints = [SymbolConstraint(4, 2, END, space_id=7), NoRepeatConstraint(2, exempt_ids=SYMBOLS)]
+    constraints = [
+        SymbolConstraint(4, 2, END, space_id=7),
+        NoRepeatConstraint(2, exempt_ids=SYMBOLS),
+        RepetitionConstraint(SYMBOLS),
+    ]
     options = {"beam_size": beam_size, "max_length_offset": 9, "n_best": beam_size}
     together = search_sources(toy, rows, constraints, **options)
     compiled = tf.function(
@@ -202,6 +207,64 @@ def test_constrained_sentences_do_not_depend_on_their_batch(beam_size):
         for hypothesis in range(beam_size):
             assert tokens_of(alone.ids[0, hypothesis]) == tokens_of(together.ids[sentence, hypothesis])
             assert tokens_of(compiled.ids[sentence, hypothesis]) == tokens_of(together.ids[sentence, hypothesis])
+
+
+def plain_limit(source):
+    """The rule of `RepetitionConstraint` for one sentence, as LiteRT's translator has it."""
+    limit = RepetitionLimit([token for token in source if token not in (0, END)])
+
+    def allowed(done, scores):
+        forbidden = limit.forbidden(done)
+        return np.array([NEVER if token in forbidden else score for token, score in enumerate(scores)])
+
+    return allowed
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_limited_repetition_equals_exhaustive_search(seed):
+    toy, rows = Toy(seed, vocabulary=6), [[1, 1, 1], [2, 5, 3]]
+    found = search_sources(toy, rows, [RepetitionConstraint()], beam_size=120, max_length_offset=6, n_best=120)
+    numbers = []
+    for sentence, row in enumerate(rows):
+        expected = every_sentence(of_toy(toy, sentence), (4, 5), 6, allowed=plain_limit(row))
+        assert_finds(found, sentence, expected)
+        numbers.append(len(expected))
+    assert numbers[0] > numbers[1]  # the first source says a token three times in a row
+
+
+def allowed_by_the_constraint(source, done, vocabulary, **options):
+    constraint = RepetitionConstraint(**options)
+    state = constraint.start(tf.constant([[*source, END]]), tf.constant([50]))
+    state = state._replace(states=tuple(one[:, None] for one in state.states))
+    for token in (BEGIN, *done):
+        state = constraint.advance(tf.constant([[token]]), state)
+    rows = state._replace(states=tuple(one[:, 0] for one in state.states))
+    return constraint.allow(tf.zeros((1, vocabulary)), rows).numpy()[0] > -1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(4, 6), max_size=12), st.lists(st.integers(4, 6), max_size=24))
+def test_what_may_be_repeated_equals_the_plain_rules(source, done):
+    forbidden = RepetitionLimit(source).forbidden(done)
+    assert allowed_by_the_constraint(source, done, 7).tolist() == [token not in forbidden for token in range(7)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(4, 6), min_size=1, max_size=4), st.integers(1, 5), st.lists(st.integers(7, 9), max_size=3))
+def test_what_the_source_repeats_is_never_forbidden(block, times, rest):
+    source = [*rest, *block * times, *rest]
+    for end in range(len(source)):
+        assert source[end] not in RepetitionLimit(source).forbidden(source[:end])
+        assert END not in RepetitionLimit([]).forbidden(source[:end])
+
+
+@pytest.mark.parametrize("block", [[5], [5, 6], [5, 6, 7, 8, 5]])
+def test_no_block_comes_a_third_time(block):
+    allowed = allowed_by_the_constraint([7, 8, 9], block * 2, 12)
+    assert not allowed[block[0]]
+    assert allowed.sum() == 11
+    assert allowed_by_the_constraint([4, *block * 3], block * 2, 12).all()
+    assert allowed_by_the_constraint([7, 8, 9], block * 2, 12, exempt_ids=(5,)).all()
 
 
 def test_the_first_symbol_follows_the_end_token():

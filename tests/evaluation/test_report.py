@@ -20,7 +20,7 @@ def test_files_give_what_their_lines_give(kind, tmp_path):
     paths = {name: kind(tmp_path / name) for name in files}
     of_files = evaluate_files(**paths, samples=10, examples=2)
     assert of_files == evaluate_translations(**files, samples=10, examples=2)
-    assert {"BLEU", "chrF2", "TER", "placeholders", "numbers"} == evaluation_as_json(of_files).keys()
+    assert {"BLEU", "chrF2", "TER", "placeholders", "numbers", "repetition"} == evaluation_as_json(of_files).keys()
     assert {result.system for result in of_files.preservation} == {"translations", "references", "baseline"}
 
 

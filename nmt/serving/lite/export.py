@@ -156,6 +156,7 @@ def _settings(config: Config, weights: Weights, files: dict[str, bytes]) -> dict
         "max_length_factor": search.max_length_factor,
         "max_length_offset": search.max_length_offset,
         "min_length": search.min_length,
+        "limit_repetition": search.limit_repetition,
         "placeholders": config.tokenizer.placeholders,
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "versions": {"gru-nmt": __version__} | {name: version(name) for name in ("tensorflow", "sentencepiece")},

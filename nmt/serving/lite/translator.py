@@ -21,6 +21,7 @@ from nmt.constants import BEGIN, END, PADDING
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
 from nmt.text.normalization import normalize
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, restore
+from nmt.text.repetition import RepetitionLimit
 from nmt.utils.errors import UserError
 from nmt.utils.silence import silenced
 from nmt.utils.standard_input import StandardInput
@@ -103,6 +104,8 @@ class LiteTranslator:
         states = memory.pop("states")
         from_source = int(np.float32(settings["max_length_factor"]) * np.float32(len(ids)))  # rounded like the search
         limit = max(from_source + settings["max_length_offset"], settings["min_length"] + 1)
+        limited = RepetitionLimit(ids[:-1]) if settings.get("limit_repetition") else None  # older exports lack it
+        symbols = {_FIRST_SYMBOL + number for number in range(len(SYMBOLS))} if settings["placeholders"] else set()
         missing = [ids.count(_FIRST_SYMBOL + number) for number in range(len(SYMBOLS))]
         found: list[int] = []
         while len(found) < limit - 1 and END not in found[-1:]:
@@ -113,8 +116,10 @@ class LiteTranslator:
                 self._constrain_symbols(logits, missing, limit - len(found))
             if len(found) < settings["min_length"]:
                 logits[END] = -np.inf
+            if limited is not None:
+                logits[list(limited.forbidden(found) - symbols)] = -np.inf
             found.append(int(logits.argmax()))
-            if 0 <= found[-1] - _FIRST_SYMBOL < len(SYMBOLS):
+            if found[-1] in symbols:
                 missing[found[-1] - _FIRST_SYMBOL] -= 1
         return found if END in found[-1:] else [*found, END]
 
