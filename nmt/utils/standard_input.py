@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from nmt.utils.errors import UserError
-from nmt.utils.lines import without_ends
+from nmt.utils.lines import what_is, without_ends
 
 _CHUNK = 1 << 16  # bytes, what a pipe of Linux holds
 # Seconds that all lines of a window are waited for together: enough for a program to refill its pipe, and too few for a
@@ -24,7 +24,7 @@ class StandardInput:
     on; a file or a fast program is always ready, so that whole batches are read.
 
     Raises:
-        UserError: if standard input is closed or cannot be read.
+        UserError: if standard input is closed, and when it is read, if it cannot be, or is not text in UTF-8.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class StandardInput:
             self._file = None
         self._lines: deque[bytes] = deque()
         self._begun: list[bytes] = []  # the line that has no end yet
-        self._ended = False
+        self._ended = self._seen = False
         self._patience = _PATIENCE
 
     def __iter__(self) -> Iterator[bytes]:
@@ -70,6 +70,9 @@ class StandardInput:
             chunk = os.read(file, _CHUNK)
         except OSError as error:
             raise UserError(f"standard input cannot be read: {error.strerror or error}") from error
+        if not self._seen and (other := what_is(chunk)):
+            raise UserError(f"standard input {other}")
+        self._seen = True
         first, *more = chunk.split(b"\n")
         self._begun.append(first)
         for text in more:
