@@ -145,6 +145,9 @@ def _augment(
     with written_whole(output / "report.json") as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
     remove_parts(output / _PARTS)
+    for name, counts in (("lines to translate", lines_report), ("with their translations", pairs_report)):
+        if counts.read:
+            counts.log(name)
     return report
 
 

@@ -21,7 +21,7 @@ class Settings(BaseModel):
 class SideFiles(Settings):
     """Files whose lines translate each other: line N of a target file is the translation of line N of its source file.
 
-    Files whose names end in `.gz` are decompressed.
+    Files that gzip, bzip2 or xz has compressed are decompressed.
     """
 
     source: Paths = Field(description="files in the source language, read one after the other")
@@ -44,7 +44,7 @@ class TextCorpus(Settings):
 
 
 class TsvCorpus(Settings):
-    """Tab-separated files with columns for source and target; further columns are ignored."""
+    """Tab-separated files with columns for source and target; further columns and a header are ignored."""
 
     kind: Literal["tsv"]
     train: Paths
@@ -70,7 +70,7 @@ class TfdsCorpus(Settings):
 class LinesCorpus(Settings):
     """Plain-text files in one language, one text per line, for a language model.
 
-    Files whose names end in `.gz` are decompressed.
+    Files that gzip, bzip2 or xz has compressed are decompressed.
     """
 
     kind: Literal["lines"]

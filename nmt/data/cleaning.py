@@ -1,6 +1,7 @@
 """Cleans a corpus: normalises every pair, and removes pairs that would harm training, counted by reason."""
 
 import hashlib
+import logging
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from typing import Any, NamedTuple
 from nmt.config import CleaningSettings
 from nmt.data.readers import RawPair
 from nmt.text.normalization import compose, without_invisible
+
+_LOG = logging.getLogger(__name__)
 
 # The reasons to remove a pair, in the order of the checks, and their names in reports.
 REASONS = {
@@ -79,6 +82,27 @@ class CleaningReport:
             "changed": dict(self.changed),
             "examples": {reason: list(origins) for reason, origins in self.examples.items()},
         }
+
+    def summary(self) -> str:
+        """Returns the figures in one line, without those that are zero.
+
+        Example:
+
+        >>> CleaningReport(read=3, kept=2, dropped={"empty": 1}, examples={"empty": ["a.tsv:2"]}).summary()
+        '3 pairs read, 2 kept; left out: 1 an empty side (a.tsv:2)'
+        """
+        reasons = [f"{n:,} {REASONS[key]} ({self.examples[key][0]})" for key, n in self.dropped.items() if n]
+        left_out = f"; left out: {', '.join(reasons)}" if reasons else ""
+        return f"{self.read:,} pairs read, {self.kept:,} kept{left_out}"
+
+    def log(self, name: str) -> None:
+        """Logs the summary, as a warning if a tenth or more of the pairs are left out.
+
+        Args:
+            name: what was cleaned.
+        """
+        alarming = self.read and 10 * (self.read - self.kept) >= self.read
+        _LOG.log(logging.WARNING if alarming else logging.INFO, "%s: %s", name, self.summary())
 
     def lines(self) -> list[str]:
         """Returns the report as lines of a table, without the figures that are zero."""

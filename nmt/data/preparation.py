@@ -87,7 +87,8 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
     for side in SIDES:  # left by a preparation that failed
         text_path(folder, _WHOLE, side).unlink(missing_ok=True)
 
-    report: dict[str, Any] = {"settings": settings} | _write_texts(config, folder)
+    cleaning: dict[Split, CleaningReport] = {}
+    report: dict[str, Any] = {"settings": settings} | _write_texts(config, folder, cleaning)
     report["overlap"] = _overlap(folder, _identifying_side(config))
     make_tokenizers(config, folder)
     tokenizers = load_tokenizers(folder, config.tokenizer.placeholders)
@@ -99,6 +100,8 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
     with written_whole(report_path) as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
     unfinished.unlink()
+    for split, counts in cleaning.items():
+        counts.log(split)
     return report
 
 
@@ -159,31 +162,29 @@ def load_shapes(folder: str | Path) -> list[Shape]:
     return [Shape(*shape) for shape in load_report(folder)["shapes"]]
 
 
-def _write_texts(config: Config, folder: Path) -> dict[str, Any]:
-    """Cleans all splits into text files, and returns their part of the report."""
+def _write_texts(config: Config, folder: Path, cleaning: dict[Split, CleaningReport]) -> dict[str, Any]:
+    """Cleans all splits into text files, adds how to `cleaning`, and returns their part of the report."""
     raw = {split: read_split(config.data, split) for split in SPLITS}  # a missing file is reported before the work
     missing = [split for split in SPLITS if raw[split] is None]
-    cleaning: dict[str, Any] = {}
     pairs: dict[Split, int] = {}
     for split, rows in raw.items():
         if rows is None:
             continue
         _LOG.info("cleaning %s", split)
-        counts = CleaningReport()
+        counts = cleaning[split] = CleaningReport()
         target_only = config.task == "language_model"
         cleaned = clean(rows, config.data.cleaning, counts, training=split == "train", target_only=target_only)
         name = _WHOLE if missing and split == "train" else split
         pairs[split] = _write_pairs(folder, name, tracked(cleaned, f"cleaning {split}"))
-        cleaning[split] = counts.as_dict()
         if not pairs[split]:
-            dropped = ", ".join(f"{reason} {count}" for reason, count in cleaning[split]["dropped"].items() if count)
+            dropped = ", ".join(f"{reason} {count}" for reason, count in counts.dropped.items() if count)
             raise UserError(f"data.corpus.{split}: no pair is left after cleaning ({dropped or 'it has none'})")
     whole = pairs["train"]
     if missing:
         _LOG.info("holding out %s", " and ".join(missing))
         pairs |= _hold_out(config, folder, missing)
     return {
-        "cleaning": cleaning,
+        "cleaning": {split: counts.as_dict() for split, counts in cleaning.items()},
         "pairs": pairs,
         "held_out": dict.fromkeys(missing, config.data.held_out),
         "left_training": whole - pairs["train"],

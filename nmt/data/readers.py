@@ -9,6 +9,8 @@ Everything is streamed, so a corpus may be larger than the memory. Texts are pas
 import contextlib
 import difflib
 import io
+import itertools
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,8 +20,27 @@ from typing import Any, NamedTuple
 
 from nmt.config import DataSettings, SideFiles, TfdsCorpus
 from nmt.constants import Split
+from nmt.text.languages import base_language
 from nmt.utils.errors import UserError
 from nmt.utils.lines import read_lines
+
+_LOG = logging.getLogger(__name__)
+
+_ROWS_TO_JUDGE, _ROWS_THAT_SHOW = 100, 10  # of a table: how many are read to find its kind, and how few show nothing
+_QUOTED = "expected text without the quotes of CSV; write the table as tab-separated text without quoting"
+# How tables name their columns, other than by the languages' codes.
+_LANGUAGES = {
+    "arabic": "ar", "czech": "cs", "danish": "da", "german": "de", "greek": "el", "english": "en", "spanish": "es",
+    "finnish": "fi", "french": "fr", "hebrew": "he", "hindi": "hi", "hungarian": "hu", "italian": "it", "dutch": "nl",
+    "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru", "swedish": "sv",
+    "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
+}  # fmt: skip
+_BOTH = {"text", "sentence", "phrase"}
+_HEADERS = (
+    {"source", "src", "source_text", "source sentence", "input", "original", "sentence1", "text1", *_BOTH},
+    {"target", "tgt", "trg", "target_text", "target sentence", "output", "translation", "reference", "sentence2",
+     "text2", *_BOTH},
+)  # fmt: skip
 
 
 class RawPair(NamedTuple):
@@ -45,8 +66,9 @@ def read_split(data: DataSettings, split: Split) -> Iterator[RawPair] | None:
         `nmt.utils.lines.read_lines`.
 
     Raises:
-        UserError: if a file is missing, cannot be read or is damaged, two files differ in length, a line has no tab,
-            or the dataset lacks a language or the split. The message names the file, and the line, or the dataset.
+        UserError: if a file is missing, cannot be read or is damaged, two files differ in length, a table is
+            none of source, tab, target, or the dataset lacks a language or the split. The message names the file, and
+            the line, or the dataset.
 
     Example:
 
@@ -71,7 +93,7 @@ def read_split(data: DataSettings, split: Split) -> Iterator[RawPair] | None:
     if data.corpus.kind == "lines":
         return read_texts(paths)
     _check_files(paths)
-    return _read_columns(paths)
+    return _read_tables(paths, (str(data.source_language), data.target_language))
 
 
 def read_texts(paths: Sequence[str | Path]) -> Iterator[RawPair]:
@@ -98,6 +120,22 @@ def read_sides(files: SideFiles) -> Iterator[RawPair]:
     """
     _check_files([*files.source, *files.target])
     return _read_sides(files)
+
+
+def dataset_splits(name: str, source: str, target: str) -> list[str]:
+    """Returns the names of a dataset's splits, after preparing it.
+
+    Args:
+        name: the dataset's name; see `nmt.config.TfdsCorpus`.
+        source: code of the source language.
+        target: code of the target language.
+
+    Raises:
+        UserError: if there is no such dataset, or it cannot be prepared.
+    """
+    builder = _find_builder(TfdsCorpus(kind="tfds", name=name), source, target)
+    _prepare(builder, name)
+    return list(builder.info.splits)
 
 
 def _check_files(paths: Sequence[str | Path]) -> None:
@@ -129,13 +167,69 @@ def _read_sides(files: SideFiles) -> Iterator[RawPair]:
             yield RawPair(source, target, f"{source_path}:{number}")
 
 
-def _read_columns(paths: Sequence[Path]) -> Iterator[RawPair]:
+def _read_tables(paths: Sequence[Path], languages: tuple[str, str]) -> Iterator[RawPair]:
     for path in paths:
-        for number, line in enumerate(read_lines(path), start=1):
-            columns = line.split(b"\t", 2)
-            if len(columns) < 2:
-                raise UserError(f"{path}:{number}: expected source, tab, target; there is no tab")
-            yield RawPair(columns[0], columns[1], f"{path}:{number}")
+        rows = enumerate(read_lines(path), start=1)
+        first = [(number, line.split(b"\t")) for number, line in itertools.islice(rows, _ROWS_TO_JUDGE)]
+        if not first:
+            continue
+        _check_kind(path, first)
+        if _is_header(first[0][1], languages, path):
+            _LOG.info("%s:1: left out, as a header: %s", path, b", ".join(first[0][1][:2]).decode())
+            del first[0]
+        yield from _read_rows(path, itertools.chain(first, ((number, line.split(b"\t")) for number, line in rows)))
+
+
+def _read_rows(path: Path, rows: Iterator[tuple[int, list[bytes]]]) -> Iterator[RawPair]:
+    columns = 0
+    for number, row in rows:
+        if len(row) < 2:
+            raise UserError(f"{path}:{number}: expected source, tab, target; there is no tab")
+        if len(row) != (columns := columns or len(row)):
+            others = 1 + sum(len(cells) != columns for _, cells in rows)
+            raise UserError(
+                f"{path}:{number}: expected {columns} columns, as in the lines before, got {len(row)} (lines like it: "
+                f"{others}): a tab inside a text, or a text that is missing"
+            )
+        if any(map(_is_quoted, row[:2])):
+            raise UserError(f"{path}:{number}: {_QUOTED}")
+        yield RawPair(row[0], row[1], f"{path}:{number}")
+
+
+def _check_kind(path: Path, rows: Sequence[tuple[int, list[bytes]]]) -> None:
+    """Raises an error if the first rows are not source, tab, target."""
+    if len(rows) < _ROWS_THAT_SHOW:
+        return
+    later = [row for _, row in rows[1:]]  # without a header
+    if all(cell[:1] == cell[-1:] == b'"' and len(cell) > 1 for row in later for cell in row[:2]):
+        raise UserError(f"{path}:1: {_QUOTED}")
+    if all(len(row) > 2 and row[0].isdigit() for row in later):
+        raise UserError(f"{path}:1: expected source, tab, target; the first column has numbers: leave it out")
+
+
+def _is_quoted(cell: bytes) -> bool:
+    """Returns whether a cell is written as in CSV: in quotes, with those inside it doubled."""
+    inside = cell[1:-1]
+    return cell[:1] == cell[-1:] == b'"' and b'""' in inside and b'"' not in inside.replace(b'""', b"")
+
+
+def _is_header(row: Sequence[bytes], languages: tuple[str, str], path: Path) -> bool:
+    """Returns whether a row names the columns; raises an error if it names them the other way round."""
+    names = [cell.decode("utf-8", "replace").strip().strip('"').lower() for cell in row[:2]]
+    if len(names) < 2:
+        return False
+    expected = [{base_language(language), language.lower()} | _HEADERS[side] for side, language in enumerate(languages)]
+    found = [{name, base_language(_LANGUAGES.get(name, name))} if name else set() for name in names]
+
+    def are(first: int, second: int) -> bool:
+        return bool(found[0] & expected[first]) and bool(found[1] & expected[second])
+
+    if are(1, 0) and not are(0, 1):
+        raise UserError(
+            f"{path}:1: the columns are {names[0]} and {names[1]}, expected {languages[0]} and {languages[1]}: "
+            "exchange the columns, or the languages"
+        )
+    return are(0, 1)
 
 
 def _read_dataset(corpus: TfdsCorpus, split: str, source: str, target: str) -> Iterator[RawPair]:

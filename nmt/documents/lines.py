@@ -36,8 +36,8 @@ def translate_text_file(
 
     Args:
         translate: function that translates a stream of lines; see `TranslateLines`.
-        source: a UTF-8 file, which is decompressed if its name ends in `.gz`; None for standard input, whose lines are
-            answered once no more are ready. Invalid bytes become U+FFFD.
+        source: a text file, which may be compressed; see `nmt.utils.lines.read_lines`. None for standard input in
+            UTF-8, whose lines are answered once no more are ready. Invalid bytes become U+FFFD.
         output: the file to write, which appears once it is complete; None for standard output.
         as_json: whether to write one JSON object per line instead of the best translation: the line's number, its
             text, and its hypotheses with their text, score, log-probability if known, and alignment if requested.

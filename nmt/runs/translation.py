@@ -20,6 +20,7 @@ from nmt.utils.errors import UserError
 from nmt.utils.files import check_outputs, written_whole
 from nmt.utils.lines import read_text_lines
 from nmt.utils.progress import tracked
+from nmt.utils.terminal import joined_lines
 
 
 def load_translator(
@@ -222,7 +223,7 @@ def translate_split(
     translations = list(tracked(translator.best(sources), "translating", len(sources)))
     if save is not None:
         with written_whole(Path(save)) as file:
-            file.writelines(line + "\n" for line in translations)
+            file.writelines(joined_lines(line) + "\n" for line in translations)
     return TranslatedSplit(sources, translations, references, config.data.target_language)
 
 

@@ -5,6 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# What some programs take for the end of a line, and JSON allows in a string.
+_LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+
 
 def json_text(value: Any, indent: int | None = None) -> str:
     """Writes plain values as JSON.
@@ -18,7 +21,8 @@ def json_text(value: Any, indent: int | None = None) -> str:
     >>> json_text({"perplexity": math.inf, "text": "Grüße"})
     '{"perplexity": null, "text": "Grüße"}'
     """
-    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return text.translate(_LINE_ENDS)  # these are only in strings, where an escape means the same
 
 
 def _finite(value: Any) -> Any:

@@ -229,7 +229,7 @@ def _readable(file: Any, head: bytes, path: Path) -> Iterable[bytes]:
     if encoding is None:
         _check_utf8(head, path)
         if not ends_by_returns:
-            return file  # type: ignore[no-any-return]
+            return file
     # Latin-1 passes every byte of UTF-8 through.
     encoding = encoding or "latin-1"
     decoded = io.TextIOWrapper(file, encoding, newline="" if ends_by_returns else "\n")

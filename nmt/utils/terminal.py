@@ -26,11 +26,11 @@ def printable(text: str, stream: TextIO) -> str:
 
 
 def joined_lines(text: str) -> str:
-    r"""Replaces line feeds and carriage returns by spaces, so that a text stays one line of a file.
+    r"""Replaces line ends by spaces, whatever program may take for one, so that a text stays one line of a file.
 
     Example:
 
-    >>> joined_lines("one\r\ntwo")
-    'one two'
+    >>> joined_lines("one\r\ntwo\u2028three")
+    'one two three'
     """
-    return re.sub("[\r\n]+", " ", text)
+    return re.sub("[\n-\r\x1c-\x1e\x85\u2028\u2029]+", " ", text)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,12 @@ def test_too_small_a_corpus_is_told_what_to_set(tmp_path: Path, count: int, advi
         assert not list((tmp_path / "data").glob("whole*"))
 
 
+def test_much_that_is_left_out_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    prepare(config_for(tmp_path, [*sentences(150), *[("", "")] * 20]), tmp_path / "data")
+    [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert re.fullmatch(r"train: 170 pairs read, 150 kept; left out: 20 an empty side \(.*:151\)", warning)
+
+
 def test_a_complete_folder_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = config_for(tmp_path, sentences(150))
     caplog.set_level(logging.INFO, "nmt")
@@ -119,6 +126,7 @@ def test_a_complete_folder_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptu
         "training the tokenizer",
         "tokenizing",
         "choosing the shapes of batches",
+        "train: 150 pairs read, 150 kept",
     ]
     caplog.clear()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}

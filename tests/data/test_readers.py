@@ -1,4 +1,6 @@
 import gzip
+import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -101,7 +103,7 @@ def test_damaged_gzip_names_file_and_line(tmp_path):
 
 
 def test_tab_separated_files(tmp_path):
-    path = write(tmp_path / "pairs.tsv", b"one\teins\tnote\tmore\r\n\t\n\xff\tzwei\n")
+    path = write(tmp_path / "pairs.tsv", b"one\teins\tnote\tmore\r\n\t\t\t\n\xff\tzwei\t\t\n")
     assert list(read_split(settings({"kind": "tsv", "train": [path]}), "train")) == [
         RawPair(b"one", b"eins", f"{path}:1"),
         RawPair(b"", b"", f"{path}:2"),
@@ -112,6 +114,59 @@ def test_tab_separated_files(tmp_path):
 def test_a_line_without_a_tab_is_named(tmp_path):
     path = write(tmp_path / "pairs.tsv", b"one\teins\ntwo zwei\n")
     assert complaint(settings({"kind": "tsv", "train": [path]})).startswith(f"{path}:2: ")
+
+
+def table(tmp_path, content, source="en", target="de"):
+    return settings({"kind": "tsv", "train": [write(tmp_path / "pairs.tsv", content)]}, source, target)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\tb\nc\td\te\nf\tg\nh\ti\tj\n", r"pairs.tsv:2: expected 2 columns, .* got 3 \(lines like it: 2\): a tab"),
+        (b"a\tb\tx\nc\td\n", r"pairs.tsv:2: expected 3 columns, .* got 2 \(lines like it: 1\)"),
+        (b'a\tb\nc\t"he said ""no"""\n', r"pairs.tsv:2: expected text without the quotes of CSV"),
+        (b'"a"\t"b"\n' * 12, r"pairs.tsv:1: expected text without the quotes of CSV"),
+        (b"".join(b"%d\tone\teins\n" % n for n in range(12)), r"pairs.tsv:1: .* the first column has numbers"),
+        (b"de\ten\neins\tone\n", r"pairs.tsv:1: the columns are de and en, expected en and de: exchange"),
+        (b"German\tEnglish\neins\tone\n", r"pairs.tsv:1: the columns are german and english, expected en and de"),
+        (b"target\tsource\neins\tone\n", r"pairs.tsv:1: the columns are target and source"),
+    ],
+)
+def test_tables_of_another_kind_are_refused_with_their_line(tmp_path, content, message):
+    assert re.search(message, complaint(table(tmp_path, content)))
+
+
+@pytest.mark.parametrize(
+    "header", ["source\ttarget", "en\tde", "English\tGerman", "eng\tdeu", "src\ttranslation", "EN-US\tDE"]
+)
+def test_headers_are_left_out_with_a_word(tmp_path, header, caplog):
+    caplog.set_level(logging.INFO, "nmt")
+    data = table(tmp_path, f"{header}\none\teins\n".encode())
+    assert [pair[:2] for pair in read_split(data, "train")] == [(b"one", b"eins")]
+    names = ", ".join(header.split("\t"))
+    assert caplog.messages == [f"{tmp_path / 'pairs.tsv'}:1: left out, as a header: {names}"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    ['"Yes."\t"Ja."', '"No," he said.\t"Nein", sagte er.', "en\tnach", "text\tein Text", "12\tzw\u00f6lf", '"\t""'],
+)
+def test_text_is_no_header_and_no_csv(tmp_path, row):
+    data = table(tmp_path, f"{row}\none\teins\n".encode())
+    assert [pair[:2] for pair in read_split(data, "train")] == [tuple(row.encode().split(b"\t")), (b"one", b"eins")]
+
+
+cells = st.text(st.characters(exclude_characters="\t\n\r\x00", codec="utf-8"), min_size=1, max_size=6).map(
+    lambda cell: "x" + cell
+)
+
+
+@given(rows=st.lists(st.tuples(cells, cells, cells), min_size=1), columns=st.integers(2, 3))
+def test_tables_come_through(tmp_path_factory, rows, columns):
+    content = "".join("\t".join(row[:columns]) + "\n" for row in rows).encode()
+    data = table(tmp_path_factory.mktemp("table"), content)
+    assert [pair[:2] for pair in read_split(data, "train")] == [(a.encode(), b.encode()) for a, b, _ in rows]
 
 
 def test_reading_text_does_not_load_tensorflow(tmp_path):

@@ -8,6 +8,8 @@ import sys
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nmt.documents.lines import translate_text_file
 
@@ -58,6 +60,15 @@ def test_json_keeps_every_character(source, tmp_path):
     translate_text_file(answer_with(HOSTILE), source, output, as_json=True)
     rows = [json.loads(row) for row in output.read_text().split("\n")[:-1]]
     assert [row["hypotheses"][0]["text"] for row in rows] == [HOSTILE] * 2
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.sampled_from("ab \t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")), as_json=st.booleans())
+def test_one_line_in_is_one_line_out_whoever_counts_them(source, tmp_path, text, as_json):
+    output = tmp_path / "out"
+    translate_text_file(answer_with(text), source, output, as_json=as_json)
+    content = output.read_bytes().decode()
+    assert len(content.splitlines()) == content.count("\n") == 2
 
 
 ECHO = """
