@@ -293,26 +293,34 @@ class RepetitionConstraint:
         n, blocks = self.ngram_size, tf.range(1, self.longest_block + 1)
         candidates = history[:, : -self.longest_block - 1 : -1]  # the token that each block would go on with
         going_on = (candidates != PADDING) & (runs >= blocks * (times[:, None] - 1))
+        for exempt in self.exempt_ids:
+            going_on &= candidates != exempt
         # Where the n - 1 tokens before a place equal the last ones, the token there would make the same n tokens again.
         later = history[:, n - 1 :]
-        same = later != PADDING
+        same = (later != PADDING) & tf.reduce_all(history[:, 1 - n :] != PADDING, 1, keepdims=True)
         for back in range(1, n):
             same &= history[:, n - 1 - back : self.window - back] == history[:, -back, None]
-        same &= tf.reduce_all(history[:, 1 - n :] != PADDING, 1, keepdims=True)
-        often = tf.math.count_nonzero(same, 1, dtype=tf.int32) > count
+        # Each pass over the vocabulary costs, and in most steps nothing is forbidden.
+        log_probabilities = tf.cond(
+            tf.reduce_any(going_on),
+            lambda: _forbid(log_probabilities, candidates, going_on),
+            lambda: log_probabilities,
+        )
+        return tf.cond(
+            tf.reduce_any(tf.math.count_nonzero(same, 1, dtype=tf.int32) > count),
+            lambda: self._forbid_frequent(log_probabilities, later, same, count),
+            lambda: log_probabilities,
+        )
 
-        def forbid() -> tf.Tensor:
-            counts = self._counts(log_probabilities, later, same) + self._counts(
-                log_probabilities, candidates, going_on, self.window
-            )
-            forbidden = counts > tf.minimum(count, self.window - 1)[:, None]
-            ids = tf.range(tf.shape(log_probabilities)[1])
-            for exempt in self.exempt_ids:
-                forbidden &= ids != exempt
-            return tf.where(forbidden, IMPOSSIBLE, log_probabilities)
-
-        # Loops are rare, and each pass over the vocabulary costs.
-        return tf.cond(tf.reduce_any(often) | tf.reduce_any(going_on), forbid, lambda: log_probabilities)
+    def _forbid_frequent(
+        self, log_probabilities: tf.Tensor, tokens: tf.Tensor, same: tf.Tensor, count: tf.Tensor
+    ) -> tf.Tensor:
+        """Forbids the tokens that stand more than `count` times where `same` is true."""
+        equal = tokens[:, :, None] == tokens[:, None]
+        frequent = tf.math.count_nonzero(equal & same[:, None], 2, dtype=tf.int32) > count[:, None]
+        for exempt in self.exempt_ids:
+            frequent &= tokens != exempt
+        return _forbid(log_probabilities, tokens, frequent & same)
 
     def _append(self, tokens: tf.Tensor, history: tf.Tensor, runs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         before = history[..., : -self.longest_block - 1 : -1]
@@ -332,14 +340,14 @@ class RepetitionConstraint:
         *_, most = tf.while_loop(lambda place, *_: place < tf.shape(source)[1], step, (0, nothing, nothing, nothing))
         return tf.maximum(tf.reduce_max((most + blocks - 1) // blocks, 1) + 1, 2)
 
-    @staticmethod
-    def _counts(log_probabilities: tf.Tensor, tokens: tf.Tensor, where: tf.Tensor, weight: int = 1) -> tf.Tensor:
-        """How often each token stands where `where` is true, times `weight`: int32 `[n, vocabulary]`."""
-        rows, vocabulary = tf.shape(tokens)[0], tf.shape(log_probabilities)[1]
-        row = tf.broadcast_to(tf.range(rows)[:, None], tf.shape(tokens))
-        # One column more takes the places that do not count, so that all sizes are known beforehand.
-        found = tf.reshape(tf.stack([row, tf.where(where, tokens, vocabulary)], -1), (-1, 2))
-        return tf.scatter_nd(found, tf.fill((tf.size(tokens),), weight), (rows, vocabulary + 1))[:, :-1]
+
+def _forbid(log_probabilities: tf.Tensor, tokens: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
+    """Makes the tokens `[n, any number]` impossible for which `where` is true."""
+    row = tf.broadcast_to(tf.range(tf.shape(tokens)[0])[:, None], tf.shape(tokens))
+    # All sizes are known beforehand: where nothing is forbidden, the minimum changes nothing.
+    return tf.tensor_scatter_nd_min(
+        log_probabilities, tf.stack([row, tokens], -1), tf.where(where, IMPOSSIBLE, log_probabilities.dtype.max)
+    )
 
 
 def _largest_count(source: tf.Tensor) -> tf.Tensor:
