@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
-from nmt.inference.alignment import heat_map, pharaoh
+from nmt.inference.alignment import CONTROL_PIECES, heat_map, pharaoh
 from nmt.utils.files import check_outputs, written_whole
 from nmt.utils.json_text import json_text
 from nmt.utils.lines import read_lines
@@ -41,7 +41,8 @@ def translate_text_file(
         output: the file to write, which appears once it is complete; None for standard output.
         as_json: whether to write one JSON object per line instead of the best translation: the line's number, its
             text, and its hypotheses with their text, score, log-probability if known, and alignment if requested.
-        alignments: whether to write the alignment of each translation, between words or between pieces; None for no
+        alignments: whether to write the alignment of each translation, between words, which are what white space
+            separates in the line and in its translation, or between pieces, which are in JSON too; None for no
             alignments. Requires hypotheses with attention.
         heat_maps: a folder for pictures of the attention of each line's best translation, `line-000001.png` and so
             on; None for no pictures. Requires hypotheses with attention.
@@ -102,9 +103,18 @@ def _best(hypotheses: Sequence[Any], alignments: AlignmentUnit | None) -> str:
 def _as_json(hypothesis: Any, alignments: AlignmentUnit | None) -> dict[str, Any]:
     names = ("text", "score", "log_probability")
     fields = {name: getattr(hypothesis, name) for name in names if hasattr(hypothesis, name)}
+    if alignments == "pieces":  # which stand nowhere else
+        for name in ("source_pieces", "target_pieces"):
+            fields[name] = [piece for piece in getattr(hypothesis, name) if piece not in CONTROL_PIECES]
     return fields | ({"alignment": _alignment(hypothesis, alignments)} if alignments else {})
 
 
 def _alignment(hypothesis: Any, alignments: AlignmentUnit | None) -> str:
-    words = alignments == "words"
-    return pharaoh(hypothesis.attention, hypothesis.source_pieces, hypothesis.target_pieces, words=words)
+    return pharaoh(
+        hypothesis.attention,
+        hypothesis.source_pieces,
+        hypothesis.target_pieces,
+        words=alignments == "words",
+        source_words=hypothesis.source_words,
+        target_words=hypothesis.target_words,
+    )

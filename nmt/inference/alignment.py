@@ -4,6 +4,8 @@ The attention of one translation is a matrix `[target, source]`: a row for each 
 over the source pieces. It is known for subword pieces; people and their tools speak of words.
 """
 
+import codecs
+import itertools
 import re
 import warnings
 from collections.abc import Sequence
@@ -13,9 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nmt.text.boundaries import WORD_START
+from nmt.text.normalization import normalize
+from nmt.text.placeholders import SYMBOLS, mask
 from nmt.utils.files import written_whole
 
 CONTROL_PIECES = ("<pad>", "<s>", "</s>")
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+_SURFACES = {"<unk>": " \u2047 "}  # as SentencePiece decodes it
 
 # Tried in this order for characters that Matplotlib's own font lacks.
 _FONTS = (
@@ -33,7 +39,13 @@ _FONTS = (
 
 
 def pharaoh(
-    attention: ArrayLike, source_pieces: Sequence[str], target_pieces: Sequence[str], *, words: bool = True
+    attention: ArrayLike,
+    source_pieces: Sequence[str],
+    target_pieces: Sequence[str],
+    *,
+    words: bool = True,
+    source_words: Sequence[Sequence[int]] | None = None,
+    target_words: Sequence[Sequence[int]] | None = None,
 ) -> str:
     """Aligns each target word to the source word that it paid most attention to.
 
@@ -42,6 +54,9 @@ def pharaoh(
         source_pieces: the subword pieces of the source sentence.
         target_pieces: the subword pieces of the translation.
         words: whether to number words; False numbers pieces, for languages written without spaces.
+        source_words: the numbers of the words that each source piece belongs to, as `number_source_words` returns
+            them; None for words as the pieces form them.
+        target_words: the same for the translation; see `number_target_words`.
 
     Returns:
         Pairs `source-target` counted from 0, in ascending order, as fast_align and Marian write them. End marks are
@@ -56,13 +71,90 @@ def pharaoh(
     >>> pharaoh(attention, ["▁red", "▁house", "</s>"], ["▁maison", "▁rouge", "</s>"])
     '0-1 1-0'
     """
+    if words and source_words is not None and target_words is not None:
+        weights = _checked(attention, source_pieces, target_pieces)
+        return _pairs(*_attention_by_number(weights, source_words, target_words))
     weights, source, target = _without_control_pieces(attention, source_pieces, target_pieces)
     if words:
         weights, source, target = word_attention(weights, source, target)
-    if not source or not target:
-        return ""
-    pairs = sorted((int(row.argmax()), position) for position, row in enumerate(weights))
-    return " ".join(f"{source_position}-{target_position}" for source_position, target_position in pairs)
+    return _pairs(weights, range(len(source)), range(len(target)))
+
+
+def number_source_words(text: str, pieces: Sequence[str], placeholders: Sequence[str] = ()) -> list[tuple[int, ...]]:
+    """Finds out to which words of a text, as its user has written it, the pieces of the normalised text belong.
+
+    Words are what white space separates. Normalisation may leave a word out, or make two of it; a placeholder, which is
+    one piece, may have several.
+
+    Args:
+        text: the text as it was given.
+        pieces: its subword pieces, with symbols in the place of placeholders.
+        placeholders: the kinds of placeholders that are masked.
+
+    Returns:
+        For each piece, the numbers of its words, counted from 0; none for an end mark.
+
+    Example:
+
+    >>> number_source_words("\u200b the  cat", ["▁the", "▁c", "at", "</s>"])
+    [(1,), (2,), (2,), ()]
+    """
+    units = _units(text.encode(errors="replace").decode(), placeholders)
+    unit, begins = -1, True
+    numbers: list[tuple[int, ...]] = []
+    for piece in pieces:
+        is_symbol = bool(placeholders) and piece in SYMBOLS
+        begins = begins or is_symbol or piece.startswith(WORD_START)
+        if piece in CONTROL_PIECES or not units:
+            numbers.append(())
+        elif piece == WORD_START:  # belongs to what follows it
+            numbers.append(units[min(unit + 1, len(units) - 1)])
+        else:
+            unit = min(unit + begins, len(units) - 1)
+            numbers.append(units[unit])
+            begins = is_symbol
+    return numbers
+
+
+def number_target_words(parts: Sequence[Sequence[str]], placeholders: Sequence[str] = ()) -> list[tuple[int, ...]]:
+    """Finds out to which words of a translation, as it is written, its pieces belong.
+
+    Args:
+        parts: the subword pieces of each part that was translated by itself, with symbols in the place of placeholders.
+        placeholders: the placeholder of each symbol, empty where there is none.
+
+    Returns:
+        For each piece of all parts, the numbers of its words, as for `number_source_words`.
+
+    Example:
+
+    >>> number_target_words([["▁die", "▁Kat", "ze", "</s>"], ["▁schläft", "</s>"]])
+    [(0,), (1,), (1,), (), (2,), ()]
+    """
+    text, spans = "", []
+    for part in parts:
+        text += " "
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for piece in part:
+            byte = _BYTE.fullmatch(piece)
+            text += "" if byte else decoder.decode(b"", final=True)
+            start = len(text)
+            if byte:
+                text += decoder.decode(bytes.fromhex(byte[1]))
+            elif placeholders and piece in SYMBOLS:
+                known = placeholders[SYMBOLS.index(piece)]
+                text = text + known if known else text.removesuffix(" ")
+            elif piece not in CONTROL_PIECES:
+                text += _SURFACES.get(piece, piece.replace(WORD_START, " "))
+            spans.append((start, max(len(text), start + bool(byte))))  # the first bytes of a character await the last
+        text += decoder.decode(b"", final=True)
+    words = _word_numbers(text)
+    numbers = [_numbers_within(text, words, *span) for span in spans]
+    pieces = [piece for part in parts for piece in part]
+    for index in reversed(range(len(pieces) - 1)):
+        if pieces[index] == WORD_START:  # belongs to what follows it
+            numbers[index] = numbers[index + 1][:1]
+    return numbers
 
 
 def word_attention(
@@ -187,11 +279,71 @@ def _words(pieces: Sequence[str]) -> list[list[int]]:
     return words
 
 
+def _units(text: str, kinds: Sequence[str]) -> list[tuple[int, ...]]:
+    """The numbers of the words of which each placeholder, and each piece of text between them and white space, is made.
+
+    They are in the order in which they stand in the normalised text.
+    """
+    masked, placeholders = mask(text, kinds)
+    words, position = _word_numbers(text), 0
+    units: list[tuple[int, ...]] = []
+    for piece in re.split(f"([{SYMBOLS[0]}-{SYMBOLS[-1]}])", masked) if placeholders else [masked]:
+        if placeholders and piece in SYMBOLS:
+            end = position + len(placeholders[SYMBOLS.index(piece)])
+            units.append(_numbers_within(text, words, position, end))
+            position = end
+            continue
+        visible = (match for match in re.finditer(rf"[^\s{WORD_START}]+", piece) if normalize(match[0]))
+        units += [(words[position + match.start()],) for match in visible]
+        position += len(piece)
+    return units
+
+
+def _word_numbers(text: str) -> list[int]:
+    """The number of the word in which each character is, or after which it comes."""
+    begins = (not now.isspace() and before.isspace() for before, now in zip(" " + text, text, strict=False))
+    return [count - 1 for count in itertools.accumulate(begins, initial=0)][1:]
+
+
+def _numbers_within(text: str, words: Sequence[int], start: int, end: int) -> tuple[int, ...]:
+    """The numbers of the words of which characters are from `start` to `end`."""
+    return tuple(sorted({words[index] for index in range(start, min(end, len(text))) if not text[index].isspace()}))
+
+
+def _attention_by_number(
+    weights: NDArray[np.float64], source_words: Sequence[Sequence[int]], target_words: Sequence[Sequence[int]]
+) -> tuple[NDArray[np.float64], list[int], list[int]]:
+    """Sums attention over the pieces of source words, averages it over those of target words; returns both's numbers.
+
+    What a piece of several words gets is divided among them.
+    """
+    sources, targets = (
+        sorted({number for of_piece in side for number in of_piece}) for side in (source_words, target_words)
+    )
+    shares, means = np.zeros((len(source_words), len(sources))), np.zeros((len(targets), len(target_words)))
+    for column, of_piece in enumerate(source_words):
+        for number in of_piece:
+            shares[column, sources.index(number)] = 1 / len(of_piece)
+    for column, of_piece in enumerate(target_words):
+        for number in of_piece:
+            means[targets.index(number), column] = 1.0
+    means /= means.sum(1, keepdims=True)
+    return means @ weights @ shares, sources, targets
+
+
+def _pairs(weights: NDArray[np.float64], sources: Sequence[int], targets: Sequence[int]) -> str:
+    """The pairs in Pharaoh's format, from attention `[targets, sources]` and the numbers of its rows and columns."""
+    if not sources or not targets:
+        return ""
+    pairs = sorted((sources[row.argmax()], target) for row, target in zip(weights, targets, strict=True))
+    return " ".join(f"{source}-{target}" for source, target in pairs)
+
+
 def _text(pieces: Sequence[str], word: Sequence[int]) -> str:
     """The word as it stands in the text; SentencePiece spells characters that it has no piece for in bytes."""
     spelled = b""
     for position in word:
-        byte = re.fullmatch(r"<0x([0-9A-F]{2})>", pieces[position])
+        byte = _BYTE.fullmatch(pieces[position])
         spelled += bytes.fromhex(byte[1]) if byte else pieces[position].replace(WORD_START, "").encode()
     return spelled.decode("utf-8", errors="replace")
 

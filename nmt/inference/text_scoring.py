@@ -9,6 +9,7 @@ from nmt.constants import END, PADDING
 from nmt.data.token_store import in_chunks
 from nmt.decoding.scoring import SentenceScores
 from nmt.text.tokenizer import Tokenizer
+from nmt.utils.arguments import check_texts
 from nmt.utils.errors import UserError
 
 _POSITIONS = 8192  # of a batch of texts, padding included
@@ -29,8 +30,15 @@ def score_texts(
         included.
 
     Raises:
+        TypeError: if a text is not bytes, or `texts` is a single one.
         UserError: if a score is no number.
     """
+    return _score_texts(score, tokenizer, check_texts(texts, "texts", bytes))
+
+
+def _score_texts(
+    score: Callable[[tf.Tensor, tf.Tensor], SentenceScores], tokenizer: Tokenizer, texts: Iterator[bytes]
+) -> Iterator[tuple[float, int]]:
     first = 1
     for chunk in in_chunks(texts):
         encoded = tokenizer.encode(tf.constant(chunk, tf.string))

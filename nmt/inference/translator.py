@@ -11,7 +11,7 @@ import tensorflow as tf
 from nmt.constants import PADDING
 from nmt.decoding.beam_search import SearchOptions
 from nmt.decoding.scorers import IMPOSSIBLE, mean
-from nmt.inference.alignment import CONTROL_PIECES
+from nmt.inference.alignment import CONTROL_PIECES, number_source_words, number_target_words
 from nmt.inference.text_scoring import not_finite
 from nmt.inference.text_to_text import Found, TextToText
 from nmt.models.language_model import LanguageModel
@@ -19,6 +19,8 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.text.boundaries import WORD_START
 from nmt.text.placeholders import SYMBOLS
 from nmt.text.tokenizer import Tokenizer
+from nmt.utils.arguments import check_texts
+from nmt.utils.forks import LoadedHere
 from nmt.utils.lines import read_ahead
 
 _LOG = logging.getLogger(__name__)
@@ -39,6 +41,9 @@ class Hypothesis(NamedTuple):
     source_pieces: list[str]
     target_pieces: list[str]
     attention: np.ndarray | None  # [target pieces, source pieces], end tokens included, where it was asked for
+    # With attention: the numbers of the words that each piece belongs to, in the text as it was given and in `text`.
+    source_words: list[tuple[int, ...]] | None = None
+    target_words: list[tuple[int, ...]] | None = None
 
 
 class Translator:
@@ -123,6 +128,7 @@ class Translator:
         )
         self.n_best = n_best
         self.attention = attention
+        self._loaded = LoadedHere()
         texts, ids = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None), tf.int32)
         self._translate = tf.function(self._found_and_joined, input_signature=[texts], autograph=False)
         self._attend = tf.function(
@@ -142,10 +148,11 @@ class Translator:
 
         Raises:
             TypeError: if a text is not a string.
+            RuntimeError: in a process that was forked after the translator was loaded.
         """
         if isinstance(texts, str):
             return next(self.best([texts]))
-        return list(self.best(texts))
+        return list(self.best(check_texts(texts, "texts", str)))
 
     def best(self, lines: Iterable[str]) -> Iterator[str]:
         """The best translation of each line of a stream; an empty line stays empty."""
@@ -166,22 +173,28 @@ class Translator:
             only, has none.
 
         Raises:
-            TypeError: if a line is not a string.
+            TypeError: if a line is not a string, or `lines` is a single one.
             UserError: if the model's scores are no numbers.
+            RuntimeError: in a process that was forked after the translator was loaded.
         """
-        lines, index = iter(lines), 0
-        window = WINDOW_BATCHES * self.text_to_text.sentences_at_once
+        return self._hypotheses(check_texts(lines, "lines", str), is_ready)
+
+    def _hypotheses(self, lines: Iterator[str], is_ready: Callable[[], bool] | None) -> Iterator[list[Hypothesis]]:
+        index, window = 0, WINDOW_BATCHES * self.text_to_text.sentences_at_once
         while chunk := read_ahead(lines, window, is_ready):
-            texts = [_bytes(line, index + place) for place, line in enumerate(chunk)]
-            found, joined = self._translate(tf.constant(texts))
-            yield from self._readable(found, joined, index)
+            self._loaded.check("the translator")
+            # UTF-8 has no form for half a surrogate pair, which becomes a question mark.
+            found, joined = self._translate(tf.constant([line.encode(errors="replace") for line in chunk]))
+            yield from self._readable(chunk, found, joined, index)
             index += len(chunk)
 
     def _found_and_joined(self, texts: tf.Tensor) -> tuple[Found, tuple[tf.Tensor, ...]]:
         found = self.text_to_text.find(texts, self.n_best)
         return found, self.text_to_text.join(found)
 
-    def _readable(self, found: Found, joined: tuple[tf.Tensor, ...], index: int) -> Iterator[list[Hypothesis]]:
+    def _readable(
+        self, lines: Sequence[str], found: Found, joined: tuple[tf.Tensor, ...], index: int
+    ) -> Iterator[list[Hypothesis]]:
         """Takes the search's arrays apart, line by line."""
         graph = self.text_to_text
         source, target = found.source.to_list(), found.target.to_list()
@@ -198,6 +211,11 @@ class Translator:
                     index + line + 1, tokens, parts,
                 )  # fmt: skip
             weights = list(itertools.islice(attention, parts * self.n_best)) if attention else None
+            source_pieces = [piece for ids in of_parts for piece in graph.source_tokenizer.pieces(ids)]
+            source_words, restored = None, [placeholder.decode() for placeholder in placeholders]
+            if weights is not None:
+                kinds = graph.source_tokenizer.placeholders
+                source_words = number_source_words(lines[line], source_pieces, kinds)
             hypotheses = []
             for rank, (text, score, log_probability) in enumerate(zip(*of_line, strict=True)):
                 if parts and not rank and not score > IMPOSSIBLE / 2:  # NaN is in no order, so that nothing is found
@@ -205,19 +223,22 @@ class Translator:
                 if not parts or score < IMPOSSIBLE / 2:  # fewer hypotheses than asked
                     break
                 translated = target[first * self.n_best + rank : (first + parts) * self.n_best : self.n_best]
+                pieces = [graph.target_tokenizer.pieces(ids) for ids in translated]
                 hypotheses.append(
                     Hypothesis(
                         text.decode(),
                         float(score),
                         float(log_probability),
-                        [names.get(piece, piece) for ids in of_parts for piece in graph.source_tokenizer.pieces(ids)],
-                        [names.get(piece, piece) for ids in translated for piece in graph.target_tokenizer.pieces(ids)],
+                        [names.get(piece, piece) for piece in source_pieces],
+                        [names.get(piece, piece) for part in pieces for piece in part],
                         None
                         if weights is None
                         else _side_by_side(
                             weights[rank :: self.n_best],
                             [(len(t), len(s)) for t, s in zip(translated, of_parts, strict=True)],
                         ),
+                        source_words,
+                        None if weights is None else number_target_words(pieces, restored),
                     )
                 )
             first += parts
@@ -264,10 +285,3 @@ def sentences_at_once(beam_size: int, batch_size: int | None = None) -> int:
     (128, 320, 32)
     """
     return batch_size or min(320, max(1, 640 // beam_size))
-
-
-def _bytes(text: str, index: int) -> bytes:
-    """UTF-8; half a surrogate pair, which UTF-8 has no form for, becomes a question mark."""
-    if not isinstance(text, str):
-        raise TypeError(f"Translator: expected strings, got {type(text).__name__} for text {index}")
-    return text.encode("utf-8", errors="replace")

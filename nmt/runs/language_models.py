@@ -115,6 +115,8 @@ def sample_texts(
     >>> list(sample_texts("runs/lm", 1, seed=1, prompt="The"))  # doctest: +SKIP
     ['The device is not connected.']
     """
+    if not isinstance(prompt, str):
+        raise TypeError(f"`prompt`: expected str, got {type(prompt).__name__}")
     model, tokenizer = load_language_model(path, checkpoint)
     sampler = make_sampler(model, max_tokens, temperature, top_k, top_p)
     begin = tokenizer.encode(tf.constant([prompt.encode("utf-8", errors="replace")]))[0][:-1]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from nmt.documents.lines import translate_text_file
 from nmt.serving.transports import Inputs, Outputs, Predict, RequestError, decode, grpc_transport, rest_transport
+from nmt.utils.arguments import check_texts
 from nmt.utils.errors import UserError
 from nmt.utils.lines import read_ahead
 
@@ -92,11 +93,12 @@ def translate_lines(
     ...     print(translations[0].text)
     Starten Sie das Gerät neu.
     """
+    texts = check_texts(lines, "lines", str)
     signature, outputs = (
         ("nbest", ("translations", "scores")) if n_best else ("serving_default", ("translation", "score"))
     )
     endpoint = _Endpoint(server, model, signature, outputs, rest, timeout)
-    requests = ({"text": [_encode(line) for line in batch]} for batch in _batches(lines, batch_size, is_ready))
+    requests = ({"text": [_encode(line) for line in batch]} for batch in _batches(texts, batch_size, is_ready))
     for text, score in _predict_rows(endpoint, requests, in_flight, is_ready):
         hypotheses = list(zip(text, score, strict=False)) if n_best else [(text, score)]
         yield [Translation(decode(translation), value) for translation, value in _found(endpoint, hypotheses)]

@@ -18,7 +18,9 @@ import tensorflow_text as tf_text
 from nmt.constants import BEGIN, END, PADDING, UNKNOWN
 from nmt.text.graph_normalization import normalize_in_graph
 from nmt.text.placeholders import SYMBOLS
+from nmt.utils.arguments import check_texts
 from nmt.utils.errors import UserError
+from nmt.utils.forks import LoadedHere
 from nmt.utils.silence import silenced
 
 # SentencePiece's trainer needs about 30 bytes of memory for each character of its text: 600 MB for 20 million, which
@@ -65,6 +67,7 @@ class Tokenizer(tf.Module):
         self.vocabulary_size: int = processor.get_piece_size()
         self._pieces = [processor.id_to_piece(index) for index in range(self.vocabulary_size)]
         self._operation = self._load_operation()
+        self._loaded = LoadedHere()
 
     def encode(self, texts: tf.Tensor, normalized: bool = False) -> tf.RaggedTensor:
         """Splits texts into subwords, after normalising them.
@@ -75,7 +78,13 @@ class Tokenizer(tf.Module):
 
         Returns:
             int32 `[n, (time)]`. Each row ends with `END`; an empty text is `END` alone.
+
+        Raises:
+            TypeError: if `texts` is a single string.
+            RuntimeError: in a process that was forked after the tokenizer was loaded.
         """
+        if texts is None or isinstance(texts, str | bytes):
+            raise TypeError(f"`texts`: expected strings [n], got {type(texts).__name__}")
         texts = texts if normalized else normalize_in_graph(texts)
         return self._run(lambda operation: operation.tokenize(texts))
 
@@ -112,6 +121,7 @@ class Tokenizer(tf.Module):
             return tf_text.SentencepieceTokenizer(model=self.model, out_type=tf.int32, add_eos=True)
 
     def _run(self, call: Callable[[Any], Any]) -> Any:
+        self._loaded.check("the tokenizer")
         try:
             return call(self._operation)
         except tf.errors.NotFoundError:
@@ -147,6 +157,7 @@ def train_tokenizer(
         The serialized model, for `Tokenizer`.
 
     Raises:
+        TypeError: if `sentences` is a single string, or one of them is none.
         ValueError: if `algorithm` or `character_coverage` is another.
         UserError: if the text has too few different subwords, or too many different characters, for the vocabulary;
             the message says which size is possible. A text with too few subwords for any vocabulary of 300 pieces gets
@@ -162,7 +173,7 @@ def train_tokenizer(
         raise ValueError(f"expected algorithm 'unigram' or 'bpe', got {algorithm!r}")
     if not 0.98 <= character_coverage <= 1:
         raise ValueError(f"expected character_coverage from 0.98 to 1, got {character_coverage}")
-    chosen = _sample(sentences, seed)
+    chosen = _sample(check_texts(sentences, "sentences", str), seed)
 
     def train(*, exactly: bool) -> bytes:
         return _train(chosen, vocabulary_size, algorithm, character_coverage, bool(placeholders), exactly)

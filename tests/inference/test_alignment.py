@@ -6,10 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+import tensorflow as tf
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nmt.inference.alignment import heat_map, pharaoh, word_attention
+from nmt.inference.alignment import (
+    CONTROL_PIECES,
+    heat_map,
+    number_source_words,
+    number_target_words,
+    pharaoh,
+    word_attention,
+)
+from nmt.text.masking import mask, restore
+from nmt.text.normalization import normalize
+from nmt.text.tokenizer import Tokenizer, train_tokenizer
 from nmt.utils.errors import UserError
 
 # Das rote Haus -> the red house, with "rote" and "house" in two pieces each and end marks on both sides.
@@ -98,6 +109,84 @@ def test_a_matrix_that_does_not_fit_is_refused(shape: tuple[int, ...], tmp_path:
     with pytest.raises(ValueError, match=r"of shape \(5, 5\), got \("):
         heat_map(np.zeros(shape), source, target, tmp_path / "map.png")
     assert list(tmp_path.iterdir()) == []
+
+
+KINDS = ["braces", "tags"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    lines = ["the red house and the cat", "das rote Haus und die Katze", "a house in a cat"]
+    return Tokenizer(train_tokenizer(lines, vocabulary_size=300, placeholders=KINDS), placeholders=KINDS)
+
+
+def pieces_of(tokenizer: Tokenizer, text: str) -> list[str]:
+    ids = tokenizer.encode(mask(KINDS, tf.constant([text.encode()])).source)
+    return tokenizer.pieces(ids[0].numpy())
+
+
+# Words as users write them: decomposed, with what is invisible, and with what SentencePiece takes for a space.
+PLAIN = ["the", "house", "cat", "u\u0308ber", "ca\u200bt", "\u200fred\u200e", "\u732b", "\U0001f600\ufe0f", "a\u2581b"]
+GONE = ["\u200b", "\ufeff\u200e"]
+MARKED = ["{a}", "<a href='x y'>", "</a>", "<b>red</b>", "<b\nc>house", "{b}\u200b{c}", "x{d}y"]
+SPACES = [" ", "  ", "\t", "\u3000", "\n", " \u200b\u00a0"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(st.tuples(st.sampled_from(PLAIN + GONE), st.sampled_from(SPACES)), max_size=8))
+def test_source_pieces_spell_the_words_that_they_are_numbered_by(
+    tokenizer: Tokenizer, words: list[tuple[str, str]]
+) -> None:
+    text = "".join(word + space for word, space in words)
+    pieces = pieces_of(tokenizer, text)
+    numbers = number_source_words(text, pieces, KINDS)
+    given_words = text.split()
+    spelled = [""] * len(given_words)
+    ids = tokenizer.encode(tf.constant([text.encode()]))[0].numpy()
+    for number in range(len(given_words)):
+        mine = [index for index, of_piece in zip(ids, numbers, strict=True) if of_piece == (number,)]
+        spelled[number] = tokenizer.decode(tf.constant([mine], tf.int32)).numpy()[0].decode() if mine else ""
+    assert spelled == [normalize(word) for word in given_words]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(st.tuples(st.sampled_from(PLAIN + GONE + MARKED), st.sampled_from(["", *SPACES])), max_size=8))
+def test_every_word_that_is_seen_has_pieces(tokenizer: Tokenizer, words: list[tuple[str, str]]) -> None:
+    text = "".join(word + space for word, space in words)
+    pieces = pieces_of(tokenizer, text)
+    numbers = number_source_words(text, pieces, KINDS)
+    assert [not of_piece for of_piece in numbers] == [piece in CONTROL_PIECES for piece in pieces]
+    flat = [number for of_piece in numbers for number in of_piece]
+    first = [of_piece[0] for of_piece in numbers if of_piece]
+    assert first == sorted(first)
+    assert set(flat) == {number for number, word in enumerate(text.split()) if normalize(word)}
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    source=st.lists(st.sampled_from(MARKED), max_size=6).map(" ".join),
+    parts=st.lists(st.lists(st.integers(4, 299), max_size=8), min_size=1, max_size=3),
+)
+def test_target_words_are_those_of_the_translation(tokenizer: Tokenizer, source: str, parts: list[list[int]]) -> None:
+    """Of any tokens: bytes that form no character or white space, symbols that stand for nothing."""
+    placeholders = mask(KINDS, tf.constant([source.encode()])).placeholders
+    parts = [[4 + token % (tokenizer.vocabulary_size - 4) for token in part] for part in parts]
+    decoded = tokenizer.decode(tf.ragged.constant(parts, tf.int32)).numpy()
+    text = restore(tf.constant([[b" ".join(decoded)]]), placeholders).numpy()[0, 0].decode()
+    known = [placeholder.decode() for placeholder in placeholders.numpy()[0]]
+    numbers = number_target_words([tokenizer.pieces(part) for part in parts], known)
+    assert len(numbers) == sum(map(len, parts))
+    assert {number for of_piece in numbers for number in of_piece} == set(range(len(text.split())))
+
+
+def test_alignments_number_the_words_as_they_were_written() -> None:
+    pieces = ["\u2581the", "\u2581c", "at", "</s>"]
+    source_words = number_source_words("\u200b  the cat", pieces)
+    target_words = number_target_words([["\u2581die", "\u2581Katze", "</s>"]])
+    attention = [[1, 0, 0, 0], [0, 0.4, 0.5, 0.1], [0, 0, 0, 1]]
+    target = ["\u2581die", "\u2581Katze", "</s>"]
+    assert pharaoh(attention, pieces, target) == "0-0 1-1"
+    assert pharaoh(attention, pieces, target, source_words=source_words, target_words=target_words) == "1-0 2-1"
 
 
 def size(path: Path) -> tuple[int, int]:

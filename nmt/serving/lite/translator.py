@@ -82,6 +82,8 @@ class LiteTranslator:
         Returns:
             The translation; an empty string for a line without text.
         """
+        if not isinstance(line, str):
+            raise TypeError(f"`line`: expected str, got {type(line).__name__}")
         text = line.encode(errors="replace").decode()  # "?" for unpaired surrogates, which UTF-8 does not have
         masked, placeholders = mask(text, self.settings["placeholders"])
         ids = self._source.encode(normalize(masked))

@@ -1,0 +1,95 @@
+"""The translator as Python calls it: what it takes, what it says of words, and that a fork is told so."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+import tensorflow as tf
+
+from nmt.inference.text_scoring import score_texts
+from nmt.inference.translator import Translator
+from nmt.models.seq2seq import Seq2Seq
+from nmt.runs.language_models import sample_texts
+from nmt.serving.client import translate_lines
+from nmt.text.masking import mask, restore
+from nmt.text.tokenizer import Tokenizer, train_tokenizer
+
+KINDS = ["braces", "tags"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    model = train_tokenizer(["the cat sat on the mat", "the dog sat"], vocabulary_size=300, placeholders=KINDS)
+    return Tokenizer(model, placeholders=KINDS)
+
+
+@pytest.fixture(scope="module")
+def translator(tokenizer: Tokenizer) -> Translator:
+    model = Seq2Seq(tokenizer.vocabulary_size, units=8, seed=1)
+    return Translator(model, tokenizer, beam_size=2, n_best=2, attention=True, max_tokens=8, max_length_offset=4)
+
+
+@pytest.mark.parametrize("wrong", [None, b"the cat", 7, bytearray(b"x")])
+def test_what_is_no_list_of_strings_is_named(translator: Translator, wrong: object) -> None:
+    for call, name in ((translator.translate, "texts"), (translator.best, "lines"), (translator.hypotheses, "lines")):
+        with pytest.raises(TypeError, match=f"^`{name}`: expected an iterable of str, got {type(wrong).__name__}$"):
+            call(wrong)
+
+
+def test_a_string_is_one_text_or_none(translator: Translator, tokenizer: Tokenizer) -> None:
+    assert isinstance(translator.translate("the cat"), str)
+    one_string: list[Callable[[], object]] = [
+        lambda: translator.best("the cat"),
+        lambda: translator.hypotheses("the cat"),
+        lambda: score_texts(lambda source, target: None, tokenizer, b"the cat"),
+        lambda: train_tokenizer("the cat"),
+        lambda: next(translate_lines("localhost:1", "the cat")),
+        lambda: tokenizer.encode("the cat"),
+        lambda: next(sample_texts("nowhere", 1, 1, prompt=b"the cat")),
+    ]
+    for call in one_string:
+        with pytest.raises(TypeError, match=r"^`\w+`: expected "):
+            call()
+    with pytest.raises(TypeError, match=r"^`lines`: expected str, got bytes for text 1$"):
+        list(translator.hypotheses(["the", b"cat"]))
+
+
+@pytest.mark.parametrize(
+    "text", ["a\r\n b", "<a\nhref='1'> {b} cat", "\u200b the  {a}<b c>dog</b>", "the cat sat on the mat " * 4]
+)
+def test_words_are_numbered_as_they_were_written(translator: Translator, text: str) -> None:
+    for hypothesis in next(translator.hypotheses([text])):
+        numbers = {number for of_piece in hypothesis.target_words for number in of_piece}
+        assert numbers == set(range(len(hypothesis.text.split())))
+        numbers = {number for of_piece in hypothesis.source_words for number in of_piece}
+        assert numbers == {number for number, word in enumerate(text.split()) if word != "\u200b"}
+        assert len(hypothesis.target_words), len(hypothesis.source_words) == hypothesis.attention.shape
+
+
+def test_a_line_end_in_a_placeholder_comes_back(translator: Translator) -> None:
+    text = "the <a\r\nhref='\u2028'> cat"
+    masked = mask(KINDS, tf.constant([text]))
+    assert restore(masked.source[:, None], masked.placeholders).numpy()[0, 0].decode() == text
+    assert "<a\r\nhref='\u2028'>" in translator.translate(text)
+
+
+def test_a_fork_is_an_error_and_does_not_hang(translator: Translator, tokenizer: Tokenizer) -> None:
+    translator.translate("the cat")
+    child = os.fork()
+    if child == 0:
+        said = []
+        for call in (lambda: translator.translate("the cat"), lambda: tokenizer.encode(["the cat"])):
+            try:
+                call()
+            except RuntimeError as error:
+                said.append("spawn" in str(error) and "\n" not in str(error))
+        os._exit(0 if said == [True, True] else 1)
+    deadline = time.monotonic() + 60
+    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if not ended[0]:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)
