@@ -32,6 +32,7 @@ _FAST_PLACES = (
     "tests/serving/test_client.py", "tests/serving/test_heat_map_page.py", "tests/serving/test_warmup.py",
     "tests/training/test_schedule.py", "tests/training/test_trainer.py", "tests/training/test_run_metrics.py",
     "tests/training/test_interruption.py", "tests/analysis/test_tasks.py", "tests/augmentation/test_parts.py",
+    "tests/training/test_plan.py",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import nmt
-from nmt.config import Config, differences, load_config, save_config
+from nmt.config import Config, differences, load_saved_config, save_config
 from nmt.config.file import flat, read_tree
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
@@ -73,6 +73,11 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """Event files."""
         return self.path / "tensorboard"
+
+    @property
+    def tuning(self) -> Path:
+        """The settings of the search that were tried on the validation split."""
+        return self.path / "tuning.json"
 
     @property
     def last(self) -> Path:
@@ -166,7 +171,7 @@ def open_run(path: str | Path, config: Config) -> RunFolder:
     run = RunFolder(Path(path))
     check_own(run)
     if run.has_begun() and run.config.exists():
-        _check_unchanged(run, load_config(run.config), config)
+        _check_unchanged(run, load_saved_config(run.config), config)
     _write_format(run)
     save_config(config, run.config)
     return run
@@ -197,7 +202,7 @@ def join_run(path: str | Path, config: Config) -> RunFolder:
     check_format(run)
     if not run.config.exists() or not (run.data / "report.json").exists():
         raise UserError(f"{path}: the chief's run folder is not here; all workers have to share it")
-    if changed := differences(load_config(run.config), config):
+    if changed := differences(load_saved_config(run.config), config):
         raise UserError(f"{path}: the chief was started with other settings ({'; '.join(changed)})")
     return run
 
@@ -219,7 +224,7 @@ def load_run_config(path: str | Path, task: Task | None = None) -> tuple[RunFold
     if not run.config.exists():
         raise UserError(f"{path}: is not a run folder: it has no config.yaml, which training writes")
     check_format(run)
-    config = load_config(run.config)
+    config = load_saved_config(run.config)
     if task is not None and config.task != task:
         raise UserError(f"{path}: expected a run of task {task}, got one of task {config.task}")
     return run, config

@@ -47,6 +47,18 @@ def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision:
     Returns:
         A `Seq2Seq`, or a `LanguageModel` of the target language.
     """
+    return build_sized_model(config, source.vocabulary_size, target.vocabulary_size, precision)
+
+
+def build_sized_model(config: Config, source_size: int, target_size: int, precision: str | None = None) -> TokenModel:
+    """As `build_model`, from the sizes of the vocabularies alone.
+
+    Args:
+        config: the settings.
+        source_size: int, the number of tokens of the source language.
+        target_size: int, the number of tokens of the target language.
+        precision: see `build_model`.
+    """
     settings = config.model
     arguments: dict[str, Any] = {
         "units": settings.units,
@@ -63,14 +75,14 @@ def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision:
     }
     if config.task == "language_model":
         return LanguageModel(
-            target.vocabulary_size,
+            target_size,
             num_layers=settings.decoder_layers,
             tied_embeddings=settings.tied_embeddings != "none",
             **arguments,
         )
     return Seq2Seq(
-        source.vocabulary_size,
-        target_vocabulary_size=target.vocabulary_size,
+        source_size,
+        target_vocabulary_size=target_size,
         encoder_layers=settings.encoder_layers,
         decoder_layers=settings.decoder_layers,
         attention=settings.attention,

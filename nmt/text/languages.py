@@ -56,6 +56,21 @@ def base_language(code: str) -> str:
     return named[0] if named else _TWO_LETTERS.get(parts[0], parts[0])
 
 
+def is_language(code: str) -> bool:
+    """Returns whether a word is the ISO 639 code of a language, or an English name that is known here.
+
+    Args:
+        code: a word, such as a part of a file's name; a script or region may follow the language.
+
+    Example:
+
+    >>> [word for word in ("en", "zh-Hans", "pt_BR", "japanese", "train", "gz") if is_language(word)]
+    ['en', 'zh-Hans', 'pt_BR', 'japanese']
+    """
+    base = base_language(code)
+    return base in _TWO_LETTERS.values() or base in _SPACELESS
+
+
 def has_spaces(code: str) -> bool:
     """Returns whether a language is written with spaces between words.
 

@@ -1,0 +1,294 @@
+"""Settings for a corpus, the time allowed and this machine, chosen by rules that are smooth in each of them.
+
+The rules follow what is known of small corpora (Sennrich and Zhang 2019): the less text, the smaller the vocabulary and
+the batches, and the more dropout. Their constants are those of configs/base.yaml where its corpora lie: about 25,000
+pairs, 2.5 million characters of both languages, 30 epochs.
+"""
+
+import logging
+import math
+import statistics
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from nmt.config import Config, parse_config
+from nmt.config.file import apply_overrides
+from nmt.data.counts import CorpusCounts, TokenCounts, count_corpus, count_tokens
+from nmt.data.shapes import Shape
+from nmt.models.flops import training_flops
+from nmt.models.seq2seq import Seq2Seq
+from nmt.runs.models import build_sized_model
+from nmt.training.bench import measure_product_rate
+from nmt.training.compilation import time_steps
+from nmt.training.distribution import Distribution
+from nmt.training.make_trainer import make_trainer
+from nmt.training.precision import settle_precision
+from nmt.utils.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+
+MINUTES = 30.0  # if neither minutes nor epochs are given
+_FEWEST_PAIRS = 20
+_FEW_PAIRS = 500
+_PAIRS = 25_000  # where the rules give the settings of configs/base.yaml
+_CHARACTERS = 2.5e6
+_EPOCHS = 30
+_TOKENS = 1.4e7  # in all epochs together
+_FIRST_GUESS = 0.35  # share of the rate of one large product that a training step reaches
+_TIMED_STEPS = 5
+
+
+class Machine(NamedTuple):
+    """How fast this machine trains.
+
+    Attributes:
+        flops_per_second: float, matrix products of a training step.
+        compile_seconds: float, for each batch shape.
+    """
+
+    flops_per_second: float
+    compile_seconds: float
+
+
+class Plan(NamedTuple):
+    """A training that suits a corpus.
+
+    Attributes:
+        tree: its settings as nested dictionaries, as they stand in YAML.
+        lines: list of str, what was chosen and why, and what it will cost.
+    """
+
+    tree: dict[str, Any]
+    lines: list[str]
+
+
+def plan_training(
+    data: dict[str, Any],
+    *,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    overrides: Sequence[str] = (),
+) -> Config:
+    """Reads a corpus, measures the machine for some seconds, and chooses the settings of a training.
+
+    What was chosen, why, and what it will cost is logged.
+
+    Args:
+        data: the settings of the group `data`, languages and corpus at least.
+        minutes: float, how long the training may take; None for `epochs`, or for 30 if there are none either.
+        epochs: float, how often to go through the corpus.
+        overrides: settings to change in what is chosen, such as `model.units=512`.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        UserError: if the corpus cannot be read or is too small, or a setting is wrong.
+
+    Example:
+
+    >>> data = {"source_language": "en", "target_language": "de", "corpus": {"kind": "tsv", "train": ["my.tsv"]}}
+    >>> nmt.train(plan_training(data, minutes=30), "runs/mine")  # doctest: +SKIP
+    """
+    if minutes is not None and epochs is not None:
+        raise UserError("`minutes`: expected it or `epochs`, got both")
+    minutes = MINUTES if minutes is None and epochs is None else minutes
+    _LOG.info("reading the corpus")
+    counts = count_corpus(parse_config({"data": data}).data)
+    check_enough(counts)
+    tokens = count_tokens(counts, _fitting_vocabulary(counts))
+
+    def plan(machine: Machine) -> Plan:
+        return make_plan(data, counts, tokens, machine, minutes=minutes, epochs=epochs, overrides=overrides)
+
+    first = parse_config(plan(Machine(_FIRST_GUESS * 1e9 * measure_product_rate(), 4.0)).tree)
+    _LOG.info("measuring this machine")
+    chosen = plan(measure_machine(first, tokens))
+    for line in chosen.lines:
+        _LOG.info("%s", line)
+    return parse_config(chosen.tree)
+
+
+def check_enough(counts: CorpusCounts) -> None:
+    """Raises an error if a corpus is too small for any training, and warns if it is too small for a useful one."""
+    if counts.different < _FEWEST_PAIRS:
+        raise UserError(
+            f"data.corpus.train: {counts.different} different sources are left after cleaning: expected at least "
+            f"{_FEWEST_PAIRS} to learn anything from"
+        )
+    if counts.different < _FEW_PAIRS:
+        _LOG.warning(
+            "%d pairs are too few for a useful translator: it will know these texts, and hardly any other; some "
+            "thousand pairs are a start",
+            counts.pairs,
+        )
+
+
+def make_plan(
+    data: dict[str, Any],
+    counts: CorpusCounts,
+    tokens: TokenCounts,
+    machine: Machine,
+    *,
+    minutes: float | None,
+    epochs: float | None = None,
+    overrides: Sequence[str] = (),
+) -> Plan:
+    """Chooses the settings of a training; the same arguments always give the same settings.
+
+    Args:
+        data: the settings of the group `data`.
+        counts: what the corpus contains.
+        tokens: how the vocabulary splits it.
+        machine: how fast the machine trains.
+        minutes: float or None, how long the training may take.
+        epochs: float or None, how often to go through the corpus where there is no such limit.
+        overrides: settings to change in what is chosen.
+    """
+    wanted = epochs or min(max(_EPOCHS * (_PAIRS / counts.pairs) ** 0.35, 4), 150)
+    suitable = 192 * (sum(counts.characters) / _CHARACTERS) ** 0.2  # units
+    shapes = 12 if minutes is None else round(min(max(60 * minutes / 12 / machine.compile_seconds, 4), 12))
+    padding = 1 + 0.9 / shapes  # as measured
+    seconds = None if minutes is None else 60 * minutes * 0.88 - shapes * machine.compile_seconds - 10
+    vocabulary = choose_vocabulary(counts)
+
+    def epochs_of(units: int, passes: int = 1) -> float:
+        """How many epochs there is time for."""
+        if seconds is None:
+            return wanted
+        flops = passes * padding * _flops(units, vocabulary, counts, tokens)
+        return max(seconds, 10) * machine.flops_per_second / flops
+
+    # A model somewhat smaller or larger where time is short or long for its epochs.
+    time_factor = min(max((epochs_of(_in_steps(suitable)) / wanted) ** 0.2, 0.5), 1.5)
+    units = _in_steps(suitable * time_factor)
+    consistency = 2.0 if epochs is None and epochs_of(units, 2) > 1.3 * wanted else 0.0
+    passes = 2 if consistency else 1
+    number = min(epochs_of(units, passes), wanted * 1.5) if epochs is None else epochs
+    all_tokens = counts.pairs * max(tokens.source, tokens.target)
+    # Few tokens in all need small batches, so that there are enough updates.
+    batch = _rounded(min(max(2000 / passes * (number * all_tokens / _TOKENS) ** 0.4, 400), 8000), 100)
+    steps = max(round(padding * all_tokens / batch * number), 20)
+    little_trained = min(number / wanted, 1.0)
+    little_data = math.log10(_PAIRS / counts.pairs)
+    dropout = (0.25 + 0.12 * little_data + (0.05 if consistency else 0.0)) * little_trained**0.25
+    validations = round(min(max(steps / 250, 3), 12))
+    held_out = max(1, min(1000, counts.different // 20))
+    tree: dict[str, Any] = {
+        "seed": 1,
+        "data": {**data, "held_out": held_out},
+        "tokenizer": {
+            "algorithm": "bpe",
+            "vocabulary_size": vocabulary,
+            "placeholders": list(counts.placeholders),
+        },
+        "batches": {
+            "tokens": batch,
+            "max_length": min(max(10 * math.ceil(tokens.longest / 8), 50), 150),
+            "shapes": shapes,
+        },
+        "model": {
+            "embedding": units,
+            "units": units,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "attention": "multi_head",
+            "dropout": round(min(max(dropout, 0.1), 0.5), 2),
+            "word_dropout": round(min(max(0.08 * little_data * little_trained**0.25, 0.0), 0.15), 2),
+            "layer_normalization": True,
+        },
+        "training": {
+            "max_steps": steps,
+            "max_minutes": minutes,
+            "validate_every": math.ceil(steps / validations),
+            "validation_sentences": min(1000, max(held_out, 200)),
+            "learning_rate": round(0.004 * (192 / units) ** 0.5, 5),
+            "warmup_steps": min(500, steps // 5),
+            "schedule": "linear",
+            "average_decay": round(min(max(1 - 7 / steps, 0.9), 0.9995), 5),
+            "consistency": consistency,
+            "precision": "auto",
+            "xla": "parts",
+        },
+        "decoding": {"length_penalty": 1.0, "limit_repetition": True},
+    }
+    apply_overrides(tree, overrides)
+    flops = passes * padding * _flops(units, vocabulary, counts, tokens)
+    cost = (number * flops / machine.flops_per_second + shapes * machine.compile_seconds + 10) / 0.88 / 60
+    rate = counts.pairs * tokens.target * machine.flops_per_second / flops
+    lines = [
+        f"{counts.pairs:,} pairs, {sum(counts.characters) / 1e6:,.2f} million characters, {counts.alphabet:,} "
+        f"different ones; {held_out:,} pairs are set aside for each of validation and test that is not given",
+        f"vocabulary: {vocabulary:,} subwords for both languages, as the amount of text and the alphabet warrant"
+        + (f"; placeholders masked: {', '.join(counts.placeholders)}" if counts.placeholders else ""),
+        f"model: two layers of {units} units on each side, dropout {tree['model']['dropout']}: "
+        "larger with more text and time, more dropout with fewer pairs",
+        f"training: {steps:,} steps of {batch:,} tokens, {number:.0f} epochs of {wanted:.0f} that would suit the corpus"
+        + (f", with R-Drop (weight {consistency:g}), for which there is time" if consistency else ""),
+        f"it will take about {cost:.0f} minutes at {rate:,.0f} target tokens per second; all settings are in the run's "
+        "config.yaml",
+    ]
+    return Plan(tree, lines)
+
+
+def choose_vocabulary(counts: CorpusCounts) -> int:
+    """Chooses the number of subwords: bytes and special tokens, the alphabet, and merges by the amount of text.
+
+    Example:
+
+    >>> sizes = [CorpusCounts(n, n, (50 * n, 50 * n), 90, (), []) for n in (500, 5_000, 25_000, 1_000_000)]
+    >>> [choose_vocabulary(size) for size in sizes]
+    [1100, 2250, 3950, 16000]
+    """
+    merges = 3600 * (sum(counts.characters) / _CHARACTERS) ** 0.4
+    symbols = 10 if counts.placeholders else 0
+    return max(_rounded(min(260 + counts.alphabet + merges, 16_000), 50), 260 + symbols + counts.alphabet + 50)
+
+
+def measure_machine(config: Config, tokens: TokenCounts) -> Machine:
+    """Makes some training steps of a configuration on random tokens, and measures them.
+
+    Args:
+        config: the settings.
+        tokens: how long the sentences of a batch are to be.
+    """
+    config = settle_precision(config)
+    size = config.tokenizer.vocabulary_size
+    trainer = make_trainer(build_sized_model(config, size, size), config.training)
+    source, target = (max(round(mean), 2) for mean in (tokens.source, tokens.target))
+    sentences = max(config.batches.tokens // max(source, target), 1)
+    shape = Shape(sentences, source, target)
+    first, *later = time_steps(trainer, Distribution(), [shape] * (1 + _TIMED_STEPS))
+    pairs = sentences * source * target
+    flops = training_flops(trainer.model, sentences, sentences * source, sentences * target, pairs)
+    passes = 2 if config.training.consistency else 1
+    return Machine(passes * flops / statistics.median(later), max(first - later[0], 0.1))
+
+
+def _flops(units: int, vocabulary: int, counts: CorpusCounts, tokens: TokenCounts) -> float:
+    """FLOPs of an epoch without padding, each batch passed through the model once."""
+    source, target = counts.pairs * tokens.source, counts.pairs * tokens.target
+    products = 1.3 * source * tokens.target  # more than of the mean lengths, as both vary together
+    return training_flops(_model(units, vocabulary), counts.pairs, source, target, products)
+
+
+@cache
+def _model(units: int, vocabulary: int) -> Seq2Seq:
+    return Seq2Seq(vocabulary, units=units)
+
+
+def _fitting_vocabulary(counts: CorpusCounts) -> int:
+    """The vocabulary to split a sample with, smaller where the sample is a small part of the text."""
+    sampled = sum(len(text) for pair in counts.sample for text in pair)
+    part = counts._replace(characters=(sampled, 0))
+    return choose_vocabulary(part)
+
+
+def _in_steps(units: float) -> int:
+    """The nearest multiple of 32, from 96 to 512."""
+    return min(max(32 * round(units / 32), 96), 512)
+
+
+def _rounded(value: float, to: int) -> int:
+    return to * round(value / to)
