@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test test-fast lint audit rebuild
+.PHONY: help quickstart test test-fast coverage lint audit rebuild
 
 BIN := .venv/bin
 MADE := .venv/.made
@@ -23,8 +23,9 @@ VENV_IS_GOOD := $(shell [ "$$(cat $(MADE) 2>/dev/null)" = "$$(pwd -P)" ] && [ ! 
 
 help:
 	@echo 'make quickstart   train a small translator, score it, and show how to use it'
-	@echo 'make test         check format, style, types and imports, then run all tests with coverage'
+	@echo 'make test         check format, style, types, imports and security, then run all tests'
 	@echo 'make test-fast    run the fast tests alone'
+	@echo 'make coverage     run all tests and count the lines that they reach'
 	@echo 'make lint         check format, style, types, imports and security only'
 	@echo 'make audit        look for known vulnerabilities of the pinned packages (needs the network)'
 	@echo
@@ -39,8 +40,11 @@ quickstart: $(RUNTIME)
 	@echo
 	@echo '    echo "Restart the device." | $(BIN)/nmt translate runs/quickstart'
 
-# Counting lines makes a test take up to half as long again: long ones whose lines others reach are marked no_cover.
 test: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Counting lines makes a test take up to half as long again: long ones whose lines others reach are marked no_cover.
+coverage: $(DEVELOPMENT)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=nmt --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 test-fast: $(DEVELOPMENT)

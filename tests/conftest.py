@@ -23,10 +23,20 @@ _SLOW_PLACES = (
     "tests/decoding/test_scorers.py::test_sentences_of_an_ensemble",
     "tests/decoding/test_constraints.py::test_constrained_sentences",
     "tests/decoding/test_constraints.py::test_no_repetition_equals",
-    "tests/inference/test_text_to_text.py", "tests/test_keras_user.py::test_a_translation_model",
-    "tests/test_keras_user.py::test_a_saved_model_loads_in_a_fresh_process",
-    "tests/test_keras_user.py::test_a_language_model_from_compile",
-    "tests/data/test_preparation.py::test_other_settings", "tests/data/test_preparation.py::test_a_killed_preparation",
+    "tests/decoding/test_constraints.py::test_a_translation_has_each_symbol",
+    "tests/decoding/test_constraints.py::test_everything_together",
+    "tests/decoding/test_beam_search.py::test_a_sentence_does_not_depend_on_its_batch",
+    "tests/decoding/test_beam_search.py::test_stopping_early", "tests/decoding/test_scorers.py::test_stopping_early",
+    "tests/decoding/test_beam_search.py::test_every_hypothesis_ends", "tests/inference/test_text_to_text.py",
+    "tests/models/test_seq2seq.py::test_padding_and_batching", "tests/layers/test_gru.py::test_compiled_loops",
+    "tests/layers/test_cross_entropy.py::test_consistency", "tests/text/test_tokenizer.py::test_any_text_comes_back",
+    "tests/text/test_masking.py::test_the_store_holds_symbols", "tests/test_keras_user.py",
+    "tests/training/test_trainer.py::test_half_precision", "tests/training/test_trainer.py::test_a_training_step",
+    "tests/cli/test_analysis.py", "tests/cli/test_compilation_cache.py", "tests/cli/test_streams.py",
+    "tests/cli/test_cli.py::test_nothing_but_the_validations", "tests/cli/test_cli.py::test_prepare_reports",
+    "tests/serving/test_client.py::test_a_program_that_writes", "tests/inference/test_alignment.py::test_heat_map",
+    "tests/runs/test_folder.py::test_a_run_folder_is_written_by_one_process",
+    "tests/data/test_preparation.py", "tests/data/test_batches.py::test_resumed_batches",
 )  # fmt: skip
 _FAST_PLACES = (
     "tests/serving/test_client.py", "tests/serving/test_heat_map_page.py", "tests/serving/test_warmup.py",
@@ -34,12 +44,14 @@ _FAST_PLACES = (
     "tests/training/test_interruption.py", "tests/analysis/test_tasks.py", "tests/augmentation/test_parts.py",
     "tests/training/test_plan.py",
 )  # fmt: skip
+_PLACES = (*_SLOW_PLACES, *_FAST_PLACES)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests that `make test-fast` leaves out; each room keeps some of its own."""
     for item in items:
-        slow = item.nodeid.startswith(_SLOW_PLACES) and not item.nodeid.startswith(_FAST_PLACES)
+        place = max((place for place in _PLACES if item.nodeid.startswith(place)), key=len, default="")
+        slow = place in _SLOW_PLACES  # the most exact place decides
         if slow or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 

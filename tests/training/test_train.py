@@ -32,7 +32,8 @@ def share_reversed(folder) -> float:
         batches={"tokens": 1300, "shapes": 4},
         model={"units": 64, "embedding": 32, "dropout": 0.0},
         training={
-            "max_steps": 1000, "validate_every": 1000, "learning_rate": 0.005, "warmup_steps": 50, "schedule": "linear",
+            "max_steps": 600, "validate_every": 600, "save_every": 600, "learning_rate": 0.005, "warmup_steps": 50,
+            "schedule": "linear",
         },
         decoding={"beam_size": 1},
     )  # fmt: skip
