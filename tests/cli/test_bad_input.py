@@ -50,6 +50,23 @@ def unknown_setting(bench):
     bench.train("--set", "model.unit=64")
 
 
+def too_few_pairs(bench):
+    (bench.folder / "few.en-de.tsv").write_text("".join(f"one {n}\teins {n}\n" for n in range(19)))
+    main(["train", str(bench.folder / "few.en-de.tsv"), "--run", str(bench.run)])
+
+
+def no_languages(bench):
+    main(["train", bench.lines(b"one\n"), bench.lines(b"one\n"), "--run", str(bench.run)])
+
+
+def odd_files(bench):
+    main(["train", bench.lines(b"one\n"), "--run", str(bench.run)])
+
+
+def more_than_a_configuration(bench):
+    bench.train("--minutes", "3")
+
+
 def wrong_value(bench):
     bench.train("--set", "model.units=-3")
 
@@ -318,6 +335,10 @@ ERRORS = {
     "a dataset that does not exist": (unknown_dataset, r"ui_string.*ui_strings"),
     "a language that the corpus lacks": (unknown_language, r"dee.*\bde\b"),
     "a corpus too small to hold out a test set": (too_small_to_hold_out, r"data.held_out"),
+    "files of less than 20 pairs to learn from": (too_few_pairs, r"19 different sources .* expected at least 20"),
+    "files whose names do not say their languages": (no_languages, r"expected --source and --target as well"),
+    "a single text file to learn from": (odd_files, r"expected two files whose lines translate each other"),
+    "a configuration, and what it says already": (more_than_a_configuration, r"nothing more but --set, got --minutes"),
     "a vocabulary larger than the text allows": (
         vocabulary_too_large,
         r"vocabulary_size 8000 is too large .* at most \d+",
