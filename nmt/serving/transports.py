@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
+from pathlib import Path
 from typing import Any
 
 from nmt.utils.errors import UserError
@@ -73,10 +74,11 @@ def predict_request(model: str, signature: str, inputs: Mapping[str, Sequence[by
 
 @contextmanager
 def grpc_transport(server: str, model: str) -> Iterator[Predict]:
-    """Opens an unencrypted gRPC channel; leaving the block cancels all open requests.
+    """Opens a gRPC channel; leaving the block cancels all open requests.
 
     Args:
-        server: host and port, or another name that gRPC resolves.
+        server: host and port, or another name that gRPC resolves; `https://` before it encrypts, and takes only a
+            server whose certificate is signed by one of the machine's authorities, or of the file SSL_CERT_FILE.
         model: name of the model on the server.
 
     Yields:
@@ -92,13 +94,18 @@ def grpc_transport(server: str, model: str) -> Iterator[Predict]:
         from tensorflow import make_ndarray
         from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
-    _parse_address(server)
+    parsed = _parse_address(server)
     options = {
         "grpc.max_receive_message_length": _LARGEST_ANSWER,  # gRPC's default of 4 MB is too little for long texts
         "grpc.initial_reconnect_backoff_ms": 100,
         "grpc.max_reconnect_backoff_ms": 2000,
     }
-    with grpc.insecure_channel(server, tuple(options.items())) as channel:
+    if parsed.scheme == "https":
+        credentials = grpc.ssl_channel_credentials(_authorities())
+        opened = grpc.secure_channel(parsed.netloc, credentials, tuple(options.items()))
+    else:
+        opened = grpc.insecure_channel(server, tuple(options.items()))
+    with opened as channel:
         stub = PredictionServiceStub(channel)
 
         def predict(signature: str, inputs: Inputs, timeout: float) -> Outputs:
@@ -162,6 +169,17 @@ def rest_transport(server: str, model: str) -> Iterator[Predict]:
         return outputs if isinstance(outputs, dict) else {"a single output": outputs}
 
     yield predict
+
+
+def _authorities() -> bytes | None:
+    """Returns the certificates of SSL_CERT_FILE, which Python reads by itself and gRPC does not; None without it."""
+    path = os.environ.get("SSL_CERT_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: SSL_CERT_FILE names it, but it cannot be read: {error.strerror}") from None
 
 
 class _Deadline:
