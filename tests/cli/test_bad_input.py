@@ -535,6 +535,15 @@ def test_the_page_lists_every_kind():
         "a training that diverges",  # tests/training/test_divergence.py
         "a server that sends a byte now and then, or without end, or what is no answer",  # tests/serving/test_client.py
         "control characters in a server's message or a translation",  # tests/documents, tests/cli/test_messages.py
+        "a file in an older encoding such as Latin-1",  # this one and the next two: tests/utils/test_lines.py
+        "text in UTF-16 or UTF-32, compressed by gzip, bzip2 or xz, or with lines that carriage returns end",
+        "a zip archive, another compression or a document in the place of text",
+        "a TSV line with more or fewer columns than those before it",  # and the next two: tests/data/test_readers.py
+        "a table with the quotes of CSV, or with numbers in its first column",
+        "a header of a table",
+        "characters that cannot be seen, such as directional marks or soft hyphens",  # tests/text
+        "a line end in a placeholder or a translation",  # tests/documents/test_translated_lines.py
+        "a process that is forked after a translator was loaded",  # tests/inference/test_translator.py
         "standard output that is closed or full",  # this one and those below: tests/cli/test_streams.py
         "a terminal or locale without UTF-8",
         "no home folder",
