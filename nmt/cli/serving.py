@@ -57,7 +57,8 @@ def export(
 @app.command()
 def client(
     server: Annotated[
-        str, typer.Argument(metavar="SERVER", help="Its address, as localhost:8500; https://... encrypts.", show_default=False)
+        str,
+        typer.Argument(metavar="SERVER", help="Its address, as localhost:8500; https:// encrypts.", show_default=False),
     ],
     rest: Annotated[bool, typer.Option("--rest", help="REST instead of gRPC.")] = False,
     model: Annotated[str, typer.Option(help="The model's name at the server.")] = "translator",

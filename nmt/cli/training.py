@@ -1,4 +1,4 @@
-"""The commands that make a model: `nmt prepare`, `nmt train`, `nmt tune`, `nmt average` and `nmt bench`."""
+"""The commands that make a model: `nmt prepare`, `train`, `tune`, `average`, `verify` and `bench`."""
 
 import logging
 import tempfile
@@ -115,6 +115,20 @@ def average(
     from nmt.runs.checkpoints import average_run
 
     average_run(run, checkpoints or [])
+
+
+@app.command()
+def verify(run: RunArgument) -> None:
+    """Read every file of a run wholly: is each as it was written, and do they belong together? Status 1 if not."""
+    load_tensorflow()
+    from nmt.runs.verification import verify_run
+
+    whole = True
+    for path, problem in verify_run(run):
+        whole = whole and problem is None
+        typer.echo(f"{path}: {problem or 'ok'}")
+    if not whole:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import hashlib
 import heapq
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nmt.config import Config
+from nmt.config.file import flat
 from nmt.constants import SIDES, SPLITS, Side, Split
 from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.epochs import remove_epochs, training_epoch
@@ -24,6 +26,7 @@ from nmt.data.readers import read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.data.token_store import TokenizedCorpus, read_sentences, text_path, write_store
 from nmt.data.vocabulary import load_tokenizers, make_tokenizers
+from nmt.utils.digests import Digest, digest
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.folders import names_in
@@ -49,7 +52,8 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
         owned: whether the folder is known to be one to fill, whatever is in it.
 
     Returns:
-        The report: the `settings`; the `cleaning` report of each split; the number of `pairs` and `tokens` of each
+        The report: the `settings`; size and SHA-256 of the `corpus_files` and of the
+        prepared `files`; the `cleaning` report of each split; the number of `pairs` and `tokens` of each
         split; the sentences `held_out` for each split, and the number of pairs that `left_training` with them; the
         `overlap`, the number of sentences of validation and of test that training contains too; the `vocabulary`
         sizes; the number of training pairs `longer_than_max_length`, which are in the store but in no batch; and the
@@ -74,7 +78,8 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
     settings = preparation_settings(config)
     with suppress(UserError):  # a missing or damaged report is a reason to prepare again
         known = load_report(folder)
-        if known["settings"] == settings:
+        if known["settings"] == settings and known.get("corpus_files") in (None, _corpus_files(config)):
+            check_complete(folder)
             return known
     report_path, unfinished = folder / "report.json", folder / _UNFINISHED
     names = names_in(folder)
@@ -88,7 +93,8 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
         text_path(folder, _WHOLE, side).unlink(missing_ok=True)
 
     cleaning: dict[Split, CleaningReport] = {}
-    report: dict[str, Any] = {"settings": settings} | _write_texts(config, folder, cleaning)
+    report: dict[str, Any] = {"settings": settings, "corpus_files": _corpus_files(config)}
+    report |= _write_texts(config, folder, cleaning)
     report["overlap"] = _overlap(folder, _identifying_side(config))
     make_tokenizers(config, folder)
     tokenizers = load_tokenizers(folder, config.tokenizer.placeholders)
@@ -97,6 +103,7 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
     report["tokens"] = {split: write_store(folder, split, tokenizers) for split in SPLITS}
     _LOG.info("choosing the shapes of batches")
     report |= _choose_shapes(config, folder)
+    report["files"] = {name: digest(folder / name) for name in prepared_names()}
     with written_whole(report_path) as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
     unfinished.unlink()
@@ -114,19 +121,30 @@ def preparation_settings(config: Config) -> dict[str, Any]:
 
 
 def check_complete(folder: str | Path) -> None:
-    """Makes sure that no file of a prepared folder is missing.
+    """Makes sure that no file of a prepared folder is missing or cut; `nmt.runs.verification` reads them wholly.
 
     Args:
         folder: a prepared folder.
 
     Raises:
-        UserError: naming the first file that is missing.
+        UserError: naming the first file that is missing or has another size.
     """
-    names = [f"{split}.{side}.{end}" for split in SPLITS for side in SIDES for end in ("txt", "ids.npy", "offsets.npy")]
-    for name in [*names, *(f"{side}.model" for side in SIDES), "report.json"]:
+    digests = load_report(folder).get("files", {})  # earlier versions wrote none
+    for name in prepared_names():
         path = Path(folder) / name
         if not path.is_file():
             raise UserError(f"{path}: does not exist; prepare the data first")
+        if name in digests and path.stat().st_size != digests[name]["size"]:
+            raise UserError(f"{path}: is damaged: expected {digests[name]['size']} bytes, got {path.stat().st_size}")
+
+
+def prepared_names() -> list[str]:
+    """Returns the names of all files of a prepared folder, apart from its report."""
+    ends = ("txt", "ids.npy", "offsets.npy")
+    return [
+        *(f"{split}.{side}.{end}" for split in SPLITS for side in SIDES for end in ends),
+        *(f"{side}.model" for side in SIDES),
+    ]
 
 
 def load_report(folder: str | Path) -> dict[str, Any]:
@@ -141,7 +159,7 @@ def load_report(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "report.json"
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        if not {"settings", "shapes"} <= report.keys():
+        if not {"settings", "shapes"} <= report.keys() or not isinstance(report.get("files", {}), dict):
             raise ValueError
     except FileNotFoundError:
         raise UserError(f"{path}: does not exist; prepare the data first") from None
@@ -160,6 +178,16 @@ def load_shapes(folder: str | Path) -> list[Shape]:
         UserError: if the folder is not completely prepared.
     """
     return [Shape(*shape) for shape in load_report(folder)["shapes"]]
+
+
+def _corpus_files(config: Config) -> dict[str, Digest]:
+    """Returns the digest of each file of the corpus, so that one that was edited is prepared again."""
+    found: dict[str, Digest] = {}
+    for values in flat(config.data.corpus.model_dump(mode="json")).values():
+        for name in values if isinstance(values, list) else [values]:
+            if isinstance(name, str) and os.path.isfile(name):
+                found[name] = digest(name)
+    return found
 
 
 def _write_texts(config: Config, folder: Path, cleaning: dict[Split, CleaningReport]) -> dict[str, Any]:

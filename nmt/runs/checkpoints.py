@@ -149,8 +149,10 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
         raise UserError("`paths`: expected at least one checkpoint to average, got none")
     check_outputs([output], paths)
     sums: dict[str, np.ndarray] = {}
+    belongs: dict[str, Any] = {}
     for path in paths:
-        arrays, _ = load_arrays(path)
+        arrays, state = load_arrays(path)
+        belongs = {"belongs_to": state["belongs_to"]} if "belongs_to" in state else belongs
         weights = {name: array for name, array in arrays.items() if name.startswith("weights/")}
         shapes = {name: array.shape for name, array in weights.items()}
         if sums and shapes != {name: array.shape for name, array in sums.items()}:
@@ -160,7 +162,7 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> None
                 raise UserError(f"{path}: `{name}` has weights that are NaN or infinite; leave it out of the average")
             sums[name] = sums.get(name, 0.0) + array.astype(np.float64)
     means = {name: (total / len(paths)).astype(np.float32) for name, total in sums.items()}
-    save_arrays(output, means, {"average_of": [Path(path).name for path in paths]})
+    save_arrays(output, means, {"average_of": [Path(path).name for path in paths]} | belongs)
 
 
 def average_run(path: str | Path, checkpoints: Sequence[str] = ()) -> Path:

@@ -1,10 +1,15 @@
 """The prepared data of a run, which its checkpoints depend on."""
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 from nmt.config import Config
+from nmt.constants import SIDES
 from nmt.data.preparation import check_complete, load_report, preparation_settings, prepare
 from nmt.runs.folder import RunFolder, changes_after_beginning
+from nmt.utils.digests import digest
 from nmt.utils.errors import UserError
 
 
@@ -40,3 +45,43 @@ def prepare_data(config: Config, run: RunFolder) -> dict[str, Any]:
             "choose another run folder"
         )
     return report
+
+
+def identity(run: RunFolder) -> dict[str, str]:
+    """Returns what the checkpoints of a run belong to: digests of its tokenizers and of all its prepared data.
+
+    Args:
+        run: the run, whose data is prepared.
+
+    Returns:
+        From `source_tokenizer`, `target_tokenizer` and, where the report has digests, `data` to a SHA-256.
+    """
+    belongs = {f"{side}_tokenizer": digest(run.data / f"{side}.model")["sha256"] for side in SIDES}
+    files = load_report(run.data).get("files")
+    if files:
+        belongs["data"] = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return belongs
+
+
+def check_identity(run: RunFolder, path: str | Path, state: dict[str, Any], *, with_data: bool) -> None:
+    """Makes sure that a checkpoint was trained with the tokenizers, and the data, that are in its run.
+
+    Args:
+        run: the run.
+        path: the checkpoint's file, for errors.
+        state: what the checkpoint holds in addition to arrays; checkpoints of earlier versions say nothing.
+        with_data: whether the prepared data matters, as it does for a training that goes on.
+
+    Raises:
+        UserError: naming what has been exchanged or damaged.
+    """
+    expected = state.get("belongs_to")
+    if not isinstance(expected, dict):
+        return
+    for side in SIDES:
+        model = run.data / f"{side}.model"
+        wanted = expected.get(f"{side}_tokenizer")
+        if wanted is not None and digest(model)["sha256"] != wanted:
+            raise UserError(f"{model}: is not the tokenizer that {path} was trained with; it was exchanged or damaged")
+    if with_data and "data" in expected and identity(run).get("data") != expected["data"]:
+        raise UserError(f"{run.data}: is not the data that {path} was trained on; it was exchanged or prepared again")

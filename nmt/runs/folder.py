@@ -12,6 +12,7 @@ from typing import Any, Literal
 import nmt
 from nmt.config import Config, differences, load_saved_config, save_config
 from nmt.config.file import flat, read_tree
+from nmt.utils.digests import digest
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.folders import locked, names_in
@@ -172,9 +173,14 @@ def open_run(path: str | Path, config: Config) -> RunFolder:
     check_own(run)
     if run.has_begun() and run.config.exists():
         _check_unchanged(run, load_saved_config(run.config), config)
-    _write_format(run)
-    save_config(config, run.config)
+    write_settings(run, config)
     return run
+
+
+def write_settings(run: RunFolder, config: Config) -> None:
+    """Writes the settings of a run, and records what was written, so that `nmt.runs.verification` notices damage."""
+    save_config(config, run.config)
+    _write_format(run)
 
 
 def check_own(run: RunFolder) -> None:
@@ -277,8 +283,19 @@ def changes_after_beginning(old: Mapping[str, Any], new: Mapping[str, Any]) -> l
 
 
 def _write_format(run: RunFolder) -> None:
+    written: dict[str, Any] = {"format": FORMAT, "nmt": nmt.__version__}
+    if run.config.exists():
+        written["config"] = digest(run.config)
     with written_whole(run.format) as file:
-        file.write(json.dumps({"format": FORMAT, "nmt": nmt.__version__}) + "\n")
+        file.write(json.dumps(written) + "\n")
+
+
+def settings_digest(run: RunFolder) -> object:
+    """Returns the digest of the settings as they were written last; None if an earlier version wrote them."""
+    try:
+        return json.loads(run.format.read_text(encoding="utf-8")).get("config")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _check_unchanged(run: RunFolder, old: Config, new: Config) -> None:

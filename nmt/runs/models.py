@@ -9,7 +9,8 @@ from nmt.layers.cells import make_recurrent
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.token_model import TokenModel
-from nmt.runs.checkpoints import load_weights
+from nmt.runs.checkpoints import assign, load_arrays, named_weights
+from nmt.runs.data import check_identity
 from nmt.runs.folder import RunFolder
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
@@ -107,12 +108,14 @@ def load_model(
         The model, a `Seq2Seq` or a `LanguageModel`, and the tokenizers of the source and the target language.
 
     Raises:
-        UserError: if there is no such checkpoint, or it cannot be read.
+        UserError: if there is no such checkpoint, it cannot be read, or it was trained with other tokenizers.
     """
     path = find_checkpoint(run, checkpoint)
+    arrays, state = load_arrays(path)
+    check_identity(run, path, state, with_data=False)
     source, target = load_tokenizers(run.data, config.tokenizer.placeholders)
     model = build_model(config, source, target, precision)
-    load_weights(model, path)
+    assign(named_weights(model), arrays, path)
     return model, source, target
 
 

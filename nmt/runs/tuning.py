@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nmt.config import load_saved_config, save_config
+from nmt.config import load_saved_config
 from nmt.constants import SIDES
 from nmt.data.token_store import read_sentences
 from nmt.evaluation.metrics import evaluate
-from nmt.runs.folder import load_run_config, lock_run
+from nmt.runs.folder import load_run_config, lock_run, write_settings
 from nmt.runs.translation import load_translator
 from nmt.utils.files import written_whole
 
@@ -69,7 +69,7 @@ def tune_search(run: str | Path, *, sentences: int = 1000, checkpoint: str | Non
     with lock_run(run):
         chosen, tried = choose(begin, score)
         changes = [f"decoding.{name}={value}" for name, value in chosen.items()]
-        save_config(load_saved_config(folder.config, changes), folder.config)
+        write_settings(folder, load_saved_config(folder.config, changes))
         result = {"chosen": chosen, "sentences": len(sources), "tried": tried}
         with written_whole(folder.tuning) as file:
             json.dump(result, file, indent=1)

@@ -11,6 +11,7 @@ from nmt.data.batches import advance
 from nmt.data.shapes import Shape
 from nmt.evaluation.perplexity import perplexity
 from nmt.runs.checkpoints import Arrays, save_arrays, weights_of
+from nmt.runs.data import identity
 from nmt.runs.folder import RunFolder
 from nmt.training.distribution import Distribution
 from nmt.training.divergence import check_loss, check_weights
@@ -201,6 +202,7 @@ class Validation(keras.callbacks.Callback):
         return best
 
     def _save_weights(self, weights: Arrays, values: dict[str, Any], best: bool) -> None:
+        values = values | {"belongs_to": identity(self.run)}
         save_arrays(self.run.checkpoint(f"step-{values['step']:08}"), weights, values)
         if best:
             save_arrays(self.run.best, weights, values)

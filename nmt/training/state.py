@@ -5,6 +5,7 @@ from typing import Any
 
 from nmt.data.batches import Position
 from nmt.runs.checkpoints import assign, load_arrays, named_weights, save_arrays
+from nmt.runs.data import check_identity, identity
 from nmt.runs.folder import RunFolder
 from nmt.training.divergence import check_weights
 from nmt.training.trainer import Extent, Trainer
@@ -54,7 +55,7 @@ def save_state(run: RunFolder, trainer: Trainer, state: TrainingState, steps: in
     """
     arrays = {name: variable.numpy() for name, variable in variables_of(trainer).items()}
     check_weights(arrays, steps)
-    save_arrays(run.last, arrays, asdict(state))
+    save_arrays(run.last, arrays, asdict(state) | {"belongs_to": identity(run)})
 
 
 def restore_state(run: RunFolder, trainer: Trainer) -> TrainingState:
@@ -68,11 +69,13 @@ def restore_state(run: RunFolder, trainer: Trainer) -> TrainingState:
         The state; a new one if there is no checkpoint.
 
     Raises:
-        UserError: if the checkpoint is damaged or is of another model.
+        UserError: if the checkpoint is damaged, or is of another model, other tokenizers or other data.
     """
     if not run.last.exists():
         return TrainingState()
     arrays, plain = load_arrays(run.last)
+    check_identity(run, run.last, plain, with_data=True)
+    plain.pop("belongs_to", None)
     assign(variables_of(trainer), arrays, run.last)
     unknown = sorted(plain.keys() - {known.name for known in fields(TrainingState)})
     if unknown or "position" not in plain:
