@@ -78,7 +78,7 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
     settings = preparation_settings(config)
     with suppress(UserError):  # a missing or damaged report is a reason to prepare again
         known = load_report(folder)
-        if known["settings"] == settings and known.get("corpus_files") in (None, _corpus_files(config)):
+        if known["settings"] == settings and known.get("corpus_files") in (None, corpus_files(config)):
             check_complete(folder)
             return known
     report_path, unfinished = folder / "report.json", folder / _UNFINISHED
@@ -93,7 +93,7 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
         text_path(folder, _WHOLE, side).unlink(missing_ok=True)
 
     cleaning: dict[Split, CleaningReport] = {}
-    report: dict[str, Any] = {"settings": settings, "corpus_files": _corpus_files(config)}
+    report: dict[str, Any] = {"settings": settings, "corpus_files": corpus_files(config)}
     report |= _write_texts(config, folder, cleaning)
     report["overlap"] = _overlap(folder, _identifying_side(config))
     make_tokenizers(config, folder)
@@ -134,8 +134,9 @@ def check_complete(folder: str | Path) -> None:
         path = Path(folder) / name
         if not path.is_file():
             raise UserError(f"{path}: does not exist; prepare the data first")
-        if name in digests and path.stat().st_size != digests[name]["size"]:
-            raise UserError(f"{path}: is damaged: expected {digests[name]['size']} bytes, got {path.stat().st_size}")
+        size, expected = path.stat().st_size, digests[name]["size"] if name in digests else None
+        if expected not in (None, size):
+            raise UserError(f"{path}: is damaged: expected {expected} bytes, got {size}")
 
 
 def prepared_names() -> list[str]:
@@ -159,7 +160,9 @@ def load_report(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "report.json"
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        if not {"settings", "shapes"} <= report.keys() or not isinstance(report.get("files", {}), dict):
+        if not {"settings", "shapes"} <= report.keys():
+            raise ValueError
+        if not all({"size", "sha256"} <= one.keys() for one in report.get("files", {}).values()):
             raise ValueError
     except FileNotFoundError:
         raise UserError(f"{path}: does not exist; prepare the data first") from None
@@ -180,7 +183,7 @@ def load_shapes(folder: str | Path) -> list[Shape]:
     return [Shape(*shape) for shape in load_report(folder)["shapes"]]
 
 
-def _corpus_files(config: Config) -> dict[str, Digest]:
+def corpus_files(config: Config) -> dict[str, Digest]:
     """Returns the digest of each file of the corpus, so that one that was edited is prepared again."""
     found: dict[str, Digest] = {}
     for values in flat(config.data.corpus.model_dump(mode="json")).values():

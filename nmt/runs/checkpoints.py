@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from nmt.utils.files import check_outputs, written_whole
 _LOG = logging.getLogger(__name__)
 
 Arrays = dict[str, np.ndarray]
+
+# What NumPy, zipfile and json raise for archives that are damaged.
+_FORMAT_ERRORS = (
+    OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, RuntimeError, MemoryError, zlib.error,
+    zipfile.BadZipFile, zipfile.LargeZipFile,
+)  # fmt: skip
 
 # How the names of weights began in archives of format 1, and how they begin today.
 _RENAMED = {
@@ -80,9 +87,11 @@ def load_arrays(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         state = json.loads(arrays.pop("state").tobytes())
+        if not isinstance(state, dict):
+            raise ValueError("its state is no object")
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such checkpoint") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+    except _FORMAT_ERRORS as error:
         raise UserError(f"{path}: is not a complete checkpoint ({error})") from error
     return {_current_name(name): array for name, array in arrays.items()}, state
 

@@ -1,16 +1,17 @@
 """The prepared data of a run, which its checkpoints depend on."""
 
-import hashlib
-import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from nmt.config import Config
 from nmt.constants import SIDES
-from nmt.data.preparation import check_complete, load_report, preparation_settings, prepare
+from nmt.data.preparation import check_complete, corpus_files, load_report, preparation_settings, prepare
 from nmt.runs.folder import RunFolder, changes_after_beginning
 from nmt.utils.digests import digest
 from nmt.utils.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 
 def prepare_data(config: Config, run: RunFolder) -> dict[str, Any]:
@@ -44,6 +45,10 @@ def prepare_data(config: Config, run: RunFolder) -> dict[str, Any]:
             f"{run.data}: was prepared with other settings ({'; '.join(changed)}), and the checkpoints depend on it; "
             "choose another run folder"
         )
+    now = corpus_files(config)
+    for name, before in report.get("corpus_files", {}).items():
+        if name in now and now[name] != before:
+            _LOG.warning("%s: has changed since it was prepared; training goes on with %s", name, run.data)
     return report
 
 
@@ -54,13 +59,10 @@ def identity(run: RunFolder) -> dict[str, str]:
         run: the run, whose data is prepared.
 
     Returns:
-        From `source_tokenizer`, `target_tokenizer` and, where the report has digests, `data` to a SHA-256.
+        From `source_tokenizer`, `target_tokenizer` and `data`, its report that has the digests, to a SHA-256.
     """
-    belongs = {f"{side}_tokenizer": digest(run.data / f"{side}.model")["sha256"] for side in SIDES}
-    files = load_report(run.data).get("files")
-    if files:
-        belongs["data"] = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    return belongs
+    names = {f"{side}_tokenizer": f"{side}.model" for side in SIDES} | {"data": "report.json"}
+    return {name: digest(run.data / file)["sha256"] for name, file in names.items()}
 
 
 def check_identity(run: RunFolder, path: str | Path, state: dict[str, Any], *, with_data: bool) -> None:
@@ -83,5 +85,5 @@ def check_identity(run: RunFolder, path: str | Path, state: dict[str, Any], *, w
         wanted = expected.get(f"{side}_tokenizer")
         if wanted is not None and digest(model)["sha256"] != wanted:
             raise UserError(f"{model}: is not the tokenizer that {path} was trained with; it was exchanged or damaged")
-    if with_data and "data" in expected and identity(run).get("data") != expected["data"]:
+    if with_data and "data" in expected and identity(run)["data"] != expected["data"]:
         raise UserError(f"{run.data}: is not the data that {path} was trained on; it was exchanged or prepared again")

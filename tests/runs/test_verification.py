@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.data.preparation import load_report, prepare
+from nmt.data.preparation import prepare
 from nmt.runs.checkpoints import load_arrays
 from nmt.runs.folder import load_run_config
 from nmt.runs.models import load_model
@@ -56,10 +56,7 @@ def test_no_damage_to_a_file_goes_unnoticed(run: Path) -> None:
                 found = problems(run)
             except UserError:  # it is no run any more
                 continue
-            if path.name in found or path.name in ("run.json", "metrics.jsonl"):  # which nothing is computed from
-                continue
-            if path.name == "report.json":  # of which the digests alone belong to the checkpoints
-                assert load_report(path.parent)["files"]
+            if found or path.name in ("run.json", "metrics.jsonl"):  # which nothing is computed from
                 continue
             damaged = as_read(path)
             path.write_bytes(content)
@@ -90,7 +87,7 @@ def test_training_does_not_go_on_with_other_data(tmp_path: Path) -> None:
         if path.name.endswith((".npy", ".txt", "report.json")):
             shutil.copy(path, tmp_path / "run" / "data" / path.name)
     longer = config.model_copy(update={"training": config.training.model_copy(update={"max_steps": 4})})
-    with pytest.raises(UserError, match=r"data: |settings|tokenizer"):
+    with pytest.raises(UserError, match=r"data: is not the data that .* was trained on|is not the tokenizer that"):
         train(longer, tmp_path / "run")
 
 
