@@ -11,6 +11,7 @@ from nmt.data.token_store import Array
 from nmt.data.vocabulary import find_in, load_tokenizers
 from nmt.models.token_model import TokenModel
 from nmt.runs.checkpoints import assign, load_arrays, named_weights
+from nmt.runs.data import check_identity
 from nmt.runs.folder import RunFolder, load_run_config
 from nmt.runs.models import find_checkpoint
 from nmt.text.tokenizer import Tokenizer
@@ -69,11 +70,12 @@ def start_weights(model: TokenModel, tokenizers: tuple[Tokenizer, Tokenizer], st
         start: the other run's folder. Its averaged checkpoint is taken if it exists, otherwise the best.
 
     Raises:
-        UserError: if there is no such checkpoint, or it is of another model.
+        UserError: if there is no such checkpoint, or it is of another model or of other tokenizers.
     """
     base, _ = load_run_config(start)
     path = find_checkpoint(base)
-    arrays, _ = load_arrays(path)
+    arrays, state = load_arrays(path)
+    check_identity(base, path, state, with_data=False)
     old = dict(zip(SIDES, load_tokenizers(base.data), strict=True))
     found = {side: find_in(old[side], new) for side, new in zip(SIDES, tokenizers, strict=True)}
     tables: dict[str, Side] = {f"weights/{embedding.table.path}": side for side, embedding in model.embeddings()}
