@@ -49,7 +49,9 @@ def test_nothing_but_the_validations_and_stages_is_said(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == ""
     said = [line.split()[0] for line in done.stderr.splitlines()]
-    assert said == ["cleaning"] * 3 + ["training", "tokenizing", "choosing", "290", "step", "done;"], done.stderr
+    cleaned = ["train:", "validation:", "test:"]
+    stages = ["training", "tokenizing", "choosing"]
+    assert said == ["cleaning"] * 3 + stages + cleaned + ["290", "step", "done;"], done.stderr
 
 
 def test_prepare_reports_and_train_then_uses_it(tmp_path, capsys):
