@@ -70,8 +70,9 @@ def test_a_table_of_several_results_names_them(tmp_path):
 def test_pairs_are_added_to_what_is_trained_on_alone(tmp_path):
     corpora = []
     for added in ([], [tmp_path / "one", tmp_path / "two"]):
-        corpus = corpus_settings(f"multi30k={tmp_path}", added)[-1].removeprefix("data.corpus=")
-        corpora.append(yaml.safe_load(corpus))
+        settings = corpus_settings(f"multi30k={tmp_path}", added)
+        (corpus,) = (setting for setting in settings if setting.startswith("data.corpus="))
+        corpora.append(yaml.safe_load(corpus.removeprefix("data.corpus=")))
     without, with_more = (corpus.pop("train") for corpus in corpora)
     assert corpora[0] == corpora[1]
     assert without == {"source": [f"{tmp_path}/train.en.gz"], "target": [f"{tmp_path}/train.de.gz"]}
