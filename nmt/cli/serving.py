@@ -27,7 +27,9 @@ def export(
     shortlist: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Score only this many target tokens for each source token: faster, not quite the same."
+            min=1,
+            help="Score only this many target tokens for each source token: faster, not quite the same, and without "
+            "decoding.limit_repetition.",
         ),
     ] = None,
     weights: Annotated[
