@@ -189,7 +189,8 @@ def corpus_files(config: Config) -> dict[str, Digest]:
     for values in flat(config.data.corpus.model_dump(mode="json")).values():
         for name in values if isinstance(values, list) else [values]:
             if isinstance(name, str) and os.path.isfile(name):
-                found[name] = digest(name)
+                with suppress(UserError):  # the reader names files that cannot be read, if it still needs them
+                    found[name] = digest(name)
     return found
 
 

@@ -4,9 +4,9 @@ A scorer has two methods. `start(source)` reads the source once. `step(tokens, s
 the last token of each hypothesis to the log-probabilities of the next one. Its state is a `DecoderState`: `memory`,
 which all hypotheses of a sentence share, and `states`, which each has for itself; both are any structure of tensors.
 
-A scorer of one model has `logits` besides, whose result differs by being what `log_softmax` turns into the
+A scorer of one model also has the method `logits`. It returns what `step` returns, but logits in place of
 log-probabilities: a search without constraints normalises the few best tokens alone, which saves two passes over the
-vocabulary at every step (a fifth of the time of a plain model).
+vocabulary at every step (12% of the time of ref-256.yaml with a beam of 5).
 
 Scorers are made inside the graph that searches, where each reads its model's weights once for all steps.
 """

@@ -280,7 +280,7 @@ def _words(pieces: Sequence[str]) -> list[list[int]]:
 
 
 def _units(text: str, kinds: Sequence[str]) -> list[tuple[int, ...]]:
-    """The numbers of the words of which each placeholder, and each piece of text between them and white space, is made.
+    """Finds, for each placeholder and each piece of text between placeholders and white space, the words it belongs to.
 
     They are in the order in which they stand in the normalised text.
     """
@@ -306,7 +306,7 @@ def _word_numbers(text: str) -> list[int]:
 
 
 def _numbers_within(text: str, words: Sequence[int], start: int, end: int) -> tuple[int, ...]:
-    """The numbers of the words of which characters are from `start` to `end`."""
+    """Returns the numbers of the words that overlap the characters from `start` to `end`."""
     return tuple(sorted({words[index] for index in range(start, min(end, len(text))) if not text[index].isspace()}))
 
 

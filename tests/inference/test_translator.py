@@ -1,4 +1,4 @@
-"""The translator as Python calls it: what it takes, what it says of words, and that a fork is told so."""
+"""The translator in Python: its arguments, the words that alignments number, and the error in a forked process."""
 
 import os
 import signal

@@ -19,6 +19,7 @@ from batching import Refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prediction_service import Addresses, serving
+from sockets import listening
 from stand_in import save_stand_in
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
@@ -413,14 +414,8 @@ def hostile(behave: Callable[[socket.socket], None]) -> Iterator[str]:
             connection.recv(2**16)
             behave(connection)
 
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    with listening(answer) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from prediction_service import serving
+from sockets import listening
 from stand_in import save_stand_in
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
@@ -52,14 +53,8 @@ def encrypted(server: str, certificate: tuple[Path, Path]) -> Iterator[str]:
             threading.Thread(target=copy, args=(outside, inside), daemon=True).start()
             copy(inside, outside)
 
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"https://localhost:{listener.getsockname()[1]}"
+    with listening(answer) as own_port:
+        yield f"https://localhost:{own_port}"
 
 
 def client(server: str, rest: bool, timeout: int, **variables: str) -> subprocess.CompletedProcess[str]:
