@@ -3,11 +3,7 @@
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from nmt.text.boundaries import WORD_START
-from nmt.text.normalization import INVISIBLE, NEEDLESS
-
-# What Python's `str.split` takes for white space. RE2's own class of white space has ASCII alone.
-_SPACES = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+from nmt.text.normalization import INVISIBLE, NEEDLESS, SPACES
 
 
 def normalize_in_graph(texts: tf.Tensor) -> tf.Tensor:
@@ -29,5 +25,5 @@ def normalize_in_graph(texts: tf.Tensor) -> tf.Tensor:
     texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
     texts = tf.strings.regex_replace(texts, f"[{INVISIBLE}]+", "")
     texts = tf.strings.regex_replace(texts, NEEDLESS, r"\1")
-    texts = tf.strings.regex_replace(texts, f"[{_SPACES}{WORD_START}]+", " ")
+    texts = tf.strings.regex_replace(texts, f"[{SPACES}]+", " ")
     return tf.strings.strip(tf_text.normalize_utf8(texts, "NFC"))

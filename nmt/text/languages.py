@@ -56,6 +56,50 @@ def base_language(code: str) -> str:
     return named[0] if named else _TWO_LETTERS.get(parts[0], parts[0])
 
 
+def serves(code: str, wanted: str) -> int:
+    """Returns how well text in one language serves where another is wanted, by the subtags of BCP 47.
+
+    A language without its region serves where the region is wanted, and the other way round, but not another region's,
+    nor another script's. Where a Chinese code names no script, its region does.
+
+    Args:
+        code: the code that the text has, such as `de-DE` or `zh_TW`.
+        wanted: the code that is wanted.
+
+    Returns:
+        int: 0 if it does not serve, else the higher the better; 4 for the same code.
+
+    Example:
+
+    >>> [serves(code, "de") for code in ("DE", "de-DE", "de_AT.UTF-8", "en")]
+    [4, 2, 2, 0]
+    >>> serves("pt-PT", "pt-BR"), serves("pt", "pt-BR"), serves("zh-TW", "zh-Hans"), serves("zh-TW", "zh-Hant")
+    (0, 3, 0, 2)
+    """
+    (base, script, region), (wanted_base, wanted_script, wanted_region) = _subtags(code), _subtags(wanted)
+    if not base or base != wanted_base or (script and wanted_script and script != wanted_script):
+        return 0
+    if region and wanted_region and region != wanted_region:
+        return 0
+    if (script, region) == (wanted_script, wanted_region):
+        return 4
+    return 3 if (script in ("", wanted_script)) and region in ("", wanted_region) else 2
+
+
+def _subtags(code: str) -> tuple[str, str, str]:
+    """Language, script and region of a code; scripts by which Chinese is written are found by its region."""
+    bare = re.split(r"[.@]", code.strip())[0]
+    parts = [part for part in re.split(r"[-_\s]+", bare) if part]
+    base = base_language(code)
+    scripts = [part.title() for part in parts[1:] if len(part) == 4 and part.isalpha()]
+    regions = [part.upper() for part in parts[1:] if re.fullmatch("[A-Za-z]{2}|[0-9]{3}|r[A-Z]{2}", part)]
+    region = regions[0][-2:] if regions and regions[0].isalpha() else "".join(regions[:1])
+    script = scripts[0] if scripts else ""
+    if base == "zh" and not script:
+        script = {"TW": "Hant", "HK": "Hant", "MO": "Hant", "CN": "Hans", "SG": "Hans"}.get(region, "")
+    return base, script, region
+
+
 def is_language(code: str) -> bool:
     """Returns whether a word is the ISO 639 code of a language, or an English name that is known here.
 
@@ -83,3 +127,17 @@ def has_spaces(code: str) -> bool:
     (True, False, False)
     """
     return base_language(code) not in _SPACELESS
+
+
+def separates_sentences(code: str) -> bool:
+    """Returns whether a language is written with spaces between sentences, as most are that have none between words.
+
+    Args:
+        code: as for `base_language`.
+
+    Example:
+
+    >>> separates_sentences("th"), separates_sentences("zh-Hant"), separates_sentences("ja")
+    (True, False, False)
+    """
+    return base_language(code) not in CHINESE | {"ja"}

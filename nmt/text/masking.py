@@ -54,7 +54,7 @@ def mask(kinds: Sequence[str], source: tf.Tensor, target: tf.Tensor | None = Non
     if not kinds:
         return Masked(source, target, tf.zeros((tf.size(source), 0), tf.string))
     texts = tf.strings.unicode_transcode(tf.concat([source, target], 0), "UTF-8", "UTF-8", errors="replace")
-    pieces, places = _cut(tf.strings.regex_replace(texts, RESERVED, REPLACEMENT), pattern(kinds))
+    pieces, places = cut(tf.strings.regex_replace(texts, RESERVED, REPLACEMENT), pattern(kinds))
     found, text = tf.gather(pieces.flat_values, places), tf.gather(pieces.value_rowids(), places)
     sources = tf.size(source, tf.int64)
     pair, in_source = text % sources, text < sources
@@ -94,7 +94,7 @@ def restore(texts: tf.Tensor, placeholders: tf.Tensor) -> tf.Tensor:
     """
     if placeholders.shape[1] == 0:
         return texts
-    pieces, places = _cut(tf.strings.regex_replace(tf.reshape(texts, (-1,)), CUT, REPLACEMENT), SYMBOL)
+    pieces, places = cut(tf.strings.regex_replace(tf.reshape(texts, (-1,)), CUT, REPLACEMENT), SYMBOL)
     found, text = tf.gather(pieces.flat_values, places), tf.gather(pieces.value_rowids(), places)
     number = tf.argmax(tf.strings.strip(found)[:, None] == tf.constant(SYMBOLS), 1)
     known = tf.gather_nd(placeholders, tf.stack([text // texts.shape[1], number], 1))
@@ -130,8 +130,23 @@ def encode_pair(
     return tokenizers[0].encode(masked.source, normalized), tokenizers[1].encode(masked.target, normalized)
 
 
-def _cut(texts: tf.Tensor, matched: str) -> tuple[tf.RaggedTensor, tf.Tensor]:
-    """Cuts texts before and after each match; returns the pieces, and the indices of the matches among all pieces."""
+def cut(texts: tf.Tensor, matched: str) -> tuple[tf.RaggedTensor, tf.Tensor]:
+    """Cuts texts before and after each match of a regular expression.
+
+    Args:
+        texts: strings `[n]`, valid UTF-8 without reserved characters.
+        matched: a regular expression that does not match nothing.
+
+    Returns:
+        The pieces, strings `[n, (pieces)]`, those between matches and matches by turns; and the indices of the matches
+        among all pieces, int64.
+
+    Example:
+
+    >>> pieces, places = cut(tf.constant(["a1b", "22"]), "[0-9]+")
+    >>> pieces.to_list(), places.numpy().tolist()
+    ([[b'a', b'1', b'b'], [b'', b'22', b'']], [1, 4])
+    """
     pieces = tf.strings.split(tf.strings.regex_replace(texts, matched, CUT + r"\0" + CUT), CUT)
     return pieces, tf.where(tf.ragged.range(pieces.row_lengths()).flat_values % 2 == 1)[:, 0]
 

@@ -7,8 +7,13 @@ import re
 import unicodedata
 
 from nmt.text.boundaries import WORD_START
+from nmt.text.characters import character_class
 
 # All that follows is the inside of classes of characters for both regular expression engines, Python's and RE2.
+
+# What Python's `str.split` takes for white space, and the block by which SentencePiece writes a space. RE2's own class
+# of white space has ASCII alone.
+SPACES = f"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000{WORD_START}"
 
 # Control characters other than white space, and what Unicode ignores by default where it cannot be displayed: soft
 # hyphen, zero width space, directional marks, variation selectors, fillers, annotation marks. Format characters that
@@ -22,6 +27,7 @@ INVISIBLE = (
 # vowel separator of Mongolian, and the tags of flags.
 _JOINERS, _MONGOLIAN_SELECTORS, _TAGS = "\u200c\u200d", "\u180b-\u180f", "\U000e0020-\U000e007f"
 _MONGOLIAN = "\u1820-\u18aa"
+SPELLING = f"{_JOINERS}{_MONGOLIAN_SELECTORS}{_TAGS}"
 # Scripts whose letters join or form clusters: Arabic, Syriac, N'Ko, Mandaic, those of India and South East Asia, and
 # historic ones of the same kinds.
 _JOINING = (
@@ -29,30 +35,21 @@ _JOINING = (
     "\ua930-\ua9df\uaa00-\uaa7f\uabc0-\uabff\ufb50-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc"
     "\U00010a00-\U00010fff\U00011000-\U00011fff\U0001e900-\U0001e95f"
 )
-_EMOJI = "\u2600-\u27bf\U0001f000-\U0001faff"
+EMOJI = "\u2600-\u27bf\U0001f000-\U0001faff"
 
 
-def _combining() -> str:
-    """Returns the characters that NFC may put in another order, as ranges, which keep the class short."""
-    ranges: list[list[int]] = []
-    for code in range(0x300, 0x1E94B):  # the first of them, and the last
-        if unicodedata.combining(chr(code)):
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1][1] = code
-            else:
-                ranges.append([code, code])
-    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
-
+# Characters that NFC may put in another order; as ranges they keep the class short.
+_COMBINING = character_class(code for code in range(0x300, 0x1E94B) if unicodedata.combining(chr(code)))
 
 # What spells is matched as the first group, and anything else of these characters without it. Marks between a letter
 # and its joiner do not count, because their order may change.
 NEEDLESS = (
-    f"([{_JOINING}][{_combining()}]*[{_JOINERS}]|[{_MONGOLIAN}][{_combining()}]*[{_MONGOLIAN_SELECTORS}]"
-    f"|[{_EMOJI}](?:\u200d[{_EMOJI}])+|\U0001f3f4[{_TAGS}]+)"
-    f"|[{_JOINERS}{_MONGOLIAN_SELECTORS}{_TAGS}]"
+    f"([{_JOINING}][{_COMBINING}]*[{_JOINERS}]|[{_MONGOLIAN}][{_COMBINING}]*[{_MONGOLIAN_SELECTORS}]"
+    f"|[{EMOJI}](?:\u200d[{EMOJI}])+|\U0001f3f4[{_TAGS}]+)"
+    f"|[{SPELLING}]"
 )
 _INVISIBLE, _NEEDLESS = re.compile(f"[{INVISIBLE}]"), re.compile(NEEDLESS)
-_SPELLING = re.compile(f"[{_JOINERS}{_MONGOLIAN_SELECTORS}{_TAGS}]")
+_SPELLING = re.compile(f"[{SPELLING}]")
 
 
 def normalize(text: str) -> str:

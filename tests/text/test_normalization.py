@@ -9,8 +9,9 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nmt.text.graph_normalization import _SPACES, normalize_in_graph
-from nmt.text.normalization import normalize, without_invisible
+from nmt.text.boundaries import WORD_START
+from nmt.text.graph_normalization import normalize_in_graph
+from nmt.text.normalization import SPACES, normalize, without_invisible
 
 # Python's Unicode version is older than TensorFlow's: what it does not have yet is left out, but not the characters
 # that will never be assigned.
@@ -55,8 +56,10 @@ def test_they_agree_on_every_character(around):
 
 
 def test_they_agree_on_what_is_white_space():
-    found = tf.strings.regex_full_match(list(EVERY), f"[{_SPACES}]").numpy()
-    assert np.flatnonzero(found).tolist() == [place for place, sign in enumerate(EVERY) if sign.isspace()]
+    found = tf.strings.regex_full_match(list(EVERY), f"[{SPACES}]").numpy()
+    assert np.flatnonzero(found).tolist() == [
+        place for place, sign in enumerate(EVERY) if sign.isspace() or sign == WORD_START
+    ]
 
 
 @settings(deadline=None, max_examples=300)
