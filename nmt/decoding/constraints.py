@@ -11,13 +11,24 @@ but forbid tokens may say so by an attribute `forbids_only`: it is then given wh
 same number is taken from all, which is faster.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from nmt.constants import END, PADDING
 from nmt.decoding.scorers import IMPOSSIBLE
 from nmt.models.decoder import DecoderState
+from nmt.text.repetition import (
+    LONGEST_BLOCK,
+    LONGEST_PUNCTUATION,
+    NGRAM_SIZE,
+    PUNCTUATION,
+    SOURCE_NGRAMS,
+    WINDOW,
+    WordClasses,
+)
 
 
 class Constraint(Protocol):
@@ -230,23 +241,29 @@ class NoRepeatConstraint:
 class RepetitionConstraint:
     """No loops: what a translation repeats is limited by what its source repeats.
 
-    Models that are unsure repeat themselves: "der Zustand der Zustand der Zustand". Two rules forbid the token that
-    would go on with that, whatever its probability:
+    Models that are unsure repeat themselves: "der Zustand, der Zustand, Der Zustand". Tokens that differ by case or by
+    the punctuation around them are the same here, and those without a letter or a digit are passed over. Three rules
+    forbid the tokens that would go on with a repetition, whatever their probability:
 
     * A block of at most `longest_block` tokens stands at most max(2, b) times in a row, with b the most times in a row
       that any block of the source does. A further time is forbidden from its first token on, unless the source itself
       begins one.
-    * A sequence of `ngram_size` tokens comes at most c + 1 times, with c the most times that any single token comes in
-      the source: what is one token there may be several in the translation. Of a translation the last `window` tokens
-      count.
+    * A sequence of `ngram_size` tokens comes at most c + 1 times, with c the most times that any two tokens in a row,
+      or any single one of at least four bytes, come in the source: what is one token there may be several in the
+      translation. For a sequence twice as long, c is that of three tokens in a row. Of a translation the last `window`
+      tokens count.
+    * At most max(8, 2 p) tokens in a row have no letter or digit, with p the most such tokens in a row of the source.
 
-    Neither forbids to translate word for word what a source repeats. The end of a translation is always allowed.
+    None forbids to translate word for word what a source repeats. The end of a translation is always allowed.
 
     Args:
         exempt_ids: tuple of int, tokens that may always come, such as those that stand for placeholders.
+        source_classes: `nmt.text.repetition.WordClasses` of the source tokens; None if no two read the same, and all
+            have letters.
+        target_classes: the same for the target tokens.
         ngram_size: int, at least 2.
         longest_block: int, at least 1.
-        window: int, at least `longest_block` and `ngram_size`.
+        window: int, at least `longest_block` and twice `ngram_size`.
 
     Example:
 
@@ -263,14 +280,24 @@ class RepetitionConstraint:
     forbids_only = True
 
     def __init__(
-        self, exempt_ids: tuple[int, ...] = (), *, ngram_size: int = 4, longest_block: int = 16, window: int = 128
+        self,
+        exempt_ids: tuple[int, ...] = (),
+        *,
+        source_classes: WordClasses | None = None,
+        target_classes: WordClasses | None = None,
+        ngram_size: int = NGRAM_SIZE,
+        longest_block: int = LONGEST_BLOCK,
+        window: int = WINDOW,
     ) -> None:
-        if ngram_size < 2 or longest_block < 1 or window < max(longest_block, ngram_size):
+        if ngram_size < 2 or longest_block < 1 or window < max(longest_block, 2 * ngram_size):
             raise ValueError(
                 "RepetitionConstraint: expected `ngram_size` of at least 2, `longest_block` of at least 1, and "
-                f"`window` of at least both, got {ngram_size}, {longest_block} and {window}"
+                f"`window` of at least it and twice `ngram_size`, got {ngram_size}, {longest_block} and {window}"
             )
         self.exempt_ids = exempt_ids
+        self.source_classes = source_classes
+        self.target_classes = target_classes
+        self._members = np.zeros((0, 1), np.int32) if target_classes is None else _members(target_classes.classes)
         self.ngram_size = ngram_size
         self.longest_block = longest_block
         self.window = window
@@ -280,65 +307,111 @@ class RepetitionConstraint:
         batch = tf.shape(source)[0]
         history = tf.zeros((batch, self.window), tf.int32)
         runs = tf.zeros((batch, self.longest_block), tf.int32)
-        return DecoderState((self._times_in_a_row(source), _largest_count(source)), (history, runs))
+        return DecoderState(self._limits(source), (history, runs, tf.zeros((batch,), tf.int32)))
 
     def advance(self, tokens: tf.Tensor, state: DecoderState) -> DecoderState:
         """Appends the tokens to the last ones; counts for how many tokens each has been the one `block` before it."""
-        history, runs = state.states
-        return state._replace(states=self._append(tokens, history, runs))
+        return state._replace(states=self._append(_class_of(tokens, self.target_classes), *state.states))
 
     def allow(self, log_probabilities: tf.Tensor, state: DecoderState) -> tf.Tensor:
         """See `Constraint.allow`."""
-        (times, count), (history, runs) = state
-        n, blocks = self.ngram_size, tf.range(1, self.longest_block + 1)
+        (times, counts, most_marks), (history, runs, marks) = state
+        blocks = tf.range(1, self.longest_block + 1)
         candidates = history[:, : -self.longest_block - 1 : -1]  # the token that each block would go on with
-        going_on = (candidates != PADDING) & (runs >= blocks * (times[:, None] - 1))
-        for exempt in self.exempt_ids:
-            going_on &= candidates != exempt
-        # Where the n - 1 tokens before a place equal the last ones, the token there would make the same n tokens again.
+        going_on = (candidates != PUNCTUATION) & (runs >= blocks * (times[:, None] - 1))
+        ngrams = [self._same_before(history, multiple * self.ngram_size) for multiple in SOURCE_NGRAMS]
+        frequent = [tf.math.count_nonzero(same, 1, dtype=tf.int32) for _, same in ngrams]
+        too_many = marks >= most_marks
+
+        def forbid_all() -> tf.Tensor:
+            classes, where = [candidates], [going_on]
+            for (later, same), count in zip(ngrams, tf.unstack(counts, axis=1), strict=True):
+                equal = (later[:, :, None] == later[:, None]) & same[:, None]
+                times = tf.math.count_nonzero(equal, 2, dtype=tf.int32)
+                classes.append(later)
+                where.append(same & (times > count[:, None]))
+            return self._forbid(log_probabilities, tf.concat(classes, 1), tf.concat(where, 1), too_many)
+
+        # Each pass over the vocabulary costs, and in most steps nothing is forbidden.
+        is_any = tf.reduce_any(going_on) | tf.reduce_any(tf.stack(frequent, 1) > counts) | tf.reduce_any(too_many)
+        return tf.cond(is_any, forbid_all, lambda: log_probabilities)
+
+    def _same_before(self, history: tf.Tensor, n: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The tokens of the history from its n-th on, and whether the n - 1 before each equal the last n - 1: if such a
+        token came next, it would make the same n-gram again."""
         later = history[:, n - 1 :]
-        same = (later != PADDING) & tf.reduce_all(history[:, 1 - n :] != PADDING, 1, keepdims=True)
+        same = (later != PUNCTUATION) & tf.reduce_all(history[:, 1 - n :] != PUNCTUATION, 1, keepdims=True)
         for back in range(1, n):
             same &= history[:, n - 1 - back : self.window - back] == history[:, -back, None]
-        # Each pass over the vocabulary costs, and in most steps nothing is forbidden.
-        log_probabilities = tf.cond(
-            tf.reduce_any(going_on),
-            lambda: _forbid(log_probabilities, candidates, going_on),
-            lambda: log_probabilities,
-        )
-        return tf.cond(
-            tf.reduce_any(tf.math.count_nonzero(same, 1, dtype=tf.int32) > count),
-            lambda: self._forbid_frequent(log_probabilities, later, same, count),
-            lambda: log_probabilities,
-        )
+        return later, same
 
-    def _forbid_frequent(
-        self, log_probabilities: tf.Tensor, tokens: tf.Tensor, same: tf.Tensor, count: tf.Tensor
+    def _forbid(
+        self, log_probabilities: tf.Tensor, classes: tf.Tensor, where: tf.Tensor, too_many_marks: tf.Tensor
     ) -> tf.Tensor:
-        """Forbids the tokens that stand more than `count` times where `same` is true."""
-        equal = tokens[:, :, None] == tokens[:, None]
-        frequent = tf.math.count_nonzero(equal & same[:, None], 2, dtype=tf.int32) > count[:, None]
+        """Forbids the tokens of the classes `[n, any number]` where `where` is true, and those without letters."""
         for exempt in self.exempt_ids:
-            frequent &= tokens != exempt
-        return _forbid(log_probabilities, tokens, frequent & same)
+            where &= classes != exempt
+        if self.target_classes is None:
+            return _forbid(log_probabilities, classes, where)
+        tokens = tf.reshape(tf.gather(self._members, classes), (tf.shape(classes)[0], -1))
+        log_probabilities = _forbid(log_probabilities, tokens, tf.repeat(where, self._members.shape[1], axis=1))
+        no_word = np.equal(self.target_classes.classes, PUNCTUATION)
+        return tf.where(too_many_marks[:, None] & no_word, IMPOSSIBLE, log_probabilities)
 
-    def _append(self, tokens: tf.Tensor, history: tf.Tensor, runs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _append(
+        self, classes: tf.Tensor, history: tf.Tensor, runs: tf.Tensor, marks: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Appends tokens, passing over those without letters."""
+        is_word = (classes != PUNCTUATION)[..., None]
         before = history[..., : -self.longest_block - 1 : -1]
-        equal = (before == tokens[..., None]) & (tokens[..., None] != PADDING)
-        return tf.concat([history[..., 1:], tokens[..., None]], -1), tf.where(equal, runs + 1, 0)
+        further = tf.where(before == classes[..., None], runs + 1, 0)
+        appended = tf.concat([history[..., 1:], classes[..., None]], -1)
+        marks = tf.where(is_word[..., 0], 0, marks + 1)
+        return tf.where(is_word, appended, history), tf.where(is_word, further, runs), marks
 
-    def _times_in_a_row(self, source: tf.Tensor) -> tf.Tensor:
-        """How often a block may stand in a row: int32 `[batch]`, at least 2. One that has begun counts as whole."""
+    def _limits(self, source: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """How often a block may stand in a row; the counts c; how many tokens without letters may follow one another.
+
+        Each is int32 `[batch]`, but the counts are `[batch, 2]`. A block that the source has begun to repeat counts as
+        a whole one.
+        """
         blocks = tf.range(1, self.longest_block + 1)
-        tokens = tf.where(source == END, PADDING, source)
+        real = (source != PADDING) & (source != END)
+        classes = tf.where(real, _class_of(source, self.source_classes), PUNCTUATION)
         nothing = tf.zeros((tf.shape(source)[0], self.longest_block), tf.int32)
 
-        def step(place: tf.Tensor, last: tf.Tensor, runs: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            last, runs = self._append(tf.gather(tokens, place, axis=1), last, runs)
-            return place + 1, last, runs, tf.maximum(most, runs)
+        def step(
+            place: tf.Tensor, last: tf.Tensor, runs: tf.Tensor, marks: tf.Tensor, longest: tf.Tensor, most: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            last, runs, marks = self._append(tf.gather(classes, place, axis=1), last, runs, marks)
+            marks = tf.where(tf.gather(real, place, axis=1), marks, 0)  # padding is no punctuation
+            return place + 1, last, runs, marks, tf.maximum(longest, runs), tf.maximum(most, marks)
 
-        *_, most = tf.while_loop(lambda place, *_: place < tf.shape(source)[1], step, (0, nothing, nothing, nothing))
-        return tf.maximum(tf.reduce_max((most + blocks - 1) // blocks, 1) + 1, 2)
+        start = (0, nothing, nothing, nothing[:, 0], nothing, nothing[:, 0])
+        *_, longest, marks = tf.while_loop(lambda place, *_: place < tf.shape(source)[1], step, start)
+        times = tf.maximum(tf.reduce_max((longest + blocks - 1) // blocks, 1) + 1, 2)
+        is_long = real if self.source_classes is None else tf.gather(tf.constant(self.source_classes.long), source)
+        # The words alone, in their order, to find neighbours across punctuation.
+        order = tf.argsort(tf.cast(classes == PUNCTUATION, tf.int32), stable=True)
+        words = tf.gather(classes, order, batch_dims=1)
+        counts = [_largest_count(words, size) for size in SOURCE_NGRAMS.values()]
+        long_words = tf.where(is_long, classes, PUNCTUATION)
+        counts[0] = tf.maximum(counts[0], _largest_count(long_words, 1))
+        return times, tf.maximum(tf.stack(counts, 1), 1), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
+
+
+def _class_of(tokens: tf.Tensor, classes: WordClasses | None) -> tf.Tensor:
+    return tokens if classes is None else tf.gather(tf.constant(classes.classes), tokens)
+
+
+def _members(classes: Sequence[int]) -> np.ndarray:
+    """The tokens of each class, int32 `[vocabulary, most tokens of one]`, repeated where there are fewer."""
+    members: list[list[int]] = [[] for _ in classes]
+    for token, one in enumerate(classes):
+        if one != PUNCTUATION:
+            members[one].append(token)
+    size = max(map(len, members))
+    return np.array([(one * size or [PADDING] * size)[:size] for one in members], np.int32)
 
 
 def _forbid(log_probabilities: tf.Tensor, tokens: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
@@ -350,8 +423,10 @@ def _forbid(log_probabilities: tf.Tensor, tokens: tf.Tensor, where: tf.Tensor) -
     )
 
 
-def _largest_count(source: tf.Tensor) -> tf.Tensor:
-    """How often the most frequent token of each source comes, the end token apart: int32 `[batch]`, at least 1."""
-    real = (source != PADDING) & (source != END)
-    equal = (source[:, :, None] == source[:, None]) & real[:, None]
-    return tf.maximum(tf.reduce_max(tf.where(real, tf.math.count_nonzero(equal, 2, dtype=tf.int32), 0), 1), 1)
+def _largest_count(classes: tf.Tensor, n: int) -> tf.Tensor:
+    """How often the most frequent n-gram without punctuation of each row comes: int32 `[batch]`."""
+    padded = tf.pad(classes, ((0, 0), (0, n - 1)))
+    grams = tf.stack([padded[:, start : start + tf.shape(classes)[1]] for start in range(n)], -1)
+    whole = tf.reduce_all(grams != PUNCTUATION, -1)
+    equal = tf.reduce_all(grams[:, :, None] == grams[:, None], -1) & whole[:, None]
+    return tf.reduce_max(tf.where(whole, tf.math.count_nonzero(equal, 2, dtype=tf.int32), 0), 1)

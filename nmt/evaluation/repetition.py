@@ -8,7 +8,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.table import Table
 
-from nmt.text.repetition import RepetitionLimit
+from nmt.text.repetition import RepetitionLimit, is_long
 from nmt.utils.errors import UserError
 
 # Thai and Lao, Tibetan, Burmese, Khmer, kana and Chinese characters stand without spaces: each counts as a word.
@@ -50,7 +50,8 @@ def has_loop(source: str, translation: str) -> bool:
     >>> has_loop("the state of it", "der Zustand der Zustand der Zustand"), has_loop("ha ha ha", "ha ha ha")
     (True, False)
     """
-    limit, words = RepetitionLimit(_WORD.findall(source.lower())), _WORD.findall(translation.lower())
+    said, words = _WORD.findall(source.lower()), _WORD.findall(translation.lower())
+    limit = RepetitionLimit(said, {word for word in said if not is_long(word)})
     return any(word in limit.forbidden(words[:place]) for place, word in enumerate(words))
 
 

@@ -17,6 +17,7 @@ from nmt.models.token_model import TokenModel
 from nmt.text.boundaries import WORD_START, find_boundaries
 from nmt.text.masking import encode_pair, mask, restore
 from nmt.text.placeholders import SYMBOLS
+from nmt.text.repetition import find_word_classes
 from nmt.text.splitting import split_long
 from nmt.text.tokenizer import Tokenizer
 
@@ -103,7 +104,8 @@ class TextToText(tf.Module):
             self._constraints.append(SymbolConstraint(END + 1, len(SYMBOLS), END, space))
         if limit_repetition and shortlist is None:
             symbols = range(END + 1, END + 1 + len(SYMBOLS)) if target_tokenizer.placeholders else ()
-            self._constraints.append(RepetitionConstraint(tuple(symbols)))
+            source, target = (find_word_classes(one.pieces()) for one in (source_tokenizer, target_tokenizer))
+            self._constraints.append(RepetitionConstraint(tuple(symbols), source_classes=source, target_classes=target))
 
     def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
         """Tokenizes texts and searches their translations, in batches of like length.

@@ -4,18 +4,80 @@
 the standard library only.
 """
 
+import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any, NamedTuple
 
-NGRAM_SIZE, LONGEST_BLOCK, WINDOW = 4, 16, 128
+from nmt.constants import END
+from nmt.text.boundaries import WORD_START
+from nmt.text.placeholders import SYMBOLS
+
+NGRAM_SIZE, LONGEST_BLOCK, WINDOW, LONGEST_PUNCTUATION = 4, 16, 128, 8
+SOURCE_NGRAMS = {1: 2, 2: 3}  # by multiples of the size: how many source tokens it takes to say the n-gram
+PUNCTUATION = 0  # the class of tokens without a letter or a digit
+_LONG = 4  # bytes
+
+
+class WordClasses(NamedTuple):
+    """Which tokens of a vocabulary read the same; one element for each id.
+
+    Attributes:
+        classes: list of int, the smallest id with the same letters and digits, whatever their case and the punctuation
+            around them; 0, `PUNCTUATION`, for tokens that have none.
+        long: list of bool, whether one such token may well be several in the translation.
+    """
+
+    classes: list[int]
+    long: list[bool]
+
+
+def find_word_classes(pieces: Sequence[str]) -> WordClasses:
+    """Finds out which tokens of a vocabulary read the same.
+
+    Args:
+        pieces: the pieces of all ids in order, as `Tokenizer.pieces()` returns them, special tokens first.
+
+    Example:
+
+    >>> pieces = ["<pad>", "<unk>", "<s>", "</s>", "\u2581The", "the", ",", "THE,", "\u2581state"]
+    >>> classes, long = find_word_classes(pieces)
+    >>> classes, long.index(True)
+    ([0, 1, 2, 3, 4, 4, 0, 4, 8], 8)
+    """
+    first: dict[str, int] = {}
+    classes, long = [], []
+    for index, piece in enumerate(pieces):
+        special = (
+            index <= END or piece.strip(WORD_START) in SYMBOLS or (piece.startswith("<0x") and piece.endswith(">"))
+        )
+        letters = piece if special else _letters(piece)
+        classes.append(first.setdefault(letters, index) if letters else PUNCTUATION)
+        long.append(not special and is_long(letters))
+    return WordClasses(classes, long)
+
+
+def is_long(word: str) -> bool:
+    """Returns whether a word may well be several tokens in a translation: not `the` or `a`, but a Chinese word.
+
+    Args:
+        word: letters and digits.
+    """
+    return len(word.encode()) >= _LONG
+
+
+def _letters(piece: str) -> str:
+    """Letters, their marks, and digits."""
+    bare = piece.replace(WORD_START, "").casefold()
+    return "".join(letter for letter in bare if unicodedata.category(letter)[0] in "LMN")
 
 
 class RepetitionLimit:
     """Says which tokens would make a translation repeat what its source does not.
 
     Args:
-        source: tokens or words of the source, without an end token.
+        source: classes of the source's tokens (see `WordClasses`), or words; without an end token.
+        short: those of them that are seldom several tokens in a translation.
 
     Example:
 
@@ -25,27 +87,46 @@ class RepetitionLimit:
     set()
     """
 
-    def __init__(self, source: Sequence[Hashable]) -> None:
-        longest = [(_longest_run(source, block) + block - 1) // block for block in range(1, LONGEST_BLOCK + 1)]
+    def __init__(self, source: Sequence[Hashable], short: Collection[Hashable] = ()) -> None:
+        words = [token for token in source if token != PUNCTUATION]
+        longest = [(_longest_run(words, block) + block - 1) // block for block in range(1, LONGEST_BLOCK + 1)]
         self.times = max(2, max(longest) + 1)
-        self.count = max([1, *Counter(source).values()])
+        long = Counter(word for word in words if word not in short).values()
+        self.counts = {
+            NGRAM_SIZE * multiple: max([1, *_ngrams(words, size).values(), *(long if multiple == 1 else ())])
+            for multiple, size in SOURCE_NGRAMS.items()
+        }
+        marks = [_last_marks(source[:end]) for end in range(1, len(source) + 1)]
+        self.marks = max([LONGEST_PUNCTUATION, *(2 * run for run in marks)])
 
     def forbidden(self, done: Sequence[Any]) -> set[Any]:
-        """Returns the tokens that may not come next.
+        """Returns the tokens that may not come next; `PUNCTUATION` stands for all of its class.
 
         Args:
-            done: tokens or words of the translation so far.
+            done: classes of the tokens of the translation so far, or its words.
         """
-        done = list(done)
-        found = set()
+        found = {PUNCTUATION} if _last_marks(done) >= self.marks else set()
+        done = [token for token in done if token != PUNCTUATION]
         for block in range(1, min(LONGEST_BLOCK, len(done)) + 1):
             if _last_run(done, block) >= block * (self.times - 1):
                 found.add(done[-block])
-        recent, n = done[-WINDOW:], NGRAM_SIZE
-        if len(recent) >= n:
-            ends = [recent[i + n - 1] for i in range(len(recent) - n + 1) if recent[i : i + n - 1] == recent[1 - n :]]
-            found |= {token for token, times in Counter(ends).items() if times > self.count}
+        recent = done[-WINDOW:]
+        for n, count in self.counts.items():
+            if len(recent) >= n:
+                again = Counter(
+                    ngram[-1] for ngram in _ngrams(recent, n).elements() if list(ngram[:-1]) == recent[1 - n :]
+                )
+                found |= {token for token, times in again.items() if times > count}
         return found
+
+
+def _ngrams(tokens: Sequence[Hashable], n: int) -> Counter:
+    return Counter(zip(*(tokens[start:] for start in range(n)), strict=False))
+
+
+def _last_marks(tokens: Sequence[Hashable]) -> int:
+    """How many of the last tokens in a row are punctuation."""
+    return next((back for back, token in enumerate(reversed(tokens)) if token != PUNCTUATION), len(tokens))
 
 
 def _last_run(tokens: Sequence[Hashable], block: int) -> int:

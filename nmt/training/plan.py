@@ -37,6 +37,7 @@ _EPOCHS = 30
 _TOKENS = 1.4e7  # in all epochs together
 _FIRST_GUESS = 0.35  # share of the rate of one large product that a training step reaches
 _TIMED_STEPS = 5
+_SOME_VOCABULARY = 1000  # a step's FLOPs grow by the same number with each further token
 
 
 class Machine(NamedTuple):
@@ -270,12 +271,14 @@ def _flops(units: int, vocabulary: int, counts: CorpusCounts, tokens: TokenCount
     """FLOPs of an epoch without padding, each batch passed through the model once."""
     source, target = counts.pairs * tokens.source, counts.pairs * tokens.target
     products = 1.3 * source * tokens.target  # more than of the mean lengths, as both vary together
-    return training_flops(_model(units, vocabulary), counts.pairs, source, target, products)
+    flops = training_flops(_model(units), counts.pairs, source, target, products)
+    return flops + 2 * 3 * target * units * (vocabulary - _SOME_VOCABULARY)
 
 
 @cache
-def _model(units: int, vocabulary: int) -> Seq2Seq:
-    return Seq2Seq(vocabulary, units=units)
+def _model(units: int) -> Seq2Seq:
+    """A model of that width; making one takes too long to do it for each vocabulary as well."""
+    return Seq2Seq(_SOME_VOCABULARY, units=units)
 
 
 def _fitting_vocabulary(counts: CorpusCounts) -> int:

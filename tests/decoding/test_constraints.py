@@ -10,7 +10,7 @@ from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search
 from nmt.decoding.constraints import NoRepeatConstraint, PrefixConstraint, RepetitionConstraint, SymbolConstraint
 from nmt.decoding.scorers import EnsembleScorer, FusedScorer
-from nmt.text.repetition import RepetitionLimit
+from nmt.text.repetition import RepetitionLimit, WordClasses, find_word_classes
 from tests.decoding.toys import (
     BlindToy,
     Toy,
@@ -247,6 +247,36 @@ def allowed_by_the_constraint(source, done, vocabulary, **options):
 def test_what_may_be_repeated_equals_the_plain_rules(source, done):
     forbidden = RepetitionLimit(source).forbidden(done)
     assert allowed_by_the_constraint(source, done, 7).tolist() == [token not in forbidden for token in range(7)]
+
+
+PIECES = ["<pad>", "<unk>", "<s>", "</s>", "\u2581Tag", "tag", ",", "\u2581", "\u2581\u00e4", "\u00c4.", "\u65e5\u672c"]
+PIECE_IDS = st.lists(st.integers(4, len(PIECES) - 1), max_size=24)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PIECE_IDS, PIECE_IDS)
+def test_case_and_punctuation_make_no_difference(source, done):
+    classes, long = find_word_classes(PIECES)
+    short = {one for one, is_long in zip(classes, long, strict=True) if not is_long}
+    limit = RepetitionLimit([classes[token] for token in source], short)
+    forbidden = limit.forbidden([classes[token] for token in (BEGIN, *done)])
+    both = WordClasses(classes, long)
+    allowed = allowed_by_the_constraint(source, done, len(PIECES), source_classes=both, target_classes=both)
+    assert allowed[1:].tolist() == [one not in forbidden for one in classes[1:]]  # padding is never a candidate
+
+
+def test_variants_of_a_block_and_rows_of_punctuation_are_loops():
+    tag, other_tag, comma, space, umlaut = 4, 5, 6, 7, 8
+    both = find_word_classes(PIECES)
+
+    def allowed(source, done):
+        return allowed_by_the_constraint(source, done, len(PIECES), source_classes=both, target_classes=both)
+
+    variants = [tag, comma, umlaut, space, other_tag, comma, comma, 9]
+    assert np.flatnonzero(~allowed([10], variants)).tolist() == [tag, other_tag]
+    assert allowed([10, tag, comma, tag, tag], variants).all()
+    assert np.flatnonzero(~allowed([10], [tag, *[comma, space] * 4]))[-2:].tolist() == [comma, space]
+    assert allowed([10, *[comma] * 5], [tag, *[comma, space] * 4]).all()
 
 
 @settings(max_examples=40, deadline=None)

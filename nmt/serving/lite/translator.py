@@ -21,7 +21,7 @@ from nmt.constants import BEGIN, END, PADDING
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
 from nmt.text.normalization import normalize
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, restore
-from nmt.text.repetition import RepetitionLimit
+from nmt.text.repetition import RepetitionLimit, find_word_classes
 from nmt.utils.errors import UserError
 from nmt.utils.silence import silenced
 from nmt.utils.standard_input import StandardInput
@@ -69,7 +69,9 @@ class LiteTranslator:
         _check_files(folder, self.settings["sha256"])
         self._source = _load_tokenizer(folder / SOURCE_TOKENIZER)
         self._target = _load_tokenizer(folder / TARGET_TOKENIZER)
-        self._boundaries = find_boundaries(self._source.id_to_piece(list(range(self._source.get_piece_size()))))
+        self._boundaries = find_boundaries(_pieces(self._source))
+        self._source_classes = find_word_classes(_pieces(self._source))
+        self._classes = np.array(find_word_classes(_pieces(self._target)).classes)
         self._encode = _load_model(folder / ENCODER)
         self._step = _load_model(folder / DECODER_STEP)
 
@@ -106,7 +108,8 @@ class LiteTranslator:
         states = memory.pop("states")
         from_source = int(np.float32(settings["max_length_factor"]) * np.float32(len(ids)))  # rounded like the search
         limit = max(from_source + settings["max_length_offset"], settings["min_length"] + 1)
-        limited = RepetitionLimit(ids[:-1]) if settings.get("limit_repetition") else None  # older exports lack it
+        # Older exports lack the setting.
+        limited = self._repetition_limit(ids[:-1]) if settings.get("limit_repetition") else None
         symbols = {_FIRST_SYMBOL + number for number in range(len(SYMBOLS))} if settings["placeholders"] else set()
         missing = [ids.count(_FIRST_SYMBOL + number) for number in range(len(SYMBOLS))]
         found: list[int] = []
@@ -119,11 +122,16 @@ class LiteTranslator:
             if len(found) < settings["min_length"]:
                 logits[END] = -np.inf
             if limited is not None:
-                logits[list(limited.forbidden(found) - symbols)] = -np.inf
+                forbidden = limited.forbidden(self._classes[found].tolist()) - symbols
+                logits[np.isin(self._classes, list(forbidden))] = -np.inf
             found.append(int(logits.argmax()))
             if found[-1] in symbols:
                 missing[found[-1] - _FIRST_SYMBOL] -= 1
         return found if END in found[-1:] else [*found, END]
+
+    def _repetition_limit(self, ids: Sequence[int]) -> RepetitionLimit:
+        classes, long = self._source_classes
+        return RepetitionLimit([classes[token] for token in ids], {classes[token] for token in ids if not long[token]})
 
     def _constrain_symbols(self, logits: np.ndarray, missing: list[int], room: int) -> None:
         """Constrains the next token so that the translation gets the source's symbols, within `room` more tokens."""
@@ -175,6 +183,10 @@ def _check_files(folder: Path, digests: dict[str, Any]) -> None:
             raise UserError(f"{folder / name}: cannot be read: {error.strerror}") from error
         if digests.get(name) != digest:
             raise UserError(f"{folder / name}: is damaged, or belongs to another export than {SETTINGS}")
+
+
+def _pieces(tokenizer: sentencepiece.SentencePieceProcessor) -> list[str]:
+    return list(tokenizer.id_to_piece(list(range(tokenizer.get_piece_size()))))
 
 
 def _load_tokenizer(path: Path) -> Any:
