@@ -1,6 +1,5 @@
 """Warm-up requests, which TensorFlow Serving sends through a model before it reports the model as ready."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from nmt.serving.transports import predict_request
-from nmt.utils.files import written_whole
+from nmt.utils.files import temporary_folder, written_whole
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"  # relative to the folder of a version
 SIGNATURES = {"serving_default": ("text",), "nbest": ("text",), "score": ("source", "target")}
@@ -52,8 +51,9 @@ def write_warmup(
     ]
     if not 0 < len(requests) <= MAX_RECORDS:
         raise ValueError(f"expected texts for 1 to {MAX_RECORDS:,} warm-up requests, got {len(requests):,}")
-    with tempfile.TemporaryDirectory() as temporary, written_whole(Path(version_folder) / WARMUP_FILE, "wb") as file:
-        records = Path(temporary) / "records"  # TensorFlow writes to paths, not to open files
+    folder = Path(version_folder)
+    with written_whole(folder / WARMUP_FILE, "wb") as file, temporary_folder(folder) as temporary:
+        records = temporary / "records"  # TensorFlow writes to paths, not to open files
         with tf.io.TFRecordWriter(str(records)) as writer:
             for signature, batch in requests:
                 request = predict_request(model_name, signature, dict.fromkeys(SIGNATURES[signature], batch))

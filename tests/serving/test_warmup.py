@@ -75,3 +75,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "assets.extra").write_text("a file")
     with pytest.raises(UserError, match="tf_serving_warmup_requests: cannot be written"):
         write_warmup(tmp_path, TEXTS, "translator")
+
+
+def test_nothing_is_written_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed would leave it there for ever: nobody clears the folders of other processes."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    write_warmup(tmp_path / "1", TEXTS, "translator")
+    assert [path.name for path in (tmp_path / "1").rglob("*")] == ["assets.extra", "tf_serving_warmup_requests"]
