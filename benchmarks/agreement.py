@@ -41,10 +41,13 @@ def main() -> None:
     import tensorflow as tf
 
     from nmt.runs.translation import load_translator
+    from nmt.serving.saved_model import DIGESTS
+    from nmt.utils.digests import check_files
 
     read = gzip.open if arguments.sentences.suffix == ".gz" else open
     with read(arguments.sentences, "rt", encoding="utf-8") as file:
         sentences = [line.rstrip("\n") for line in file]
+    check_files(arguments.export / "1", DIGESTS)
     signature = tf.saved_model.load(str(arguments.export / "1")).signatures["serving_default"]
     translator = load_translator(arguments.run)
 

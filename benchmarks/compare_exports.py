@@ -31,6 +31,11 @@ def main() -> None:
     load_tensorflow()
     import tensorflow as tf
 
+    from nmt.serving.saved_model import DIGESTS
+    from nmt.utils.digests import check_files
+
+    for export in arguments.exports:
+        check_files(export, DIGESTS)
     lines = arguments.sentences.read_text(encoding="utf-8").splitlines()
     loaded = [tf.saved_model.load(str(export)) for export in arguments.exports]
     speeds: list[list[float]] = [[] for _ in loaded]

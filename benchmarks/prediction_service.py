@@ -35,6 +35,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from nmt.serving.saved_model import DIGESTS
+from nmt.utils.digests import check_files
+
 BATCHING = Path(__file__).parents[1] / "deploy" / "batching.config"
 MOST_CLIENTS = 256  # --grpc_max_threads in deploy/compose.yaml
 HTTP_CODES = {"INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "NOT_FOUND": 404, "RESOURCE_EXHAUSTED": 429}
@@ -103,6 +106,7 @@ class Model:
         if not versions:
             raise SystemExit(f"{folder}: has no versions")
         latest = max(versions, key=lambda path: int(path.name))
+        check_files(latest, DIGESTS)
         saved = tf.saved_model.load(str(latest))
         meta_graph = saved_model_pb2.SavedModel.FromString((latest / "saved_model.pb").read_bytes()).meta_graphs[0]
         with Batcher(dict(saved.signatures), settings) as batcher:

@@ -30,7 +30,9 @@ import numpy as np
 from machine import describe_machine
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from nmt.serving.saved_model import DIGESTS
 from nmt.serving.transports import predict_request
+from nmt.utils.digests import check_files
 
 STRANGE = [
     b"",
@@ -100,6 +102,7 @@ def answers_alone(folder: Path, texts: Sequence[bytes]) -> dict[bytes, Expected]
     import tensorflow_text  # noqa: F401 (registers its operations)
 
     latest = max((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+    check_files(latest, DIGESTS)
     model = tf.saved_model.load(str(latest))
     answers = {}
     for text in texts:

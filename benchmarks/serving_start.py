@@ -26,6 +26,7 @@ from typing import Any
 
 from machine import describe_machine
 
+from nmt.utils.digests import check_files
 from nmt.utils.files import written_whole
 from nmt.utils.silence import silenced
 
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--text", default=TEXT, help="what is translated")
     arguments = parser.parse_args()
     model = latest_version(arguments.export).resolve()
+    check_files(model, "assets.extra/digests.json")
     warm_up = read_warm_up(model)
     with tempfile.TemporaryDirectory() as folder:
         environment = arguments.environment or make_environment(Path(folder) / "environment")

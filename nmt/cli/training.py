@@ -118,15 +118,17 @@ def average(
 
 
 @app.command()
-def verify(run: RunArgument) -> None:
-    """Read every file of a run wholly: is each as it was written, and do they belong together? Status 1 if not."""
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A run folder or an export.", show_default=False)],
+) -> None:
+    """Read every file of a run or an export wholly: is each as it was written? Status 1 if not."""
     load_tensorflow()
-    from nmt.runs.verification import verify_run
+    from nmt.serving.verification import verify_folder
 
     whole = True
-    for path, problem in verify_run(run):
+    for path, problem, note in verify_folder(folder):
         whole = whole and problem is None
-        typer.echo(f"{path}: {problem or 'ok'}")
+        typer.echo(f"{path}: {problem or note or 'ok'}")
     if not whole:
         raise typer.Exit(1)
 

@@ -1,5 +1,6 @@
 """The training split of each epoch: with `tokenizer.sampling`, every epoch splits the text into other subwords."""
 
+import logging
 import os
 import re
 import shutil
@@ -21,7 +22,13 @@ from nmt.data.token_store import (
     read_model,
     write_side,
 )
+from nmt.utils.digests import check_files, write_digests
+from nmt.utils.errors import UserError
 from nmt.utils.files import temporary_folder
+
+DIGESTS = "digests.json"  # in the folder of an epoch
+
+_LOG = logging.getLogger(__name__)
 
 _EPOCH = re.compile(r"epoch-(\d{4,9})", re.ASCII)
 # SentencePiece has one random seed for the whole process, and a store must not be deleted before it is opened.
@@ -53,6 +60,7 @@ def training_epoch(folder: str | Path, config: Config, epoch: int) -> TokenizedC
         return TokenizedCorpus.open(folder, "train")
     with _one_at_a_time:
         place = folder / f"epoch-{epoch:04}"
+        _remove_damaged(place)
         if not place.is_dir():
             with temporary_folder(folder) as beside:
                 _draw_epoch(folder, beside, config, epoch)
@@ -74,10 +82,14 @@ def remove_epochs(folder: str | Path, chosen: Callable[[int], bool] = lambda epo
         folder: a prepared folder.
         chosen: whether an epoch, counted from 0, is deleted.
     """
-    for place in Path(folder).iterdir():
-        match = _EPOCH.fullmatch(place.name)
-        if match and chosen(int(match[1])) and not place.is_symlink():
+    for place in epoch_folders(folder):
+        if chosen(int(place.name.rpartition("-")[2])) and not place.is_symlink():
             shutil.rmtree(place, ignore_errors=True)
+
+
+def epoch_folders(folder: str | Path) -> list[Path]:
+    """Returns the folders of a prepared folder in which `training_epoch` keeps segmentations."""
+    return sorted(place for place in Path(folder).glob("epoch-*") if _EPOCH.fullmatch(place.name))
 
 
 def _draw_epoch(folder: Path, place: Path, config: Config, epoch: int) -> None:
@@ -88,6 +100,16 @@ def _draw_epoch(folder: Path, place: Path, config: Config, epoch: int) -> None:
     for number, side in enumerate(SIDES):
         generator = np.random.default_rng([config.seed, epoch, number])
         _draw_side(folder, place, side, used=used, config=config, generator=generator)
+    write_digests(place, DIGESTS)
+
+
+def _remove_damaged(place: Path) -> None:
+    """Removes the segmentation of an epoch if it is damaged: the same can be drawn again."""
+    try:
+        check_files(place, DIGESTS)
+    except UserError as error:
+        _LOG.warning("%s; the epoch is drawn again", error)
+        shutil.rmtree(place)
 
 
 def _draw_side(

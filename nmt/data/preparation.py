@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.epochs import remove_epochs, training_epoch
 from nmt.data.readers import read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
-from nmt.data.token_store import TokenizedCorpus, read_sentences, text_path, write_store
+from nmt.data.token_store import TokenizedCorpus, check_ids, read_sentences, text_path, write_store
 from nmt.data.vocabulary import load_tokenizers, make_tokenizers
-from nmt.utils.digests import Digest, digest
+from nmt.utils.digests import Digest, digest, has_seal, is_as_recorded, sealed
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.folders import names_in
@@ -35,6 +35,7 @@ from nmt.utils.progress import tracked
 _LOG = logging.getLogger(__name__)
 
 _WHOLE = "whole"  # the name of the training split's text before validation and test are taken from it
+_READ_WHOLLY = 2**28  # bytes: a prepared file up to this size is read in a fraction of a second
 _UNFINISHED = ".unfinished"  # the name of a file that is there while the folder is being filled
 _LARGEST_SHARE = 5  # at most every fifth sentence may be held out
 
@@ -52,7 +53,7 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
         owned: whether the folder is known to be one to fill, whatever is in it.
 
     Returns:
-        The report: the `settings`; size and SHA-256 of the `corpus_files` and of the
+        The report, with a SHA-256 of itself: the `settings`; size and SHA-256 of the `corpus_files` and of the
         prepared `files`; the `cleaning` report of each split; the number of `pairs` and `tokens` of each
         split; the sentences `held_out` for each split, and the number of pairs that `left_training` with them; the
         `overlap`, the number of sentences of validation and of test that training contains too; the `vocabulary`
@@ -104,6 +105,7 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
     _LOG.info("choosing the shapes of batches")
     report |= _choose_shapes(config, folder)
     report["files"] = {name: digest(folder / name) for name in prepared_names()}
+    report = sealed(report)
     with written_whole(report_path) as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
     unfinished.unlink()
@@ -121,22 +123,54 @@ def preparation_settings(config: Config) -> dict[str, Any]:
 
 
 def check_complete(folder: str | Path) -> None:
-    """Makes sure that no file of a prepared folder is missing or cut; `nmt.runs.verification` reads them wholly.
+    """Makes sure that a prepared folder can be trained on: no file is missing or damaged, and all ids are tokens.
+
+    Of files above 256 MiB the size alone is compared; `nmt.runs.verification` reads them wholly.
 
     Args:
         folder: a prepared folder.
 
     Raises:
-        UserError: naming the first file that is missing or has another size.
+        UserError: naming the first file that is missing, is damaged, or has ids that are none of its tokens.
     """
-    digests = load_report(folder).get("files", {})  # earlier versions wrote none
+    report = load_report(folder)
     for name in prepared_names():
-        path = Path(folder) / name
-        if not path.is_file():
-            raise UserError(f"{path}: does not exist; prepare the data first")
-        size, expected = path.stat().st_size, digests[name]["size"] if name in digests else None
-        if expected not in (None, size):
-            raise UserError(f"{path}: is damaged: expected {expected} bytes, got {size}")
+        check_prepared(folder, name, report)
+    for split in SPLITS:
+        for side in SIDES:
+            check_ids(folder, split, side, report["vocabulary"][side])
+
+
+def check_prepared(folder: str | Path, name: str, report: dict[str, Any] | None = None) -> None:
+    """Makes sure that a file of a prepared folder is as it was written; above 256 MiB, its size alone is compared.
+
+    Args:
+        folder: a prepared folder.
+        name: the name of the file.
+        report: the folder's report, if it has been read.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    path = Path(folder) / name
+    if not path.is_file():
+        raise UserError(f"{path}: does not exist; prepare the data first")
+    expected = (report or load_report(folder)).get("files", {}).get(name)  # earlier versions wrote none
+    if expected is not None and not is_as_recorded(path, expected, _READ_WHOLLY):
+        size = path.stat().st_size
+        raise UserError(
+            f"{path}: is damaged: expected the {expected['size']} bytes that were written, got {size} others"
+        )
+
+
+def read_checked_sentences(folder: str | Path, split: Split, side: Side) -> Iterator[str]:
+    """Reads the text of one side of a split, as `nmt.data.token_store.read_sentences`, if it is as it was written.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    check_prepared(folder, text_path(folder, split, side).name)
+    return read_sentences(folder, split, side)
 
 
 def prepared_names() -> list[str]:
@@ -160,15 +194,24 @@ def load_report(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "report.json"
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        if not {"settings", "shapes"} <= report.keys():
-            raise ValueError
-        if not all({"size", "sha256"} <= one.keys() for one in report.get("files", {}).values()):
+        if not _is_report(report):
             raise ValueError
     except FileNotFoundError:
         raise UserError(f"{path}: does not exist; prepare the data first") from None
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise UserError(f"{path}: is damaged; delete it and prepare the data again") from None
     return dict(report)
+
+
+def _is_report(report: dict[str, Any]) -> bool:
+    """Returns whether a report is as it was written, or if an earlier version wrote it, has what others read in it."""
+    return (
+        ("sha256" not in report or has_seal(report))
+        and isinstance(report["settings"], dict)
+        and all(len(shape) == 3 and all(type(size) is int and size > 0 for size in shape) for shape in report["shapes"])
+        and all(type(report["vocabulary"][side]) is int for side in SIDES)
+        and all({"size", "sha256"} <= one.keys() for one in report.get("files", {}).values())
+    )
 
 
 def load_shapes(folder: str | Path) -> list[Shape]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from nmt.constants import SIDES, Side, Split
+from nmt.constants import PADDING, SIDES, Side, Split
 from nmt.text.masking import encode_pair, mask
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
@@ -192,6 +192,27 @@ def open_side(folder: str | Path, split: Split, side: Side) -> tuple[Array, Arra
     if offsets[-1] != len(ids):
         raise UserError(f"{ids_path}: is damaged: it has {len(ids)} tokens instead of {offsets[-1]}")
     return ids, offsets, lengths
+
+
+def check_ids(folder: str | Path, split: Split, side: Side, vocabulary_size: int) -> None:
+    """Makes sure that the ids of one side are tokens of its vocabulary; reads all of them.
+
+    Args:
+        folder: where the files are.
+        split: the name of the split.
+        side: `"source"` or `"target"`.
+        vocabulary_size: int, the number of tokens.
+
+    Raises:
+        UserError: if a file is missing or damaged, or an id is of padding or beyond the vocabulary.
+    """
+    ids = open_side(folder, split, side)[0]
+    lowest, highest = int(ids.min()), int(ids.max())
+    if lowest <= PADDING or highest >= vocabulary_size:
+        raise UserError(
+            f"{Path(folder) / f'{split}.{side}.ids.npy'}: is damaged: expected ids from {PADDING + 1} to "
+            f"{vocabulary_size - 1}, got {lowest} to {highest}"
+        )
 
 
 def write_side(

@@ -1,5 +1,6 @@
 """Checkpoints: plain .npz archives of named arrays, written whole. Nothing in them is ever executed."""
 
+import hashlib
 import io
 import json
 import logging
@@ -25,6 +26,8 @@ _FORMAT_ERRORS = (
     OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, RuntimeError, MemoryError, zlib.error,
     zipfile.BadZipFile, zipfile.LargeZipFile,
 )  # fmt: skip
+
+_DIGEST = "sha256"  # in the state: the digest of all arrays by their names, and of the rest of the state
 
 # How the names of weights began in archives of format 1, and how they begin today.
 _RENAMED = {
@@ -63,7 +66,8 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], state: Mappi
     >>> load_arrays(path)
     ({'weights/bias': array([0., 0.])}, {'step': 7})
     """
-    encoded = np.frombuffer(json.dumps(dict(state)).encode(), np.uint8)
+    plain = json.loads(json.dumps(dict(state)))
+    encoded = np.frombuffer(json.dumps(plain | {_DIGEST: _digest(arrays, plain)}).encode(), np.uint8)
     content = io.BytesIO()
     named: dict[str, Any] = {**arrays, "state": encoded}
     np.savez(content, **named)
@@ -81,7 +85,7 @@ def load_arrays(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         The arrays by name, and the state.
 
     Raises:
-        UserError: if the file is missing, truncated or not a checkpoint.
+        UserError: if the file is missing, truncated or not a checkpoint, or what it holds is not what was written.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -93,6 +97,10 @@ def load_arrays(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         raise UserError(f"{path}: there is no such checkpoint") from None
     except _FORMAT_ERRORS as error:
         raise UserError(f"{path}: is not a complete checkpoint ({error})") from error
+    # The archive's own checksums do not bind an array to its name. Checkpoints of earlier versions have only those.
+    expected = state.pop(_DIGEST, None)
+    if expected is not None and expected != _digest(arrays, state):
+        raise UserError(f"{path}: is damaged: its arrays or their names are not those that were written")
     return {_current_name(name): array for name, array in arrays.items()}, state
 
 
@@ -201,6 +209,15 @@ def average_run(path: str | Path, checkpoints: Sequence[str] = ()) -> Path:
         average_checkpoints(paths, run.averaged)
     _LOG.info("%s: the mean of %s", run.averaged, ", ".join(path.stem for path in paths))
     return run.averaged
+
+
+def _digest(arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> str:
+    sha256 = hashlib.sha256(json.dumps(state, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        sha256.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        sha256.update(array.tobytes())
+    return sha256.hexdigest()
 
 
 def _current_name(name: str) -> str:

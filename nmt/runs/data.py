@@ -7,7 +7,7 @@ from typing import Any
 from nmt.config import Config
 from nmt.constants import SIDES
 from nmt.data.preparation import check_complete, corpus_files, load_report, preparation_settings, prepare
-from nmt.runs.folder import RunFolder, changes_after_beginning
+from nmt.runs.folder import RunFolder, changes_after_beginning, run_id
 from nmt.utils.digests import digest
 from nmt.utils.errors import UserError
 
@@ -53,20 +53,23 @@ def prepare_data(config: Config, run: RunFolder) -> dict[str, Any]:
 
 
 def identity(run: RunFolder) -> dict[str, str]:
-    """Returns what the checkpoints of a run belong to: digests of its tokenizers and of all its prepared data.
+    """Returns what the checkpoints of a run belong to: the run, its tokenizers and all its prepared data.
 
     Args:
         run: the run, whose data is prepared.
 
     Returns:
-        From `source_tokenizer`, `target_tokenizer` and `data`, its report that has the digests, to a SHA-256.
+        From `source_tokenizer`, `target_tokenizer` and `data`, its report that has the digests, to a SHA-256; and from
+        `run` to the run's id, unless an earlier version began it.
     """
     names = {f"{side}_tokenizer": f"{side}.model" for side in SIDES} | {"data": "report.json"}
-    return {name: digest(run.data / file)["sha256"] for name, file in names.items()}
+    own = run_id(run)
+    digests = {name: digest(run.data / file)["sha256"] for name, file in names.items()}
+    return digests if own is None else digests | {"run": own}
 
 
 def check_identity(run: RunFolder, path: str | Path, state: dict[str, Any], *, with_data: bool) -> None:
-    """Makes sure that a checkpoint was trained with the tokenizers, and the data, that are in its run.
+    """Makes sure that a checkpoint is of this run, and was trained with the tokenizers, and the data, that are in it.
 
     Args:
         run: the run.
@@ -80,6 +83,8 @@ def check_identity(run: RunFolder, path: str | Path, state: dict[str, Any], *, w
     expected = state.get("belongs_to")
     if not isinstance(expected, dict):
         return
+    if "run" in expected and run_id(run) != expected["run"]:
+        raise UserError(f"{path}: is a checkpoint of another run than {run.format} describes")
     for side in SIDES:
         model = run.data / f"{side}.model"
         wanted = expected.get(f"{side}_tokenizer")

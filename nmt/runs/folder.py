@@ -1,9 +1,10 @@
 """The folder of a run: its paths, its settings, and the version of its format."""
 
+import functools
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import nmt
 from nmt.config import Config, differences, load_saved_config, save_config
 from nmt.config.file import flat, read_tree
-from nmt.utils.digests import digest
+from nmt.utils.digests import digest, has_seal, sealed
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.folders import locked, names_in
@@ -178,9 +179,35 @@ def open_run(path: str | Path, config: Config) -> RunFolder:
 
 
 def write_settings(run: RunFolder, config: Config) -> None:
-    """Writes the settings of a run, and records what was written, so that `nmt.runs.verification` notices damage."""
+    """Writes the settings of a run, and records what was written, so that damage and edits are noticed."""
     save_config(config, run.config)
-    _write_format(run)
+    _write_format(run, config.model_dump(mode="json"))
+
+
+def run_id(run: RunFolder) -> str | None:
+    """Returns what tells a run from others: its first settings as a digest; None for runs of earlier versions."""
+    return _read_record(run).get("id")
+
+
+def edits(run: RunFolder, config: Config) -> list[str] | None:
+    """Compares the settings of a run with those that were written last.
+
+    Args:
+        run: the run.
+        config: its settings as they are now, without overrides.
+
+    Returns:
+        The settings that were edited since, each as `key: old -> new`; None if the file is as it was written, or an
+        earlier version wrote it.
+
+    Raises:
+        UserError: if the record of what was written is damaged.
+    """
+    record = _read_record(run)
+    if "settings" not in record or record["config"] == digest(run.config):
+        return None
+    before, after = flat(record["settings"]), flat(config.model_dump(mode="json"))
+    return [f"{key}: {before[key]} -> {value}" for key, value in after.items() if before.get(key, value) != value]
 
 
 def check_own(run: RunFolder) -> None:
@@ -231,6 +258,9 @@ def load_run_config(path: str | Path, task: Task | None = None) -> tuple[RunFold
         raise UserError(f"{path}: is not a run folder: it has no config.yaml, which training writes")
     check_format(run)
     config = load_saved_config(run.config)
+    edited = edits(run, config)
+    if edited is not None:
+        _warn_once(f"{run.config}: {describe_edits(edited)}")
     if task is not None and config.task != task:
         raise UserError(f"{path}: expected a run of task {task}, got one of task {config.task}")
     return run, config
@@ -242,18 +272,7 @@ def check_format(run: RunFolder) -> None:
     Raises:
         UserError: naming the two versions, or if the file that holds the version is damaged.
     """
-    try:
-        written = json.loads(run.format.read_text(encoding="utf-8"))
-        newer = written["format"] > FORMAT
-    except FileNotFoundError:
-        return  # format 1, or no run yet
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{run.format}: is damaged: expected the version of the folder's format") from None
-    if newer:
-        raise UserError(
-            f"{run.path}: is a run folder of format {written['format']}, written by version "
-            f"{written.get('nmt', 'unknown')} of this package; version {nmt.__version__} reads formats up to {FORMAT}"
-        )
+    _read_record(run)
 
 
 def changes_after_beginning(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -282,20 +301,50 @@ def changes_after_beginning(old: Mapping[str, Any], new: Mapping[str, Any]) -> l
     return changed
 
 
-def _write_format(run: RunFolder) -> None:
-    written: dict[str, Any] = {"format": FORMAT, "nmt": nmt.__version__}
-    if run.config.exists():
-        written["config"] = digest(run.config)
+def describe_edits(edited: Sequence[str]) -> str:
+    """Says what `edits` has found.
+
+    Example:
+
+    >>> describe_edits(["decoding.beam_size: 5 -> 1"])
+    'was edited since it was written (decoding.beam_size: 5 -> 1)'
+    """
+    return f"was edited since it was written ({'; '.join(edited) or 'the settings are the same'})"
+
+
+@functools.cache  # a command opens a run several times
+def _warn_once(message: str) -> None:
+    _LOG.warning("%s", message)
+
+
+def _write_format(run: RunFolder, settings: dict[str, Any] | None = None) -> None:
+    record = _read_record(run) | {"format": FORMAT, "nmt": nmt.__version__}
+    if settings is not None:
+        record |= {"config": digest(run.config), "settings": settings}
+        if not run.has_begun() and not run.metrics.exists():  # else it began with an earlier version
+            record.setdefault("id", record["config"]["sha256"])
     with written_whole(run.format) as file:
-        file.write(json.dumps(written) + "\n")
+        file.write(json.dumps(sealed(record)) + "\n")
 
 
-def settings_digest(run: RunFolder) -> object:
-    """Returns the digest of the settings as they were written last; None if an earlier version wrote them."""
+def _read_record(run: RunFolder) -> dict[str, Any]:
+    """Reads `run.json`, without its seal; empty for format 1, and for what is no run yet."""
     try:
-        return json.loads(run.format.read_text(encoding="utf-8")).get("config")
-    except (OSError, ValueError, AttributeError):
-        return None
+        written = json.loads(run.format.read_text(encoding="utf-8"))
+        newer = written["format"] > FORMAT
+        whole = newer or "settings" not in written or has_seal(written)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise UserError(f"{run.format}: is damaged: expected the version of the folder's format")
+    if newer:
+        raise UserError(
+            f"{run.path}: is a run folder of format {written['format']}, written by version "
+            f"{written.get('nmt', 'unknown')} of this package; version {nmt.__version__} reads formats up to {FORMAT}"
+        )
+    return {key: value for key, value in written.items() if key != "sha256"}
 
 
 def _check_unchanged(run: RunFolder, old: Config, new: Config) -> None:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from nmt.config import Config, load_saved_config
 from nmt.constants import SIDES, Split
-from nmt.data.token_store import read_model, read_sentences, text_path
+from nmt.data.preparation import read_checked_sentences
+from nmt.data.token_store import read_model, text_path
 from nmt.documents.lines import AlignmentUnit, translate_text_file
 from nmt.evaluation.report import Evaluation, evaluate_translations
 from nmt.inference.translator import Translator
@@ -64,8 +65,7 @@ def load_translator(
         language_model_weight=config.decoding.language_model_weight,
         ensemble=ensemble,
         batch_size=config.decoding.batch_size,
-        limit_repetition=config.decoding.limit_repetition,
-        **config.decoding.search_arguments(),
+        **(config.decoding.search_arguments() | config.text_arguments()),
     )
 
 
@@ -219,7 +219,7 @@ def translate_split(
     if save is not None:
         check_outputs([save], (text_path(run.data, split, side) for side in SIDES))
     translator = load_translator(path, checkpoint, overrides)
-    sources, references = (list(read_sentences(run.data, split, side)) for side in SIDES)
+    sources, references = (list(read_checked_sentences(run.data, split, side)) for side in SIDES)
     translations = list(tracked(translator.best(sources), "translating", len(sources)))
     if save is not None:
         with written_whole(Path(save)) as file:

@@ -10,10 +10,11 @@ from typing import Any
 
 from nmt.config import load_saved_config
 from nmt.constants import SIDES
-from nmt.data.token_store import read_sentences
+from nmt.data.preparation import read_checked_sentences
 from nmt.evaluation.metrics import evaluate
-from nmt.runs.folder import load_run_config, lock_run, write_settings
+from nmt.runs.folder import load_run_config, lock_run, run_id, write_settings
 from nmt.runs.translation import load_translator
+from nmt.utils.digests import sealed
 from nmt.utils.files import written_whole
 
 _LOG = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def tune_search(run: str | Path, *, sentences: int = 1000, checkpoint: str | Non
     """
     folder, config = load_run_config(run, "translation")
     sources, references = (
-        list(itertools.islice(read_sentences(folder.data, "validation", side), sentences)) for side in SIDES
+        list(itertools.islice(read_checked_sentences(folder.data, "validation", side), sentences)) for side in SIDES
     )
     language = config.data.target_language
 
@@ -72,7 +73,7 @@ def tune_search(run: str | Path, *, sentences: int = 1000, checkpoint: str | Non
         write_settings(folder, load_saved_config(folder.config, changes))
         result = {"chosen": chosen, "sentences": len(sources), "tried": tried}
         with written_whole(folder.tuning) as file:
-            json.dump(result, file, indent=1)
+            json.dump(sealed(result, run_id(folder) or ""), file, indent=1)
     _LOG.info("the search is tuned: %s", ", ".join(changes))
     return result
 

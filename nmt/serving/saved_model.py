@@ -18,8 +18,12 @@ from nmt.runs.translation import load_ensemble, load_for_search, load_fused
 from nmt.serving.warmup import write_warmup
 from nmt.text.boundaries import WORD_START
 from nmt.text.tokenizer import Tokenizer
+from nmt.utils.digests import write_digests
 from nmt.utils.errors import UserError
 from nmt.utils.files import temporary_folder
+
+# Relative to the folder of a version. TensorFlow Serving reads nothing in `assets.extra` but its warm-up requests.
+DIGESTS = "assets.extra/digests.json"
 
 _SHORTLIST_TOKENS = 10_000_000  # target tokens to align; more training data would only align further rare tokens
 
@@ -47,7 +51,8 @@ def export_saved_model(
       `[batch]`, the number of tokens scored, at most 512.
 
     The model computes in the precision of the setting `decoding.precision`, whatever precision it was trained in. The
-    folder also contains warm-up requests for the server, in `assets.extra/tf_serving_warmup_requests`.
+    folder also contains warm-up requests for the server, in `assets.extra/tf_serving_warmup_requests`, and the digests
+    of all its files, in `assets.extra/digests.json`, for `nmt.serving.verification.verify_folder`.
 
     Args:
         run: the run folder.
@@ -85,12 +90,13 @@ def export_saved_model(
         language_model=language_model,
         language_model_weight=config.decoding.language_model_weight,
         ensemble=ensemble,
-        limit_repetition=config.decoding.limit_repetition,
+        **config.text_arguments(),
     )
     try:
         with temporary_folder(output) as complete:
             _save(graph, complete, n_best or config.decoding.beam_size)
             write_warmup(complete, _warmup_texts(tokenizers[0]), output.resolve().name)
+            write_digests(complete, DIGESTS)
             version = output / str(max(map(int, _versions(output)), default=0) + 1)
             complete.rename(version)
     except OSError as error:

@@ -1,6 +1,5 @@
 """A run's `metrics.jsonl`: what each process runs on, and the metrics of each validation."""
 
-import json
 import platform
 import resource
 import sys
@@ -12,9 +11,8 @@ import tensorflow as tf
 import nmt
 from nmt.config import Config
 from nmt.runs.folder import RunFolder
+from nmt.runs.metrics import read_metrics, write_metrics
 from nmt.training.state import TrainingState
-from nmt.utils.files import written_whole
-from nmt.utils.json_text import json_text
 
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "numpy")
 
@@ -29,26 +27,20 @@ def begin_metrics(run: RunFolder, config: Config, state: TrainingState, compile_
         compile_seconds: float, the time that choosing what XLA compiles, and compiling it, took.
 
     Raises:
-        UserError: if the file cannot be written.
+        UserError: if the file is damaged or cannot be written.
     """
-    if run.metrics.exists():
-        steps = state.batches // config.training.accumulate
-        lines = [line for line in run.metrics.read_text(encoding="utf-8").splitlines() if line]
-        valid = [line for line in lines if json.loads(line).get("step", 0) <= steps]
-        with written_whole(run.metrics) as file:
-            file.writelines(line + "\n" for line in valid)
-    append_metrics(
-        run,
-        {
-            "nmt": nmt.__version__,
-            "versions": {name: version(name) for name in _PACKAGES},
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "devices": [device.device_type for device in tf.config.list_physical_devices()],
-            "xla": {"extent": state.extent, "seconds": compile_seconds},
-            "config": config.model_dump(mode="json"),
-        },
-    )
+    steps = state.batches // config.training.accumulate
+    valid = [line for line in read_metrics(run) if line.get("step", 0) <= steps]
+    process = {
+        "nmt": nmt.__version__,
+        "versions": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "devices": [device.device_type for device in tf.config.list_physical_devices()],
+        "xla": {"extent": state.extent, "seconds": compile_seconds},
+        "config": config.model_dump(mode="json"),
+    }
+    write_metrics(run, [*valid, process])
 
 
 def append_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
@@ -59,11 +51,9 @@ def append_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
         metrics: plain values by name.
 
     Raises:
-        UserError: if the file cannot be written.
+        UserError: if the file is damaged or cannot be written.
     """
-    before = run.metrics.read_text(encoding="utf-8") if run.metrics.exists() else ""
-    with written_whole(run.metrics) as file:
-        file.write(before + json_text(metrics) + "\n")
+    write_metrics(run, [*read_metrics(run), metrics])
 
 
 def describe_validation(metrics: dict[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """The precision of the matrix products, chosen by measuring."""
 
-import json
 import logging
 import statistics
 import time
@@ -9,6 +8,7 @@ import tensorflow as tf
 
 from nmt.config import Config
 from nmt.runs.folder import RunFolder
+from nmt.runs.metrics import read_metrics
 from nmt.training.distribution import Distribution
 
 _LOG = logging.getLogger(__name__)
@@ -58,9 +58,6 @@ def measure_gain() -> float:
 
 def _begun_precision(run: RunFolder) -> str | None:
     """The precision of a training that can go on; None if there is none."""
-    if not (run.last.exists() and run.metrics.exists()):
-        return None
-    for line in run.metrics.read_text(encoding="utf-8").splitlines():
-        if precision := json.loads(line).get("config", {}).get("training", {}).get("precision"):
-            return str(precision)
-    return None
+    lines = read_metrics(run) if run.last.exists() else []
+    found = (line.get("config", {}).get("training", {}).get("precision") for line in lines)
+    return next(filter(None, found), None)

@@ -543,6 +543,13 @@ def test_the_page_lists_every_kind():
         "a header of a table",
         "characters that cannot be seen, such as directional marks or soft hyphens",  # tests/text
         "a line end in a placeholder or a translation",  # tests/documents/test_translated_lines.py
+        "ids in a token store that are none of its vocabulary",  # this one and the next four: tests/runs
+        "a checkpoint whose arrays have exchanged their names",
+        "a checkpoint of another run",
+        "settings of a run that were edited by hand",
+        "damaged metrics of a run",
+        "a damaged compiled program in XLA's cache",  # tests/cli/test_compilation_cache.py
+        "a damaged or missing file of an export",  # tests/serving/test_verify.py
         "a process that is forked after a translator was loaded",  # tests/inference/test_translator.py
         "standard output that is closed or full",  # this one and those below: tests/cli/test_streams.py
         "a terminal or locale without UTF-8",

@@ -3,11 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from nmt.cli.compilation_cache import forget_oldest, keep_compiled
+from nmt.cli.compilation_cache import forget_damaged, forget_oldest, keep_compiled
 
 
 @pytest.fixture
@@ -35,6 +34,7 @@ def test_a_second_process_takes_up_what_the_first_compiled(cache):
         results.append(process.stdout)
         files.append({path: path.stat().st_mtime_ns for path in cache.rglob("*.pb")})
     assert results[0] == results[1]
+    assert len(list(cache.rglob("*.pb.sha256"))) == 1
     assert len(files[0]) == 1
     assert files[0] == files[1]  # nothing compiled anew, or it had been written again
 
@@ -62,9 +62,24 @@ def test_where_no_folder_can_be_made_nothing_is_kept(cache, monkeypatch):
 
 def test_the_oldest_are_forgotten(tmp_path):
     for age, name in enumerate(("new", "middle", "old", "oldest")):
-        path = Path(tmp_path / name)
+        path = tmp_path / f"{name}.pb"
+        path.with_name(path.name + ".sha256").touch()
         path.write_bytes(b"0" * 10)
         os.utime(path, (1000 - age, 1000 - age))
-    (tmp_path / "empty").touch()
     forget_oldest(tmp_path, 25)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["middle", "new"]
+    assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"middle", "new"}
+
+
+def test_damaged_programs_are_deleted(tmp_path, caplog):
+    message = b"\x0a\x03abc\x10\x96\x01"  # a field of three bytes, and a number
+    for name in ("whole", "flipped", "cut"):
+        (tmp_path / f"{name}.pb").write_bytes(message)
+    forget_damaged(tmp_path)
+    assert not caplog.records
+    (tmp_path / "flipped.pb").write_bytes(message.replace(b"b", b"d"))
+    (tmp_path / "cut.pb").write_bytes(message[:4])
+    for name, content in (("unknown", message), ("unknown-cut", message[:-1]), ("empty", b"")):
+        (tmp_path / f"{name}.pb").write_bytes(content)
+    forget_damaged(tmp_path)
+    assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"whole", "unknown"}
+    assert caplog.messages == [f"{tmp_path}: 4 compiled programs were damaged; they are compiled anew"]

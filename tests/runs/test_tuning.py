@@ -39,5 +39,5 @@ def test_what_is_chosen_is_kept_and_the_same_again(run, monkeypatch):
     result = tune_search(run.path, sentences=20)
     decoding = load_saved_config(run.config).decoding
     assert result["chosen"] == {name: getattr(decoding, name) for name in result["chosen"]}
-    assert json.loads(run.tuning.read_text()) == result
+    assert json.loads(run.tuning.read_text()).items() >= result.items()
     assert tune_search(run.path, sentences=20) == result

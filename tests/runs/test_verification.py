@@ -1,17 +1,22 @@
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nmt
-from nmt.data.preparation import prepare
-from nmt.runs.checkpoints import load_arrays
-from nmt.runs.folder import load_run_config
+from nmt.config import load_config, save_config
+from nmt.data.preparation import check_complete, load_report, prepare
+from nmt.runs.checkpoints import load_arrays, save_arrays
+from nmt.runs.folder import RunFolder, load_run_config, run_id
+from nmt.runs.metrics import read_metrics
 from nmt.runs.models import load_model
 from nmt.runs.verification import verify_run
 from nmt.training.train import train
+from nmt.utils.digests import sealed
 from nmt.utils.errors import UserError
 from tests.helpers import reversal_config
 
@@ -28,8 +33,7 @@ def problems(run: Path) -> dict[str, str | None]:
 def test_a_run_is_whole(run: Path) -> None:
     verified = {str(file.path.relative_to(run)) for file in verify_run(run)}
     assert not problems(run)
-    written = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    assert {name for name in written - verified if not name.startswith("tensorboard/")} <= {"data/train.epoch-0.npy"}
+    assert verified == {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
 
 
 def mutated(content: bytes, draw: random.Random) -> bytes:
@@ -38,12 +42,15 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
     return draw.choice([flipped, content[:place], b"", content + b"\0", content[place:] + content[:place]])
 
 
-def as_read(path: Path) -> object:
+def as_read(path: Path, whole: object) -> object:
     """What a file whose damage was not found says; archives and JSON say the same with other bytes."""
     if path.suffix == ".npz":
         arrays, state = load_arrays(path)
         return {name: array.tolist() for name, array in arrays.items()}, state
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if path.suffix == ".v2":  # a process that is killed leaves the last events cut off
+        return whole
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return whole if path.name == "metrics.jsonl" and whole and lines == whole[: len(lines)] else lines  # type: ignore
 
 
 def test_no_damage_to_a_file_goes_unnoticed(run: Path) -> None:
@@ -53,16 +60,84 @@ def test_no_damage_to_a_file_goes_unnoticed(run: Path) -> None:
         for _ in range(8):
             path.write_bytes(mutated(content, draw))
             try:
-                found = problems(run)
+                found = {file.path for file in verify_run(run) if file.problem or file.note}
             except UserError:  # it is no run any more
                 continue
-            if found or path.name in ("run.json", "metrics.jsonl"):  # which nothing is computed from
+            if found:
+                assert path in found
                 continue
-            damaged = as_read(path)
+            damaged = path.read_bytes()
             path.write_bytes(content)
-            assert as_read(path) == damaged, path
+            whole = as_read(path, None)
+            path.write_bytes(damaged)
+            assert as_read(path, whole) == whole, path
         path.write_bytes(content)
     assert not problems(run)
+
+
+def test_arrays_that_exchanged_their_names_are_noticed(run: Path) -> None:
+    path = RunFolder(run).best
+    with np.load(path) as archive:
+        members = {name: archive[name] for name in archive.files}
+    shapes: dict[tuple[int, ...], str] = {}
+    for name, array in members.items():
+        other = shapes.setdefault(array.shape, name)
+        if not np.array_equal(members[other], array):
+            members[other], members[name] = members[name], members[other]
+            break
+    np.savez(path, **members)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"best\.npz: is damaged: its arrays or their names are not those that were"):
+        load_arrays(path)
+    assert set(problems(run)) == {"best.npz"}
+
+
+def test_the_checkpoint_of_another_run_is_refused(run: Path) -> None:
+    arrays, state = load_arrays(RunFolder(run).best)
+    save_arrays(RunFolder(run).best, arrays, state | {"belongs_to": state["belongs_to"] | {"run": "another"}})
+    with pytest.raises(UserError, match=r"best\.npz: is a checkpoint of another run than .*run\.json describes"):
+        load_model(*load_run_config(run))
+
+
+@pytest.mark.parametrize(("edit", "is_problem"), [("decoding.beam_size=1", False), ("model.units=24", True)])
+def test_settings_edited_by_hand_are_no_damage(
+    run: Path, edit: str, is_problem: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = RunFolder(run).config
+    save_config(load_config(path, [edit]), path)
+    [found] = [file for file in verify_run(run) if file.problem or file.note]
+    message = rf"was edited since it was written \({edit.partition('=')[0]}: \d+ -> \d+\)"
+    assert found.path == path
+    assert re.match(message, found.problem if is_problem else found.note or "")
+    load_run_config(run)
+    load_run_config(run)
+    assert len([line for line in caplog.messages if re.search(message, line)]) == 1
+
+
+def test_other_records_are_those_of_the_run(run: Path) -> None:
+    folder = RunFolder(run)
+    record = sealed({"chosen": {}}, run_id(folder) or "")
+    folder.tuning.write_text(json.dumps(record))
+    assert not problems(run)
+    folder.tuning.write_text(json.dumps(record | {"chosen": {"beam_size": 8}}))
+    lines = folder.metrics.read_text().splitlines()
+    folder.metrics.write_text("\n".join([*lines[:-1], json.dumps({"step": 7})]))
+    assert problems(run).keys() == {"tuning.json", "metrics.jsonl"}
+    with pytest.raises(UserError, match=rf"metrics\.jsonl:{len(lines)}: is damaged, or of another run"):
+        read_metrics(folder)
+
+
+@pytest.mark.parametrize("wrong", [0, 300])
+def test_ids_beyond_the_vocabulary_are_damage_even_without_digests(run: Path, wrong: int) -> None:
+    data = RunFolder(run).data
+    report = {name: value for name, value in load_report(data).items() if name not in ("files", "sha256")}
+    (data / "report.json").write_text(json.dumps(report))
+    path = data / "train.target.ids.npy"
+    ids = np.load(path)
+    ids[5] = wrong
+    np.save(path, ids)
+    assert "train.target.ids.npy" in problems(run)
+    with pytest.raises(UserError, match=rf"train\.target\.ids\.npy: is damaged: expected ids from 1 to .*{wrong}"):
+        check_complete(data)
 
 
 def test_the_tokenizer_of_another_run_is_refused(run: Path, tmp_path: Path) -> None:

@@ -17,7 +17,16 @@ from nmt.layers.embedding import TiedEmbedding
 from nmt.models.decoder import DecoderState, Memory
 from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.translation import load_for_search
-from nmt.serving.lite.translator import DECODER_STEP, ENCODER, FORMAT, SETTINGS, SOURCE_TOKENIZER, TARGET_TOKENIZER
+from nmt.serving.lite.translator import (
+    DECODER_STEP,
+    DIGESTS,
+    ENCODER,
+    FORMAT,
+    SETTINGS,
+    SOURCE_TOKENIZER,
+    TARGET_TOKENIZER,
+)
+from nmt.utils.digests import write_digests
 from nmt.utils.errors import UserError
 from nmt.utils.files import temporary_folder, written_whole
 from nmt.utils.silence import silenced
@@ -35,8 +44,8 @@ def export_lite(
     """Exports a run's model as a folder with which a device translates without TensorFlow.
 
     The folder contains the encoder and one step of the decoder as LiteRT models that use built-in operations only,
-    both tokenizers, and the settings of the search. All arithmetic is in float32, whatever precision the model was
-    trained in, except that int8 weights are multiplied with inputs rounded to 8 bits.
+    both tokenizers, the settings of the search, and the digests of all these. All arithmetic is in float32, whatever
+    precision the model was trained in, except that int8 weights are multiplied with inputs rounded to 8 bits.
 
     Args:
         run: the run folder.
@@ -70,6 +79,7 @@ def export_lite(
                 file.write(content)
         with written_whole(folder / SETTINGS) as file:
             json.dump(_settings(config, weights, files), file, indent=1)
+        write_digests(folder, DIGESTS)
 
 
 def convert(model: Seq2Seq, weights: Weights) -> tuple[bytes, bytes]:
@@ -157,7 +167,10 @@ def _settings(config: Config, weights: Weights, files: dict[str, bytes]) -> dict
         "max_length_offset": search.max_length_offset,
         "min_length": search.min_length,
         "limit_repetition": search.limit_repetition,
+        "split_sentences": search.split_sentences,
+        "lower_capitals": search.lower_capitals,
         "placeholders": config.tokenizer.placeholders,
+        # For translators that do not know of the file with the digests.
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "versions": {"gru-nmt": __version__} | {name: version(name) for name in ("tensorflow", "sentencepiece")},
     }

@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 import sentencepiece
 
-from nmt.constants import BEGIN, END, PADDING
+from nmt.constants import BEGIN, END, PADDING, SIDES
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
+from nmt.text.capitals import is_in_capitals, lower, upper
 from nmt.text.normalization import normalize
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, restore
 from nmt.text.repetition import RepetitionLimit, find_word_classes
+from nmt.text.sentences import space_between, split_sentences
+from nmt.utils.digests import check_files
 from nmt.utils.errors import UserError
 from nmt.utils.silence import silenced
 from nmt.utils.standard_input import StandardInput
@@ -31,6 +34,7 @@ from nmt.utils.terminal import joined_lines, printable
 ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
 SOURCE_TOKENIZER, TARGET_TOKENIZER = "source.model", "target.model"
 SETTINGS = "settings.json"
+DIGESTS = "digests.json"
 FORMAT = 2  # version of the folder's format; increased by every change that an older translator cannot read
 # The numeric settings, with their types and minima.
 _NUMBERS = {
@@ -65,13 +69,16 @@ class LiteTranslator:
 
     def __init__(self, folder: str | Path) -> None:
         folder = Path(folder)
+        checked = check_files(folder, DIGESTS, wholly=True)
         self.settings = _read_settings(folder)
-        _check_files(folder, self.settings["sha256"])
+        if not checked:
+            _check_files(folder, self.settings["sha256"])
         self._source = _load_tokenizer(folder / SOURCE_TOKENIZER)
         self._target = _load_tokenizer(folder / TARGET_TOKENIZER)
         self._boundaries = find_boundaries(_pieces(self._source))
         self._source_classes = find_word_classes(_pieces(self._source))
         self._classes = np.array(find_word_classes(_pieces(self._target)).classes)
+        self._languages = tuple(str(self.settings.get(f"{side}_language", "")) for side in SIDES)
         self._encode = _load_model(folder / ENCODER)
         self._step = _load_model(folder / DECODER_STEP)
 
@@ -79,7 +86,8 @@ class LiteTranslator:
         """Translates a line.
 
         Args:
-            line: any string. A line longer than the model's training sentences is translated in parts.
+            line: any string. Its sentences are translated one by one, and one that is longer than the model's training
+                sentences in parts.
 
         Returns:
             The translation; an empty string for a line without text.
@@ -87,12 +95,29 @@ class LiteTranslator:
         if not isinstance(line, str):
             raise TypeError(f"`line`: expected str, got {type(line).__name__}")
         text = line.encode(errors="replace").decode()  # "?" for unpaired surrogates, which UTF-8 does not have
-        masked, placeholders = mask(text, self.settings["placeholders"])
-        ids = self._source.encode(normalize(masked))
-        if not ids:
+        source, target = self._languages
+        sentences, end = [("", text)], ""
+        if self.settings.get("split_sentences"):  # older exports lack it
+            sentences, end = split_sentences(text, source, self.settings["placeholders"])
+        translations = [self._sentence(sentence) for _, sentence in sentences]
+        if not any(translation is not None for translation in translations):
             return ""
+        spaces = [space_between(before, target) if place else before for place, (before, _) in enumerate(sentences)]
+        pairs = zip(spaces, translations, strict=True)
+        return "".join(space + (translation or "") for space, translation in pairs) + end
+
+    def _sentence(self, sentence: str) -> str | None:
+        """The translation of a sentence; None if it is empty."""
+        masked, placeholders = mask(sentence, self.settings["placeholders"])
+        source, target = self._languages
+        text = normalize(masked)
+        capitals = bool(self.settings.get("lower_capitals")) and is_in_capitals(text)
+        ids = self._source.encode(lower(text, source) if capitals else text)
+        if not ids:
+            return None
         parts = split_long(ids, self.settings["max_tokens"] - 1, self._boundaries)
-        return restore(" ".join(self._text(self.search([*part, END])) for part in parts), placeholders)
+        translation = " ".join(self._text(self.search([*part, END])) for part in parts)
+        return restore(upper(translation, target) if capitals else translation, placeholders)
 
     def search(self, ids: Sequence[int]) -> list[int]:
         """Searches greedily: each token is the most likely one, given the source and the tokens before it.
@@ -174,7 +199,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 
 
 def _check_files(folder: Path, digests: dict[str, Any]) -> None:
-    """Compares checksums, because a damaged model may load without an error and translate wrongly."""
+    """Compares the checksums of an earlier version: a damaged model may load without an error and translate wrongly."""
     for name in (ENCODER, DECODER_STEP, SOURCE_TOKENIZER, TARGET_TOKENIZER):
         try:
             with open(folder / name, "rb") as file:

@@ -25,6 +25,7 @@ from nmt.runs.models import build_model
 from nmt.runs.translation import load_translator
 from nmt.serving.lite.export import convert, export_lite
 from nmt.serving.lite.translator import LiteTranslator
+from nmt.utils.digests import write_digests
 from nmt.utils.errors import UserError
 from tests.helpers import digit_strings
 
@@ -174,7 +175,7 @@ def damage(path: Path) -> None:
     ("name", "change", "message"),
     [
         ("encoder.tflite", Path.unlink, "encoder.tflite: cannot be read: No such file"),
-        ("decoder_step.tflite", damage, "decoder_step.tflite: is damaged, or belongs to another export"),
+        ("decoder_step.tflite", damage, "decoder_step.tflite: is damaged, or belongs to another"),
         ("target.model", lambda path: path.write_bytes(b""), "target.model: is damaged"),
         ("settings.json", Path.unlink, "settings.json: cannot be read: .*expected the folder of a LiteRT export"),
         ("settings.json", lambda path: path.write_bytes(b'{"form'), "settings.json: is damaged"),
@@ -187,8 +188,16 @@ def damage(path: Path) -> None:
         ),
     ],
 )
-def test_a_damaged_folder_raises_an_error_of_one_line(folder: Path, tmp_path: Path, name, change, message) -> None:
+@pytest.mark.parametrize("with_digests", [True, False])  # earlier versions wrote none but those in the settings
+def test_a_damaged_folder_raises_an_error_of_one_line(
+    folder: Path, tmp_path: Path, name, change, message, with_digests: bool
+) -> None:
     shutil.copytree(folder, tmp_path / "copy")
+    if with_digests:
+        message = rf"{name}: (is damaged, or belongs to another folder than digests\.json|cannot be read: No such file)"
+    else:
+        (tmp_path / "copy" / "digests.json").unlink()
+        LiteTranslator(tmp_path / "copy")
     change(tmp_path / "copy" / name)
     with pytest.raises(UserError, match=message) as caught:
         LiteTranslator(tmp_path / "copy")
@@ -204,6 +213,7 @@ def test_a_model_that_the_runtime_cannot_run_raises_an_error_of_one_line(folder:
     settings = json.loads(path.read_text())
     settings["sha256"]["encoder.tflite"] = hashlib.sha256(content).hexdigest()
     path.write_text(json.dumps(settings))
+    write_digests(tmp_path / "copy", "digests.json")
     with pytest.raises(UserError, match="this version of ai-edge-litert cannot run it"):
         LiteTranslator(tmp_path / "copy")
 
