@@ -28,7 +28,8 @@ from nmt.augmentation.parts import (
 from nmt.config import CleaningSettings, load_saved_config
 from nmt.constants import SIDES, SPLITS, Side
 from nmt.data.cleaning import CleaningReport, Pair, clean
-from nmt.data.readers import RawPair, read_texts
+from nmt.data.raw_pair import RawPair
+from nmt.data.readers import read_texts
 from nmt.data.token_store import read_sentences, text_path
 from nmt.runs.folder import RunFolder, load_run_config
 from nmt.runs.translation import load_translator

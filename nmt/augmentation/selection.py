@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from nmt.config import SideFiles
-from nmt.data.readers import RawPair, read_sides, read_texts
+from nmt.data.raw_pair import RawPair
+from nmt.data.readers import read_sides, read_texts
 from nmt.decoding.scoring import make_sentence_scorer
 from nmt.inference.text_scoring import score_texts
 from nmt.runs.language_models import load_language_model

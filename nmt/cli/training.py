@@ -42,7 +42,8 @@ def train(
         typer.Argument(
             metavar="CONFIG|FILES",
             help="A YAML configuration; or two text files, line N of one the translation of line N of the other (or "
-            "more such pairs); or a .tsv file of source, tab, target; or a dataset of TensorFlow Datasets.",
+            "more such pairs); or a .tsv file of source, tab, target; or files of translators, such as memory.tmx, "
+            "de.po, or en.json de.json; or a dataset of TensorFlow Datasets.",
             show_default=False,
         ),
     ],
@@ -63,9 +64,12 @@ def train(
     are kept in the run's config.yaml. In the end the search is tuned, as by `nmt tune`:
 
         nmt train my.en.gz my.de.gz --run runs/mine --minutes 30
+
+        nmt train memory.tmx --source en --target de --run runs/mine
     """
     path = Path(corpus[0])
-    if path.suffix.lower() in (".yaml", ".yml"):
+    yaml = [Path(name).suffix.lower() in (".yaml", ".yml") for name in corpus]
+    if yaml[0] and (len(corpus) == 1 or not all(yaml)):  # several such files are strings of programs
         given = {"--source": source, "--target": target, "--minutes": minutes, "--epochs": epochs}
         if extra := [*(name for name, value in given.items() if value is not None), *corpus[1:]]:
             raise UserError(f"{path}: is a configuration: expected nothing more but --set, got {', '.join(extra)}")

@@ -14,8 +14,22 @@ app = typer.Typer()
 @app.command()
 def translate(
     run: RunArgument,
+    document: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="A file to translate in place, such as .po, .xliff, .tmx, .json, .html, .docx; see docs/files.md.",
+            show_default=False,
+        ),
+    ] = None,
     input: Annotated[Path | None, typer.Option(help="A text file, a sentence a line; stdin if absent.")] = None,
     output: Annotated[Path | None, typer.Option(help="Where to write; stdout if absent.")] = None,
+    all_units: Annotated[bool, typer.Option("--all", help="FILE: what has a translation already, too.")] = False,
+    as_kind: Annotated[
+        Literal["file", "tmx"], typer.Option("--as", help="FILE: as it is, or a translation memory of its texts.")
+    ] = "file",
+    source: Annotated[str | None, typer.Option(help="FILE: its language, such as en-GB; the run's if absent.")] = None,
+    target: Annotated[str | None, typer.Option(help="FILE: the language to make; the run's if absent.")] = None,
     format: Annotated[Literal["text", "json"], typer.Option(help="Plain lines, or JSON lines with scores.")] = "text",
     n_best: Annotated[
         int, typer.Option(min=1, help="Translations of each line; more than one needs --format json.")
@@ -27,7 +41,35 @@ def translate(
     checkpoint: CheckpointOption = None,
     overrides: DecodingOption = None,
 ) -> None:
-    """Translate lines, in their order, as they come."""
+    """Translate lines, in their order, as they come; or a file in place.
+
+    nmt translate RUN --input new.en --output new.de
+
+    nmt translate RUN strings.po --output strings.de.po
+    """
+    if document is not None:
+        if input is not None or output is None:
+            raise UserError(f"{document}: expected --output, and no --input")
+        if format == "json" or n_best > 1 or alignments or heat_maps is not None:
+            raise UserError(f"{document}: is translated in place: expected none of --format, --n-best, --alignments, "
+                            "--heat-maps")  # fmt: skip
+        load_tensorflow()
+        from nmt.runs.documents import translate_document
+
+        translate_document(
+            run,
+            document,
+            output,
+            source=source,
+            target=target,
+            all_units=all_units,
+            as_tmx=as_kind == "tmx",
+            checkpoint=checkpoint,
+            overrides=overrides or [],
+        )
+        return
+    if all_units or as_kind == "tmx" or source or target:
+        raise UserError("--all, --as, --source, --target: expected a file that is translated in place")
     if n_best > 1 and format == "text":
         raise UserError("--n-best above 1: expected --format json, which has room for more than one translation")
     load_tensorflow()

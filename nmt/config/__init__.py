@@ -5,14 +5,15 @@ starts, and written with all defaults into the run folder. The error for an unkn
 """
 
 from nmt.config.config import Config, differences, load_config, load_saved_config, parse_config, save_config
-from nmt.config.corpora import LinesCorpus, Settings, SideFiles, TextCorpus, TfdsCorpus, TsvCorpus
+from nmt.config.corpora import LinesCorpus, MemoryCorpus, Settings, SideFiles, TextCorpus, TfdsCorpus, TsvCorpus
 from nmt.config.data import BatchSettings, CleaningSettings, DataSettings, TokenizerSettings
 from nmt.config.decoding import DecodingSettings
 from nmt.config.model import ModelSettings
 from nmt.config.training import TrainingSettings
 
 __all__ = [
-    "BatchSettings", "CleaningSettings", "Config", "DataSettings", "DecodingSettings", "LinesCorpus", "ModelSettings",
-    "Settings", "SideFiles", "TextCorpus", "TfdsCorpus", "TokenizerSettings", "TrainingSettings", "TsvCorpus",
+    "BatchSettings", "CleaningSettings", "Config", "DataSettings", "DecodingSettings", "LinesCorpus", "MemoryCorpus",
+    "ModelSettings", "Settings", "SideFiles", "TextCorpus", "TfdsCorpus", "TokenizerSettings", "TrainingSettings",
+    "TsvCorpus",
     "differences", "load_config", "load_saved_config", "parse_config", "save_config",
 ]  # fmt: skip

@@ -32,6 +32,8 @@ _FORMERLY = {
     "training.average_decay": 0.0,
     "training.precision": "float32",
     "decoding.limit_repetition": False,
+    "decoding.split_sentences": False,
+    "decoding.lower_capitals": False,
 }
 
 
@@ -46,6 +48,15 @@ class Config(Settings):
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     decoding: DecodingSettings = DecodingSettings()
+
+    def text_arguments(self) -> dict[str, Any]:
+        """The settings of a search for texts that are arguments of `nmt.Translator`, by name."""
+        names = ("limit_repetition", "split_sentences", "lower_capitals")
+        languages = {
+            "source_language": self.data.source_language or "",
+            "target_language": self.data.target_language,
+        }
+        return {name: getattr(self.decoding, name) for name in names} | languages
 
     @model_validator(mode="before")
     @classmethod
@@ -76,14 +87,15 @@ class Config(Settings):
             )
         if self.training.schedule == "linear" and self.training.max_steps <= self.training.warmup_steps:
             raise ValueError("training.schedule 'linear' needs training.max_steps above training.warmup_steps")
-        if self.data.source_language is None and (self.task == "translation" or self.data.corpus.kind == "tfds"):
+        two_languages = self.task == "translation" or self.data.corpus.kind in ("tfds", "memory")
+        if two_languages and self.data.source_language is None:
             raise ValueError("data.source_language: missing")
         return self
 
     def _agree_on_two_languages(self) -> None:
         if self.data.corpus.kind == "lines":
             raise ValueError(
-                "data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv' or 'tfds', or task "
+                "data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv', 'memory' or 'tfds', or task "
                 "'language_model'"
             )
         if self.model.tied_embeddings == "all" and not self.tokenizer.joint:

@@ -1,4 +1,4 @@
-"""The settings of the corpus, which may be of four kinds."""
+"""The settings of the corpus, which may be of five kinds."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -50,6 +50,22 @@ class TsvCorpus(Settings):
     train: Paths
     validation: Paths | None = Field(None, description="by default `data.held_out` pairs of the training split")
     test: Paths | None = Field(None, description="by default `data.held_out` other pairs of the training split")
+
+
+class MemoryCorpus(Settings):
+    """Files that translators have: TMX, XLIFF, PO, MO, TBX, CSV and XLSX with a header, Qt's .ts.
+
+    And files of one language, in twos, that of the source first: JSON, YAML, Android's XML, .strings, .stringsdict,
+    .properties, .resx.
+    """
+
+    kind: Literal["memory"]
+    train: Paths
+    validation: Paths | None = Field(None, description="by default `data.held_out` pairs of the training split")
+    test: Paths | None = Field(None, description="by default `data.held_out` other pairs of the training split")
+    include: list[Literal["fuzzy", "machine", "locked", "obsolete"]] = Field(
+        [], description="units that are left out otherwise: unfinished, a machine's, not to be translated, or outdated"
+    )
 
 
 class TfdsCorpus(Settings):

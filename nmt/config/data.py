@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nmt.config.corpora import LinesCorpus, Settings, TextCorpus, TfdsCorpus, TsvCorpus
+from nmt.config.corpora import LinesCorpus, MemoryCorpus, Settings, TextCorpus, TfdsCorpus, TsvCorpus
 
 
 class CleaningSettings(Settings):
@@ -32,7 +32,7 @@ class DataSettings(Settings):
         None, min_length=1, description="its code in the corpus: en, de, zh-Hans, ...; not needed by a language model"
     )
     target_language: str = Field(min_length=1, description="its code in the corpus")
-    corpus: Annotated[TextCorpus | TsvCorpus | TfdsCorpus | LinesCorpus, Field(discriminator="kind")]
+    corpus: Annotated[TextCorpus | TsvCorpus | MemoryCorpus | TfdsCorpus | LinesCorpus, Field(discriminator="kind")]
     held_out: int = Field(
         1000,
         ge=1,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nmt.config import CleaningSettings
-from nmt.data.readers import RawPair
+from nmt.data.memories import UNIT_REASONS
+from nmt.data.raw_pair import RawPair
 from nmt.text.normalization import compose, without_invisible
 
 _LOG = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ REASONS = {
     "copy": "copy of the source",
     "duplicate": "seen before",
 }
+# Those of a reader come to a report only when there are some.
+_NAMES = REASONS | UNIT_REASONS
 CHANGES = {"control_characters": "invisible characters removed", "not_nfc": "composed to Unicode NFC"}
 EXAMPLES = 5
 
@@ -66,12 +69,13 @@ class CleaningReport:
         """Counts a pair that is removed, and records its origin if it is among the first few.
 
         Args:
-            reason: one of `REASONS`.
+            reason: one of `REASONS`, or of `nmt.data.memories.UNIT_REASONS`.
             origin: where the pair stands.
         """
-        self.dropped[reason] += 1
-        if len(self.examples[reason]) < EXAMPLES:
-            self.examples[reason].append(origin)
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(origin)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the report as plain values for JSON."""
@@ -91,7 +95,7 @@ class CleaningReport:
         >>> CleaningReport(read=3, kept=2, dropped={"empty": 1}, examples={"empty": ["a.tsv:2"]}).summary()
         '3 pairs read, 2 kept; left out: 1 an empty side (a.tsv:2)'
         """
-        reasons = [f"{n:,} {REASONS[key]} ({self.examples[key][0]})" for key, n in self.dropped.items() if n]
+        reasons = [f"{n:,} {_NAMES[key]} ({self.examples[key][0]})" for key, n in self.dropped.items() if n]
         left_out = f"; left out: {', '.join(reasons)}" if reasons else ""
         return f"{self.read:,} pairs read, {self.kept:,} kept{left_out}"
 
@@ -107,9 +111,7 @@ class CleaningReport:
     def lines(self) -> list[str]:
         """Returns the report as lines of a table, without the figures that are zero."""
         rows = [("kept", self.kept, "")]
-        rows += [
-            (f"left out: {REASONS[key]}", n, ", ".join(self.examples[key])) for key, n in self.dropped.items() if n
-        ]
+        rows += [(f"left out: {_NAMES[key]}", n, ", ".join(self.examples[key])) for key, n in self.dropped.items() if n]
         rows += [(f"changed: {CHANGES[key]}", n, "") for key, n in self.changed.items() if n]
         shares = [f"{name:<32} {n:>8} {n / max(self.read, 1):>8.1%}  {note}".rstrip() for name, n, note in rows]
         return [f"{'read':<32} {self.read:>8}", *shares]
@@ -141,6 +143,9 @@ def clean(
     seen: set[int] = set()
     for raw in pairs:
         report.read += 1
+        if raw.left_out:
+            report.drop(raw.left_out, raw.origin)
+            continue
         try:
             given = "" if target_only else raw.source.decode(), raw.target.decode()
         except UnicodeDecodeError:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nmt.data.memories import is_memory
 from nmt.data.readers import dataset_splits
 from nmt.text.languages import is_language
 from nmt.utils.errors import UserError
@@ -18,7 +19,8 @@ def corpus_settings(names: Sequence[str], source: str | None = None, target: str
 
     Args:
         names: two text files whose lines translate each other, or several such pairs, each source file followed by its
-            target file; or tab-separated files; or the name of one dataset.
+            target file; or tab-separated files; or files of translators, see `nmt.data.memories`; or the name of one
+            dataset.
         source: code of the source language; None to take it from the names.
         target: code of the target language; None to take it from the names.
 
@@ -40,6 +42,9 @@ def corpus_settings(names: Sequence[str], source: str | None = None, target: str
     if all(_TABLE.search(name) for name in names):
         corpus = {"kind": "tsv", "train": [_absolute(name) for name in names]}
         found = _two_languages(names[0])
+    elif all(map(is_memory, names)):
+        corpus = {"kind": "memory", "train": [*map(_absolute, names)]}
+        found = _two_languages(names[0]) or (_differing_languages(*names) if len(names) == 2 else None)
     elif len(names) == 1 and not Path(names[0]).exists() and not _FILE.search(names[0].partition("/")[0]):
         corpus = {"kind": "tfds", "name": names[0]}
         found = _two_languages(names[0])
@@ -50,8 +55,8 @@ def corpus_settings(names: Sequence[str], source: str | None = None, target: str
         found = pairs.pop() if len(pairs) == 1 else None
     else:
         raise UserError(
-            f"{', '.join(names)}: expected two files whose lines translate each other, or one file "
-            "source, tab, target whose name ends in .tsv, or the name of a dataset"
+            f"{', '.join(names)}: expected two files whose lines translate each other, or one file source, tab, target "
+            "whose name ends in .tsv, or a translator's file such as .tmx, .xliff or .po, or the name of a dataset"
         )
     languages = (source or (found or (None, None))[0], target or (found or (None, None))[1])
     if not all(languages):

@@ -1,4 +1,5 @@
-"""Sentence pairs from a corpus: plain text, tab-separated files, or a dataset of TensorFlow Datasets.
+"""Sentence pairs from a corpus: plain text, tab-separated files, translation memories and other files of translators,
+or a dataset of TensorFlow Datasets.
 
 Lines in one language, for a language model, are read as pairs with an empty source.
 
@@ -16,10 +17,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import count, zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from nmt.config import DataSettings, SideFiles, TfdsCorpus
+from nmt.config import DataSettings, MemoryCorpus, SideFiles, TfdsCorpus
 from nmt.constants import Split
+from nmt.data.formats.columns import LANGUAGE_NAMES, SIDE_NAMES
+from nmt.data.formats.units import Languages
+from nmt.data.memories import read_memories
+from nmt.data.raw_pair import RawPair
 from nmt.text.languages import base_language
 from nmt.utils.errors import UserError
 from nmt.utils.lines import read_lines
@@ -28,27 +33,6 @@ _LOG = logging.getLogger(__name__)
 
 _ROWS_TO_JUDGE, _ROWS_THAT_SHOW = 100, 10  # of a table: how many are read to find its kind, and how few show nothing
 _QUOTED = "expected text without the quotes of CSV; write the table as tab-separated text without quoting"
-# How tables name their columns, other than by the languages' codes.
-_LANGUAGES = {
-    "arabic": "ar", "czech": "cs", "danish": "da", "german": "de", "greek": "el", "english": "en", "spanish": "es",
-    "finnish": "fi", "french": "fr", "hebrew": "he", "hindi": "hi", "hungarian": "hu", "italian": "it", "dutch": "nl",
-    "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru", "swedish": "sv",
-    "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
-}  # fmt: skip
-_BOTH = {"text", "sentence", "phrase"}
-_HEADERS = (
-    {"source", "src", "source_text", "source sentence", "input", "original", "sentence1", "text1", *_BOTH},
-    {"target", "tgt", "trg", "target_text", "target sentence", "output", "translation", "reference", "sentence2",
-     "text2", *_BOTH},
-)  # fmt: skip
-
-
-class RawPair(NamedTuple):
-    """A sentence and its translation as bytes, and where they stand: `train.en:17` or `name/split:16`."""
-
-    source: bytes
-    target: bytes
-    origin: str
 
 
 def read_split(data: DataSettings, split: Split) -> Iterator[RawPair] | None:
@@ -93,6 +77,8 @@ def read_split(data: DataSettings, split: Split) -> Iterator[RawPair] | None:
     if data.corpus.kind == "lines":
         return read_texts(paths)
     _check_files(paths)
+    if isinstance(data.corpus, MemoryCorpus):
+        return read_memories(paths, Languages(str(data.source_language), data.target_language), data.corpus)
     return _read_tables(paths, (str(data.source_language), data.target_language))
 
 
@@ -218,8 +204,9 @@ def _is_header(row: Sequence[bytes], languages: tuple[str, str], path: Path) -> 
     names = [cell.decode("utf-8", "replace").strip().strip('"').lower() for cell in row[:2]]
     if len(names) < 2:
         return False
-    expected = [{base_language(language), language.lower()} | _HEADERS[side] for side, language in enumerate(languages)]
-    found = [{name, base_language(_LANGUAGES.get(name, name))} if name else set() for name in names]
+    sides = zip(languages, SIDE_NAMES, strict=True)
+    expected = [{base_language(language), language.lower()} | names for language, names in sides]
+    found = [{name, base_language(LANGUAGE_NAMES.get(name, name))} if name else set() for name in names]
 
     def are(first: int, second: int) -> bool:
         return bool(found[0] & expected[first]) and bool(found[1] & expected[second])

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from nmt.config import Config, SideFiles
 from nmt.constants import PADDING
-from nmt.data.readers import RawPair, read_sides, read_texts
+from nmt.data.raw_pair import RawPair
+from nmt.data.readers import read_sides, read_texts
 from nmt.decoding.scoring import make_sentence_scorer
 from nmt.inference.text_scoring import check_scores, score_texts
 from nmt.inference.translator import sentences_at_once

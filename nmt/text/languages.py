@@ -1,5 +1,6 @@
 """What is known of languages by their codes: one name for each, and which are written without spaces."""
 
+import functools
 import re
 
 # ISO 639: a language's code of two letters, and its codes of three letters where it has such a short one.
@@ -56,6 +57,7 @@ def base_language(code: str) -> str:
     return named[0] if named else _TWO_LETTERS.get(parts[0], parts[0])
 
 
+@functools.lru_cache(maxsize=1024)  # a memory names its languages in each of its units
 def serves(code: str, wanted: str) -> int:
     """Returns how well text in one language serves where another is wanted, by the subtags of BCP 47.
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from nmt.config import CleaningSettings
 from nmt.data.cleaning import EXAMPLES, REASONS, CleaningReport, Pair, clean
-from nmt.data.readers import RawPair
+from nmt.data.raw_pair import RawPair
 
 
 def run(pairs, training=True, **limits):

@@ -11,7 +11,7 @@ from nmt.constants import END
 from nmt.data.cleaning import CleaningReport, clean
 from nmt.data.epochs import training_epoch
 from nmt.data.preparation import prepare
-from nmt.data.readers import RawPair
+from nmt.data.raw_pair import RawPair
 from nmt.data.token_store import TokenizedCorpus, read_sentences
 from nmt.data.vocabulary import load_tokenizers
 from nmt.utils.errors import UserError

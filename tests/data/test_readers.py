@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from nmt.config import DataSettings
 from nmt.data import readers
-from nmt.data.readers import RawPair, read_split
+from nmt.data.raw_pair import RawPair
+from nmt.data.readers import read_split
 from nmt.utils.errors import UserError
 
 
