@@ -22,6 +22,12 @@ class DecodingSettings(Settings):
     limit_repetition: bool = Field(
         True, description="no loops: what a translation repeats is limited by what its source repeats"
     )
+    split_sentences: bool = Field(
+        True, description="a line's sentences are translated one by one, and the white space between them is kept"
+    )
+    lower_capitals: bool = Field(
+        True, description="a sentence in capitals is translated in small letters, its translation put in capitals"
+    )
     language_model: Path | None = Field(
         None, description="run of a language model for shallow fusion (Gulcehre et al. 2015)"
     )

@@ -116,12 +116,40 @@ def number_source_words(text: str, pieces: Sequence[str], placeholders: Sequence
     return numbers
 
 
-def number_target_words(parts: Sequence[Sequence[str]], placeholders: Sequence[str] = ()) -> list[tuple[int, ...]]:
+def number_words_of_sentences(
+    sentences: Sequence[tuple[str, str, Sequence[str]]], placeholders: Sequence[str] = ()
+) -> list[tuple[int, ...]]:
+    """Finds out to which words of a text the pieces of its sentences belong; see `number_source_words`.
+
+    Args:
+        sentences: for each sentence, the white space before it, its text, and its subword pieces.
+        placeholders: the kinds of placeholders that are masked.
+
+    Example:
+
+    >>> number_words_of_sentences([("", "the cat.", ["▁the", "▁cat", "."]), (" ", "So", ["▁So"])])
+    [(0,), (1,), (1,), (2,)]
+    """
+    words, numbers = 0, []
+    for before, text, pieces in sentences:
+        first = words - 1 if words and not before else words  # no white space: the last word goes on
+        of_sentence = number_source_words(text, pieces, placeholders)
+        numbers += [tuple(first + number for number in of_piece) for of_piece in of_sentence]
+        words = first + len(text.split())
+    return numbers
+
+
+def number_target_words(
+    parts: Sequence[Sequence[str]],
+    placeholders: Sequence[Sequence[str]] | None = None,
+    spaces: Sequence[str] | None = None,
+) -> list[tuple[int, ...]]:
     """Finds out to which words of a translation, as it is written, its pieces belong.
 
     Args:
         parts: the subword pieces of each part that was translated by itself, with symbols in the place of placeholders.
-        placeholders: the placeholder of each symbol, empty where there is none.
+        placeholders: for each part, the placeholder of each symbol, empty where there is none; None for no symbols.
+        spaces: the white space before each part; None for a space each.
 
     Returns:
         For each piece of all parts, the numbers of its words, as for `number_source_words`.
@@ -132,8 +160,10 @@ def number_target_words(parts: Sequence[Sequence[str]], placeholders: Sequence[s
     [(0,), (1,), (1,), (), (2,), ()]
     """
     text, spans = "", []
-    for part in parts:
-        text += " "
+    placeholders = [()] * len(parts) if placeholders is None else placeholders
+    spaces = [" "] * len(parts) if spaces is None else spaces
+    for part, known_names, space in zip(parts, placeholders, spaces, strict=True):
+        text += space
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for piece in part:
             byte = _BYTE.fullmatch(piece)
@@ -141,8 +171,8 @@ def number_target_words(parts: Sequence[Sequence[str]], placeholders: Sequence[s
             start = len(text)
             if byte:
                 text += decoder.decode(bytes.fromhex(byte[1]))
-            elif placeholders and piece in SYMBOLS:
-                known = placeholders[SYMBOLS.index(piece)]
+            elif known_names and piece in SYMBOLS:
+                known = known_names[SYMBOLS.index(piece)]
                 text = text + known if known else text.removesuffix(" ")
             elif piece not in CONTROL_PIECES:
                 text += _SURFACES.get(piece, piece.replace(WORD_START, " "))

@@ -15,10 +15,12 @@ from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.token_model import TokenModel
 from nmt.text.boundaries import WORD_START, find_boundaries
+from nmt.text.graph_capitals import are_in_capitals, lower, upper
+from nmt.text.graph_normalization import normalize_in_graph
 from nmt.text.masking import encode_pair, mask, restore
 from nmt.text.placeholders import SYMBOLS
 from nmt.text.repetition import find_word_classes
-from nmt.text.splitting import split_long
+from nmt.text.splitting import Sentences, join_sentences, split_long, split_sentences, whole
 from nmt.text.tokenizer import Tokenizer
 
 # Batches that are searched at the same time: while one does the many small things of a step, which take one core, the
@@ -30,22 +32,24 @@ _SCORED_AT_ONCE = 16
 
 
 class Found(NamedTuple):
-    """What the search has found for a batch of texts, whose parts are translated one by one."""
+    """What the search has found for a batch of texts, whose sentences are translated one by one, in parts if long."""
 
-    parts: tf.Tensor  # int32 [texts], how many each text has; none if it is empty
+    split: Sentences  # the texts' sentences; each text is a single one unless `split_sentences`
+    in_capitals: tf.Tensor  # bool [sentences]; these are translated in small letters
+    placeholders: tf.Tensor  # strings [sentences, symbols], see `nmt.text.masking.Masked`
+    parts: tf.Tensor  # int32 [sentences], how many each sentence has; none if it is empty
     source: tf.RaggedTensor  # int32 [parts, (time)], closed by the end token
     target: tf.RaggedTensor  # int32 [parts * n_best, (time)], closed by the end token; empty if there are fewer
     scores: tf.Tensor  # [parts, n_best], below -1e8 if there are fewer
     log_probabilities: tf.Tensor  # [parts, n_best]
-    placeholders: tf.Tensor  # strings [texts, symbols], see `nmt.text.masking.Masked`
 
 
 class TextToText(tf.Module):
     """A model, its tokenizers and its search: any strings in, strings out.
 
-    A text of more tokens than `max_tokens` is split, at the ends of sentences or else of words where there are any, and
-    its parts are translated one by one. An empty text, or one of white space only, has the translation "". Placeholders
-    of the kinds that the tokenizers mask are masked, and come back unchanged.
+    A sentence of more tokens than `max_tokens` is split, at what looks like its end or else at the ends of words, where
+    there are any, and its parts are translated one by one. An empty text, or one of white space only, has the
+    translation "". Placeholders of the kinds that the tokenizers mask are masked, and come back unchanged.
 
     Args:
         model: the `Seq2Seq` that translates.
@@ -62,6 +66,12 @@ class TextToText(tf.Module):
         ensemble: further frozen models of the same tokens that translate together with `model`.
         limit_repetition: bool, whether a `RepetitionConstraint` keeps translations from loops; not with a shortlist,
             which does not score all tokens.
+        split_sentences: bool, whether a text's sentences are translated one by one, each as if it were alone, and the
+            white space between and around them is kept; else a text is one sentence, and its white space is not kept.
+        lower_capitals: bool, whether a sentence in capitals is translated in small letters, and its translation put in
+            capitals; see `nmt.text.capitals`.
+        source_language: str, its code, which decides where sentences end.
+        target_language: str, its code, which decides on the white space between sentences.
     """
 
     def __init__(
@@ -78,6 +88,10 @@ class TextToText(tf.Module):
         language_model_weight: float = 0.0,
         ensemble: Sequence[Seq2Seq] = (),
         limit_repetition: bool = False,
+        split_sentences: bool = False,
+        lower_capitals: bool = False,
+        source_language: str = "",
+        target_language: str = "",
     ) -> None:
         fused = language_model if language_model_weight else None
         if shortlist is not None and (fused is not None or ensemble):
@@ -89,6 +103,10 @@ class TextToText(tf.Module):
         self.options = options
         self.max_tokens = max_tokens
         self.sentences_at_once = sentences_at_once
+        self.split_sentences = split_sentences
+        self.lower_capitals = lower_capitals
+        self.source_language = source_language
+        self.target_language = target_language
         self.shortlist = shortlist and Shortlist(*(tf.Variable(table, trainable=False) for table in shortlist))
         self.language_model = fused
         self.language_model_weight = language_model_weight
@@ -114,12 +132,21 @@ class TextToText(tf.Module):
             texts: strings `[n]`, any bytes.
             n_best: translations of each, at most the beam's size.
         """
-        masked = mask(self.source_tokenizer.placeholders, texts)
-        encoded = self.source_tokenizer.encode(masked.source)
+        kinds = self.source_tokenizer.placeholders
+        split = split_sentences(texts, self.source_language, kinds) if self.split_sentences else whole(texts)
+        # Each sentence's placeholders are numbered by themselves, so that it is translated as if it were alone.
+        masked = mask(kinds, split.sentences.flat_values)
+        sentences = normalize_in_graph(masked.source)
+        in_capitals = tf.zeros_like(sentences, tf.bool)
+        if self.lower_capitals:
+            in_capitals = are_in_capitals(sentences)
+            sentences = tf.where(in_capitals, lower(sentences, self.source_language), sentences)
+        encoded = self.source_tokenizer.encode(sentences, normalized=True)
         parts, counts = split_long(encoded[:, :-1], self.max_tokens - 1, self._boundaries)
         ends = tf.fill((parts.nrows(), 1), END)
         source = tf.concat([parts, tf.RaggedTensor.from_tensor(ends, row_splits_dtype=parts.row_splits.dtype)], 1)
-        return Found(tf.cast(counts, tf.int32), source, *self._search(source, n_best), masked.placeholders)
+        found = self._search(source, n_best)
+        return Found(split, in_capitals, masked.placeholders, tf.cast(counts, tf.int32), source, *found)
 
     def translations(self, texts: tf.Tensor, n_best: int = 1) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Translates texts.
@@ -138,17 +165,23 @@ class TextToText(tf.Module):
     def join(self, found: Found) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Makes whole texts of translated parts; returns what `translations` does."""
         decoded = tf.reshape(self.target_tokenizer.decode(found.target), (-1, found.scores.shape[1]))
-        of_text = tf.RaggedTensor.from_row_lengths(tf.range(tf.shape(decoded)[0]), found.parts)
-        text, texts = of_text.value_rowids(), tf.size(found.parts)
+        of_sentence = tf.RaggedTensor.from_row_lengths(tf.range(tf.shape(decoded)[0]), found.parts)
+        sentence, sentences = of_sentence.value_rowids(), tf.size(found.parts)
+        joined = tf.strings.unsorted_segment_join(decoded, sentence, sentences, separator=" ")
+        if self.lower_capitals:
+            joined = tf.where(found.in_capitals[:, None], upper(joined, self.target_language), joined)
+        texts = join_sentences(restore(joined, found.placeholders), found.split, self.target_language)
+
+        text, count = tf.gather(found.split.sentences.value_rowids(), sentence), found.split.sentences.nrows()
+        parts = tf.math.unsorted_segment_sum(tf.ones_like(text), text, count)[:, None]
         enough = tf.cast(found.scores > IMPOSSIBLE / 2, tf.int32)
-        enough = tf.math.unsorted_segment_min(enough, text, texts) > 0  # of an empty text too
-        joined = tf.strings.unsorted_segment_join(decoded, text, texts, separator=" ")
+        enough = tf.math.unsorted_segment_min(enough, text, count) > 0  # of an empty text too
         scores, log_probabilities = (
-            tf.math.unsorted_segment_sum(x, text, texts) for x in (found.scores, found.log_probabilities)
+            tf.math.unsorted_segment_sum(x, text, count) for x in (found.scores, found.log_probabilities)
         )
-        scores /= tf.cast(tf.maximum(found.parts, 1), tf.float32)[:, None]
+        scores /= tf.cast(tf.maximum(parts, 1), tf.float32)
         return (
-            restore(tf.where(enough, joined, ""), found.placeholders),
+            tf.where(enough & (parts > 0), texts, ""),
             tf.where(enough, scores, IMPOSSIBLE),
             tf.where(enough, log_probabilities, IMPOSSIBLE),
         )

@@ -11,13 +11,14 @@ import tensorflow as tf
 from nmt.constants import PADDING
 from nmt.decoding.beam_search import SearchOptions
 from nmt.decoding.scorers import IMPOSSIBLE, mean
-from nmt.inference.alignment import CONTROL_PIECES, number_source_words, number_target_words
+from nmt.inference.alignment import CONTROL_PIECES, number_target_words, number_words_of_sentences
 from nmt.inference.text_scoring import not_finite
 from nmt.inference.text_to_text import Found, TextToText
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.text.boundaries import WORD_START
 from nmt.text.placeholders import SYMBOLS
+from nmt.text.sentences import space_between
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.arguments import check_texts
 from nmt.utils.forks import LoadedHere
@@ -49,9 +50,10 @@ class Hypothesis(NamedTuple):
 class Translator:
     """Translates with a model, in batches of similar length, keeping the order.
 
-    A text's translation does not depend on the texts around it. A text of more tokens than `max_tokens` is split, at
-    the ends of sentences or else of words where there are any, and its parts are translated one by one. The whole way
-    from string to string is one graph, `nmt.inference.text_to_text.TextToText`, the same that is exported for serving.
+    A text's translation does not depend on the texts around it. A sentence of more tokens than `max_tokens` is split,
+    at what looks like its end or else at the ends of words, where there are any, and its parts are translated one by
+    one. The whole way from string to string is one graph, `nmt.inference.text_to_text.TextToText`, the same that is
+    exported for serving.
 
     Args:
         model: the `Seq2Seq` that translates.
@@ -74,6 +76,13 @@ class Translator:
             `nmt.decoding.scorers.EnsembleScorer`.
         limit_repetition: bool, whether what a translation repeats is limited by what its source repeats; see
             `nmt.RepetitionConstraint`.
+        split_sentences: bool, whether the sentences of a text are translated one by one, as if each were alone, and the
+            white space between and around them is kept. Else a text is taken for one sentence, its white space is not
+            kept.
+        lower_capitals: bool, whether a sentence in capitals is translated in small letters, and its translation put in
+            capitals; see `nmt.text.capitals`.
+        source_language: str, the code of the language that the texts are in, which decides where sentences end.
+        target_language: str, the code of the other, which decides on the white space between sentences.
 
     Example:
 
@@ -106,6 +115,10 @@ class Translator:
         language_model_weight: float = 0.0,
         ensemble: Sequence[Seq2Seq] = (),
         limit_repetition: bool = False,
+        split_sentences: bool = False,
+        lower_capitals: bool = False,
+        source_language: str = "",
+        target_language: str = "",
     ) -> None:
         if not 1 <= n_best <= beam_size:
             raise ValueError(f"Translator: expected `n_best` from 1 to `beam_size` {beam_size}, got {n_best}")
@@ -125,6 +138,10 @@ class Translator:
             language_model_weight=language_model_weight,
             ensemble=ensemble,
             limit_repetition=limit_repetition,
+            split_sentences=split_sentences,
+            lower_capitals=lower_capitals,
+            source_language=source_language,
+            target_language=target_language,
         )
         self.n_best = n_best
         self.attention = attention
@@ -185,64 +202,93 @@ class Translator:
             self._loaded.check("the translator")
             # UTF-8 has no form for half a surrogate pair, which becomes a question mark.
             found, joined = self._translate(tf.constant([line.encode(errors="replace") for line in chunk]))
-            yield from self._readable(chunk, found, joined, index)
+            yield from self._readable(found, joined, index)
             index += len(chunk)
 
     def _found_and_joined(self, texts: tf.Tensor) -> tuple[Found, tuple[tf.Tensor, ...]]:
         found = self.text_to_text.find(texts, self.n_best)
         return found, self.text_to_text.join(found)
 
-    def _readable(
-        self, lines: Sequence[str], found: Found, joined: tuple[tf.Tensor, ...], index: int
-    ) -> Iterator[list[Hypothesis]]:
+    def _readable(self, found: Found, joined: tuple[tf.Tensor, ...], index: int) -> Iterator[list[Hypothesis]]:
         """Takes the search's arrays apart, line by line."""
-        graph = self.text_to_text
-        source, target = found.source.to_list(), found.target.to_list()
-        attention = self._attention(found) if self.attention else None
+        sentences = self._sentences(found)
+        by_line = zip(found.split.sentences.row_lengths().numpy(), *(x.numpy() for x in joined), strict=True)
+        for line, (count, *of_line) in enumerate(by_line, index + 1):
+            of_sentences = list(itertools.islice(sentences, count))
+            for sentence in of_sentences:
+                if len(sentence.parts) > 1:
+                    _LOG.warning(
+                        "line %d: %d tokens are more than the model has seen; translated in %d parts",
+                        line, sum(len(part.source) - 1 for part in sentence.parts) + 1, len(sentence.parts),
+                    )  # fmt: skip
+            yield self._hypotheses_of(of_sentences, of_line, line)
+
+    def _sentences(self, found: Found) -> Iterator["_Sentence"]:
+        """Takes the search's arrays apart, sentence by sentence."""
+        source, target, n_best = found.source.to_list(), found.target.to_list(), self.n_best
+        attention = self._attention(found) if self.attention else itertools.repeat(np.zeros(0))
         first = 0
-        by_line = (x.numpy() for x in (found.placeholders, found.parts, *joined))
-        for line, (placeholders, parts, *of_line) in enumerate(zip(*by_line, strict=True)):
-            names = _names(placeholders)
-            of_parts = source[first : first + parts]
-            if parts > 1:
-                tokens = sum(len(ids) - 1 for ids in of_parts) + 1
-                _LOG.warning(
-                    "line %d: %d tokens are more than the model has seen; translated in %d parts",
-                    index + line + 1, tokens, parts,
-                )  # fmt: skip
-            weights = list(itertools.islice(attention, parts * self.n_best)) if attention else None
-            source_pieces = [piece for ids in of_parts for piece in graph.source_tokenizer.pieces(ids)]
-            source_words, restored = None, [placeholder.decode() for placeholder in placeholders]
-            if weights is not None:
-                kinds = graph.source_tokenizer.placeholders
-                source_words = number_source_words(lines[line], source_pieces, kinds)
-            hypotheses = []
-            for rank, (text, score, log_probability) in enumerate(zip(*of_line, strict=True)):
-                if parts and not rank and not score > IMPOSSIBLE / 2:  # NaN is in no order, so that nothing is found
-                    raise not_finite(index + line + 1)
-                if not parts or score < IMPOSSIBLE / 2:  # fewer hypotheses than asked
-                    break
-                translated = target[first * self.n_best + rank : (first + parts) * self.n_best : self.n_best]
-                pieces = [graph.target_tokenizer.pieces(ids) for ids in translated]
-                hypotheses.append(
-                    Hypothesis(
-                        text.decode(),
-                        float(score),
-                        float(log_probability),
-                        [names.get(piece, piece) for piece in source_pieces],
-                        [names.get(piece, piece) for part in pieces for piece in part],
-                        None
-                        if weights is None
-                        else _side_by_side(
-                            weights[rank :: self.n_best],
-                            [(len(t), len(s)) for t, s in zip(translated, of_parts, strict=True)],
-                        ),
-                        source_words,
-                        None if weights is None else number_target_words(pieces, restored),
-                    )
+        columns = found.split.before.flat_values, found.split.sentences.flat_values, found.placeholders, found.parts
+        for before, text, placeholders, count in zip(*(column.numpy() for column in columns), strict=True):
+            parts = [
+                _Part(
+                    source[place],
+                    target[place * n_best : (place + 1) * n_best],
+                    list(itertools.islice(attention, n_best)),
                 )
-            first += parts
-            yield hypotheses
+                for place in range(first, first + count)
+            ]
+            first += count
+            yield _Sentence(
+                before.decode(), text.decode(errors="replace"), [one.decode() for one in placeholders], parts
+            )
+
+    def _hypotheses_of(
+        self, sentences: Sequence["_Sentence"], joined: Sequence[np.ndarray], line: int
+    ) -> list[Hypothesis]:
+        """Makes the hypotheses of a line from those of its sentences, the best first."""
+        parts = [(part, sentence) for sentence in sentences for part in sentence.parts]
+        source = [self.text_to_text.source_tokenizer.pieces(part.source) for part, _ in parts]
+        source_words = self._source_words(sentences) if self.attention else None
+        hypotheses: list[Hypothesis] = []
+        for rank, (text, score, log_probability) in enumerate(zip(*joined, strict=True)):
+            if parts and not rank and not score > IMPOSSIBLE / 2:  # NaN is in no order, so that nothing is found
+                raise not_finite(line)
+            if not parts or score < IMPOSSIBLE / 2:  # fewer hypotheses than asked
+                break
+            target = [self.text_to_text.target_tokenizer.pieces(part.targets[rank]) for part, _ in parts]
+            matrices = [part.attention[rank] for part, _ in parts]
+            shapes = [(len(row), len(column)) for row, column in zip(target, source, strict=True)]
+            hypotheses.append(
+                Hypothesis(
+                    text.decode(),
+                    float(score),
+                    float(log_probability),
+                    _named(source, parts),
+                    _named(target, parts),
+                    _side_by_side(matrices, shapes) if self.attention else None,
+                    source_words,
+                    self._target_words(sentences, target) if self.attention else None,
+                )
+            )
+        return hypotheses
+
+    def _source_words(self, sentences: Sequence["_Sentence"]) -> list[tuple[int, ...]]:
+        """The numbers of the words of a line that each source piece belongs to."""
+        tokenizer = self.text_to_text.source_tokenizer
+        pieces = ([piece for part in one.parts for piece in tokenizer.pieces(part.source)] for one in sentences)
+        rows = [(one.before, one.text, of_one) for one, of_one in zip(sentences, pieces, strict=True)]
+        return number_words_of_sentences(rows, tokenizer.placeholders)
+
+    def _target_words(self, sentences: Sequence["_Sentence"], target: list[list[str]]) -> list[tuple[int, ...]]:
+        """The numbers of the words of a line's translation that each target piece belongs to."""
+        spaces = [
+            " " if number else space_between(sentence.before, self.text_to_text.target_language) if place else ""
+            for place, sentence in enumerate(sentences)
+            for number, _ in enumerate(sentence.parts)
+        ]
+        placeholders = [sentence.placeholders for sentence in sentences for _ in sentence.parts]
+        return number_target_words(target, placeholders, spaces)
 
     def _attention(self, found: Found) -> Iterator[np.ndarray]:
         """What the decoder attends to in each hypothesis of each part, padded, `[target time, source time]`.
@@ -256,12 +302,35 @@ class Translator:
             yield from self._attend(tf.repeat(source, n_best, axis=0), target).numpy()
 
 
-def _names(placeholders: np.ndarray) -> dict[str, str]:
+class _Part(NamedTuple):
+    """A part of a sentence that was translated by itself."""
+
+    source: list[int]
+    targets: list[list[int]]  # the best first
+    attention: list[np.ndarray]  # of each target; empty arrays unless it was asked for
+
+
+class _Sentence(NamedTuple):
+    """A sentence of a line, as it was given."""
+
+    before: str  # the white space before it
+    text: str
+    placeholders: list[str]  # of each symbol
+    parts: list[_Part]
+
+
+def _named(pieces: Sequence[Sequence[str]], parts: Sequence[tuple[_Part, _Sentence]]) -> list[str]:
+    """The pieces of all parts, with placeholders in the place of symbols."""
+    names = [_names(sentence.placeholders) for _, sentence in parts]
+    return [of_part.get(piece, piece) for of_part, row in zip(names, pieces, strict=True) for piece in row]
+
+
+def _names(placeholders: Sequence[str]) -> dict[str, str]:
     """What people see in place of symbols, but for tags that would be taken for control pieces.
 
     A symbol without a placeholder, which leaves nothing in the text, becomes a space, which begins no word by itself.
     """
-    texts = (placeholder.decode() or WORD_START for placeholder in placeholders)
+    texts = (placeholder or WORD_START for placeholder in placeholders)
     return {symbol: text for symbol, text in zip(SYMBOLS, texts, strict=False) if text not in CONTROL_PIECES}
 
 

@@ -186,8 +186,8 @@ def _split_note(lines: Sequence[str], translations: Sequence[Sequence[Hypothesis
     """Names the lines that were translated in parts, which their source pieces show by several end marks."""
     parts = [hypotheses[0].source_pieces.count("</s>") if hypotheses else 0 for hypotheses in translations]
     notes = [
-        f"{f'Line {number}' if len(lines) > 1 else 'The text'} is longer than the sentences that the model was "
-        f"trained on: it was cut into {count} parts, each translated by itself."
+        f"{f'Line {number}' if len(lines) > 1 else 'The text'} was translated in {count} parts, each by itself: its "
+        "sentences, or parts of one that is longer than those that the model was trained on."
         for number, count in enumerate(parts, 1)
         if count > 1
     ]

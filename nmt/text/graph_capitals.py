@@ -1,6 +1,6 @@
 """Sentences in capitals, in the TensorFlow graph; see `nmt.text.capitals`."""
 
-# ruff: noqa: RUF001, RUF002, RUF003 (the dotless i)
+# ruff: noqa: RUF002 (the dotless i)
 
 import tensorflow as tf
 

@@ -63,6 +63,17 @@ def split_sentences(texts: tf.Tensor, language: str = "", kinds: Sequence[str] =
     )
 
 
+def whole(texts: tf.Tensor) -> Sentences:
+    """Takes each text as a single sentence, without white space around it.
+
+    Args:
+        texts: strings `[n]`, any bytes.
+    """
+    ones, nothing = tf.ones_like(texts, tf.int64), tf.fill(tf.shape(texts), "")
+    sentences, before = (tf.RaggedTensor.from_row_lengths(values, ones, validate=False) for values in (texts, nothing))
+    return Sentences(sentences, before, nothing)
+
+
 def join_sentences(translations: tf.Tensor, split: Sentences, language: str) -> tf.Tensor:
     """Joins the translations of sentences, with the white space that their sources have.
 
@@ -90,8 +101,14 @@ def join_sentences(translations: tf.Tensor, split: Sentences, language: str) -> 
         before = tf.where(~first & (before == ""), " ", before)
     else:
         before = tf.where(~first & (before == " "), "", before)
-    joined = tf.strings.join([before[:, None], translations])
-    return tf.strings.join([tf.strings.unsorted_segment_join(joined, of_text, texts), split.end[:, None]])
+
+    def beside(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+        return tf.broadcast_to(one[:, None], tf.shape(other))
+
+    joined = tf.strings.unsorted_segment_join(
+        tf.strings.join([beside(before, translations), translations]), of_text, texts
+    )
+    return tf.strings.join([joined, beside(split.end, joined)])
 
 
 def _tokens(

@@ -43,8 +43,7 @@ def make_validator(
         *tokenizers,
         max_tokens=config.batches.max_length,
         batch_size=config.decoding.batch_size,
-        limit_repetition=config.decoding.limit_repetition,
-        **config.decoding.search_arguments(),
+        **(config.decoding.search_arguments() | config.text_arguments()),
     )
     count = config.training.validation_sentences
     source, references = (list(itertools.islice(read_sentences(run.data, "validation", side), count)) for side in SIDES)

@@ -174,7 +174,7 @@ def test_target_words_are_those_of_the_translation(tokenizer: Tokenizer, source:
     decoded = tokenizer.decode(tf.ragged.constant(parts, tf.int32)).numpy()
     text = restore(tf.constant([[b" ".join(decoded)]]), placeholders).numpy()[0, 0].decode()
     known = [placeholder.decode() for placeholder in placeholders.numpy()[0]]
-    numbers = number_target_words([tokenizer.pieces(part) for part in parts], known)
+    numbers = number_target_words([tokenizer.pieces(part) for part in parts], [known] * len(parts))
     assert len(numbers) == sum(map(len, parts))
     assert {number for of_piece in numbers for number in of_piece} == set(range(len(text.split())))
 

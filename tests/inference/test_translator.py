@@ -68,6 +68,40 @@ def test_words_are_numbered_as_they_were_written(translator: Translator, text: s
         assert len(hypothesis.target_words), len(hypothesis.source_words) == hypothesis.attention.shape
 
 
+@pytest.fixture(scope="module")
+def by_sentence(tokenizer: Tokenizer) -> Translator:
+    model = Seq2Seq(tokenizer.vocabulary_size, units=8, seed=1)
+    options = {"beam_size": 2, "n_best": 2, "attention": True, "max_tokens": 8, "max_length_offset": 4}
+    languages = {"source_language": "en", "target_language": "de"}
+    return Translator(model, tokenizer, **options, **languages, split_sentences=True, lower_capitals=True)
+
+
+SENTENCES = ["The cat sat on {a} and the mat and {b}.", "{b} sat!", "THE CAT SAT ON {a} {c}.", "<b>No. 5</b>"]
+
+
+def test_each_sentence_is_translated_as_if_alone(by_sentence: Translator) -> None:
+    a, b, c, d = (next(by_sentence.hypotheses([sentence])) for sentence in SENTENCES)
+    text = " {} {}\t {}  {}\n".format(*SENTENCES)
+    whole = next(by_sentence.hypotheses([text]))
+    for rank, one in enumerate(whole):
+        parts = [of_sentence[rank] for of_sentence in (a, b, c, d)]
+        assert one.text == f" {parts[0].text} {parts[1].text}\t {parts[2].text}  {parts[3].text}\n"
+        assert one.log_probability == pytest.approx(sum(part.log_probability for part in parts), rel=1e-4)
+        assert one.source_pieces == [piece for part in parts for piece in part.source_pieces]
+        assert one.target_pieces == [piece for part in parts for piece in part.target_pieces]
+        assert one.attention.shape == (len(one.target_pieces), len(one.source_pieces))
+        assert {number for of_piece in one.source_words for number in of_piece} == set(range(len(text.split())))
+        assert {number for of_piece in one.target_words for number in of_piece} == set(range(len(one.text.split())))
+    assert "{a}" in whole[0].text
+    assert "{c}" in c[0].text.replace("{a}", "") == c[0].text.upper().replace("{A}", "").replace("{C}", "{c}")
+
+
+def test_white_space_is_kept_around_what_can_be_seen(by_sentence: Translator) -> None:
+    assert by_sentence.translate([" \t", "", "\u200b", " \u200b\n\n"]) == [""] * 4
+    assert by_sentence.translate(" the cat\u3000") == " " + by_sentence.translate("the cat") + "\u3000"
+    assert by_sentence.translate("The cat。The dog") == " ".join(by_sentence.translate(["The cat。", "The dog"]))
+
+
 def test_a_line_end_in_a_placeholder_comes_back(translator: Translator) -> None:
     text = "the <a\r\nhref='\u2028'> cat"
     masked = mask(KINDS, tf.constant([text]))

@@ -18,7 +18,7 @@ from nmt.inference.translator import Translator, _names
 from nmt.runs.scoring import score_files
 from nmt.runs.translation import load_translator
 from nmt.serving.lite.export import export_lite
-from nmt.serving.lite.translator import SETTINGS, LiteTranslator
+from nmt.serving.lite.translator import DIGESTS, SETTINGS, LiteTranslator
 from nmt.serving.saved_model import export_saved_model
 from nmt.text.placeholders import SYMBOLS
 from nmt.training.train import train
@@ -81,6 +81,8 @@ LINES = [
     "{twice} 1 {twice} {once}",
     " ".join(f"{{n{number}}}" for number in range(12)),
     f"1 {SYMBOLS[0]} 2 {{a}}",
+    "  1 {a} A. 2 {b} 3!\t{c. D} 4 A…  5 {b}。6 A ",
+    "A 1 {b} B. PLEASE STOP {b} 3!",
     "4 <b>5</b> <s> 日本",
     " ".join(["1 2 3", *[f"{word} 4" for word in ("{a}", "{b}", "{c}")] * 12]),  # longer than any in training
 ]
@@ -118,6 +120,7 @@ def test_the_devices_translations_are_the_checkpoints(run: Path, tmp_path: Path)
     assert [lite.translate(line) for line in LINES] == list(greedy.best(LINES))
     settings = json.loads((tmp_path / "lite" / SETTINGS).read_text())
     assert settings["placeholders"] == ["braces", "tags"]
+    (tmp_path / "lite" / DIGESTS).unlink()
     (tmp_path / "lite" / SETTINGS).write_text(json.dumps(settings | {"placeholders": ["brackets"]}))
     expected = r"settings\.json: placeholders: expected some of braces, printf, tags, numbers, got"
     with pytest.raises(UserError, match=expected):
@@ -144,7 +147,7 @@ def test_pieces_name_the_placeholders(translator: Translator) -> None:
     assert best.source_pieces.count("{abc}") == 1
     assert best.target_pieces.count("{abc}") == best.text.count("{abc}") == 1
     assert pharaoh(best.attention, best.source_pieces, best.target_pieces)
-    names = _names(np.array([b"{a}", b"</s>", b""]))
+    names = _names(["{a}", "</s>", ""])
     assert names == {SYMBOLS[0]: "{a}", SYMBOLS[2]: "\u2581"}  # a tag that reads as the end mark stays a symbol
 
 

@@ -1,6 +1,6 @@
 """Texts in capitals are found and changed in the graph as in plain Python, for all of Unicode up to version 13."""
 
-# ruff: noqa: RUF001, RUF002, RUF003 (the dotless i)
+# ruff: noqa: RUF001 (the dotless i)
 
 import sys
 import unicodedata

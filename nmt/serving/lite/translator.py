@@ -215,7 +215,12 @@ def _pieces(tokenizer: sentencepiece.SentencePieceProcessor) -> list[str]:
 
 
 def _load_tokenizer(path: Path) -> Any:
-    return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    try:
+        processor = sentencepiece.SentencePieceProcessor()
+        processor.LoadFromSerializedProto(path.read_bytes())  # the constructor would accept empty bytes
+        return processor
+    except (OSError, RuntimeError):
+        raise UserError(f"{path}: is not a tokenizer that this program has exported") from None
 
 
 def _load_model(path: Path) -> Callable[..., dict[str, np.ndarray]]:
