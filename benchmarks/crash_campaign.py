@@ -63,6 +63,7 @@ ERRORS = {
     "EROFS": (errno.EROFS, faults.ALL, True),
     "short": (0, faults.WRITE, False),
 }
+_TRANSLATE = "translations of an export"  # in place of a command
 Json = dict[str, Any]
 
 
@@ -167,6 +168,7 @@ class Campaign:
             seconds.append(self.undisturbed(operation.arguments, named=key == "named", traced=True).seconds)
             traces[key] = sites(faults.read_trace(self.folder), self.world)
             finals.append(contents(self.world))
+        self.translated = self.translations(operation)
         one, other = finals
         assert one == other, [key for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
         return begin, former, one, {"operations": traces, "seconds": round(min(seconds), 2)}
@@ -245,11 +247,21 @@ class Campaign:
             if now not in allowed:
                 problems.append(f"{'changed' if now else 'lost'}: {name}")
         problems += [f"{content}: {name}" for name, content in found.items() if content.startswith("damaged")]
-        if operation.verified:
-            ended = self.command(("verify", "run"))
-            if ended.status != 0:
-                problems.append(f"verify: {ended.stderr[-300:]}")
-        return problems
+        return problems + self.verify(operation)
+
+    def verify(self, operation: Operation) -> list[str]:
+        """Says which files are not whole, by `nmt verify`."""
+        if not operation.verified or self.command(("verify", operation.verified)).status == 0:
+            return []
+        lines = (self.folder / "stdout").read_text(encoding="utf-8").splitlines()
+        return [f"verify: {line}" for line in lines if not line.endswith(": ok")] or ["verify: failed"]
+
+    def translations(self, operation: Operation) -> str:
+        """Returns what an exported model translates."""
+        if not operation.exported:
+            return ""
+        ended = self.command((_TRANSLATE, operation.exported))
+        return (self.folder / "stdout").read_text(encoding="utf-8") if ended.status == 0 else ended.stderr[-300:]
 
     def check_again(self, operation: Operation) -> list[str]:
         """Gives the command again, and holds what is there against what an undisturbed one leaves."""
@@ -263,7 +275,9 @@ class Campaign:
             if found.get(name) != self.final.get(name):
                 word = "litter" if name not in self.final else "missing" if name not in found else "differs"
                 problems.append(f"again: {word}: {PART.sub('.part', name)}")
-        return problems
+        if self.translations(operation) != self.translated:
+            problems.append("again: translates otherwise")
+        return problems + self.verify(operation)
 
     def command(self, arguments: Sequence[str], seconds: float | None = None, number: int | None = None) -> Ended:
         """Runs a command in a fork; if `seconds` are given, it gets the signal `number` after them."""
@@ -305,7 +319,11 @@ class Campaign:
             self.control.process = os.getpid()
             from nmt.cli import main as command
 
-            command(list(arguments))
+            if arguments[0] == _TRANSLATE:
+                translate_export(*arguments[1:])
+            else:
+                command(list(arguments))
+            status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
         except BaseException:
@@ -326,6 +344,15 @@ class Campaign:
         text = json.dumps(described | self.results, indent=0)
         with written_whole(self.output, "wb") as file:
             file.write(gzip.compress(text.encode(), mtime=0))
+
+
+def translate_export(folder: str) -> None:
+    """Prints what a SavedModel translates."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(folder)
+    found = model.signatures["nbest"](tf.constant(Path("text.txt").read_text(encoding="utf-8").splitlines()))
+    print({name: value.numpy().tolist() for name, value in sorted(found.items())})
 
 
 def read_results(path: Path) -> Json:

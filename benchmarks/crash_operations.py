@@ -21,8 +21,15 @@ DATA = ("run/data/report.json", "run/data/*.model", "run/data/*.txt", "run/data/
 EPOCHS = re.compile(r"run/data/epoch-\d{4}(/.*)?")  # drawn ahead of the steps, kept for some epochs
 EVENTS = "tensorboard/"  # what TensorBoard shows; each process adds a file
 PART = re.compile(r"\.nmt-[^/]*\.part|#\d+ \(deleted\)")
-# Of metrics: what differs between processes, and the losses, which are means over the steps since the process began.
-PER_PROCESS = ("seconds", "target_tokens_per_second", "peak_memory_gib", "training_loss", "training_plain_loss")
+# What differs between processes, and the losses, which are means over the steps since the process began.
+PER_PROCESS = (
+    "sha256",
+    "seconds",
+    "target_tokens_per_second",
+    "peak_memory_gib",
+    "training_loss",
+    "training_plain_loss",
+)
 
 
 class Operation(NamedTuple):
@@ -36,7 +43,8 @@ class Operation(NamedTuple):
             whole new one.
         there: the same for files of which there are further versions in between.
         edit: what a person does in the world after that, by the name of the file and what is added to it.
-        verified: whether all files of the run are whole at every moment, by `nmt verify`.
+        verified: a folder all files of which are whole at every moment, by `nmt verify`.
+        exported: a SavedModel that it makes, which translates as that of any other process, though its bytes differ.
     """
 
     arguments: tuple[str, ...]
@@ -45,7 +53,8 @@ class Operation(NamedTuple):
     kept: tuple[str, ...] = ()
     there: tuple[str, ...] = ()
     edit: Mapping[str, str] = {}
-    verified: bool = False
+    verified: str = ""
+    exported: str = ""
 
 
 _PREPARE = ("prepare", *RUN)
@@ -60,22 +69,23 @@ OPERATIONS = {
         _PREPARE, (_PREPARE,), _OWN_RUN, SETTINGS,
         edit={"corpus/train.source.txt": "1 2 3\n", "corpus/train.target.txt": "3 2 1\n"},
     ),
-    "train": Operation(_TRAIN, (_PREPARE,), _OWN_RUN, DATA, STATE, verified=True),
-    "resume": Operation(_TRAIN, (_HALF,), _OWN_RUN, DATA, STATE, verified=True),
+    "train": Operation(_TRAIN, (_PREPARE,), _OWN_RUN, DATA, STATE, verified="run"),
+    "resume": Operation(_TRAIN, (_HALF,), _OWN_RUN, DATA, STATE, verified="run"),
     "fine-tune": Operation(
         ("train", "config.yaml", "--run", "tuned", "--set", "training.start_from=run", "--set", "training.max_steps=4"),
         _TRAINED, ("tuned/*",),
     ),
     "average": Operation(
         ("average", "run", "best", "last"), _TRAINED, ("run/checkpoints/averaged.npz",),
-        ("run/checkpoints/averaged.npz",), verified=True,
+        ("run/checkpoints/averaged.npz",), verified="run",
     ),
     "tune": Operation(
         ("tune", "run", "--sentences", "100"), _TRAINED, (*SETTINGS, "run/tuning.json"), ("run/config.yaml",),
-        ("run/run.json",), verified=True,
+        ("run/run.json",), verified="run",
     ),
     "export": Operation(
-        ("export", "run", "--to", "model"), (*_TRAINED, ("export", "run", "--to", "model")), ("model/2/*",)
+        ("export", "run", "--to", "model"), (*_TRAINED, ("export", "run", "--to", "model")), ("model/2/*",),
+        verified="model", exported="model/2",
     ),
     "export litert": Operation(("export", "run", "--to", "lite", "--format", "litert"), _TRAINED, ("lite/*",)),
     "augment": Operation(
@@ -124,6 +134,7 @@ def make_user_files(world: Path) -> None:
         "training": {
             "learning_rate": 0.01, "average_decay": 0.0, "precision": "float32", "xla": "none", "max_steps": 12,
             "validate_every": 4, "save_every": 3, "warmup_steps": 2, "validation_sentences": 20,
+            "schedule": "inverse_square_root",
         },
         "decoding": {"beam_size": 2},
     }  # fmt: skip
@@ -134,7 +145,8 @@ def contents(world: Path, *, epochs: bool = False) -> dict[str, str]:
     """Returns a digest of each file's content, and `folder` for each folder, by their names relative to the world.
 
     Left out are seconds, and what else no two processes have alike, files for TensorBoard and, unless
-    `epochs`, what was drawn for epochs.
+    `epochs`, what was drawn for epochs. Of a SavedModel, which numbers its names anew in each process, only sizes
+    count.
     """
     found = {}
     for path in sorted(world.rglob("*")):
@@ -155,11 +167,11 @@ def without_random_names(found: Mapping[str, str]) -> dict[str, str]:
 
 
 def _content(path: Path) -> str:
-    read: dict[str, Callable[[bytes], bytes]] = {
-        ".npz": _archive, ".jsonl": _metrics, "saved_model.pb": _graph, "fingerprint.pb": _graph,
-    }  # fmt: skip
+    read: dict[str, Callable[[bytes], bytes]] = {".npz": _archive, ".jsonl": _metrics}
     content = path.read_bytes()
-    convert = read.get(path.name, read.get(path.suffix))
+    if re.search(r"/model/\d+/", str(path)):
+        return "there" if path.name == "fingerprint.pb" else f"{len(content)} bytes"
+    convert = read.get(path.suffix)
     if convert is not None and not PART.search(str(path)):
         try:
             content = convert(content)
@@ -189,8 +201,3 @@ def _metrics(content: bytes) -> bytes:
     if lines and isinstance(lines[0], dict):
         lines = [{k: v for k, v in line.items() if k not in PER_PROCESS} for line in lines if "step" in line]
     return json.dumps(lines, sort_keys=True).encode()
-
-
-def _graph(content: bytes) -> bytes:
-    """A graph's names are numbered anew in each process; that it translates alike is shown by agreement.py."""
-    return str(len(content)).encode()
