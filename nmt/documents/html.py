@@ -177,8 +177,9 @@ def _unit(
     whole = text[start:end]
     tagged, raw, places = html_tagged(text, inside)
     lines = whole.splitlines()
-    width = max(map(len, lines)) if len(lines) > 1 else 0
     indent = re.match(r"\s*", lines[1])[0] if len(lines) > 1 else ""  # type: ignore[index]
+    column = start - text.rfind("\n", 0, start) - 1
+    width = max(column + len(lines[0]), *map(len, lines[1:])) - len(indent) if len(lines) > 1 else 0
 
     def edits(value: str | None) -> Sequence[Edit]:
         if not value:

@@ -3,12 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 # A space inside a tag is no place to break a line.
 _WORD = re.compile(r"(?:<[^<>\n]*>|[^\s<]|<)+")
 _LIST = re.compile(r"\s*(?:[-*+•–]|\(?[0-9a-zA-Z]{1,3}[.)])\s")  # noqa: RUF001 (a dash begins an item of a list)
-_NARROWEST = 45  # columns: lines that are shorter are lines of their own
+_NARROWEST, _WIDEST = 45, 120  # columns: lines that are shorter or longer are lines of their own
 
 
 class Layout(NamedTuple):
@@ -121,19 +122,20 @@ def columns(text: str) -> int:
 
 
 def _paragraphs(piece: str) -> list[str]:
-    """Splits lines without an empty one among them into paragraphs, unless they are one that is only wrapped."""
+    """Splits lines without an empty one among them into paragraphs, unless they are one that is only wrapped.
+
+    That is a paragraph if no line but the last has room for the first word of the next line.
+    """
     lines = piece.split("\n")
     if len(lines) == 1:
         return [piece]
     widths = [columns(line.rstrip()) for line in lines if line.strip()]
-    inner = [line for line in lines[1:] if line.strip()]
-    wrapped = (
-        len(widths) > 1
-        and min(widths[:-1]) >= _NARROWEST
-        and max(widths) <= 100
-        and not any(map(_LIST.match, inner))
-        and not any(
-            line.rstrip().endswith((".", ":", "!", "?")) and columns(line) < max(widths) - 20 for line in lines[:-1]
-        )
-    )
-    return [piece] if wrapped else re.findall("[^\n]*\n|[^\n]+", piece)
+    full = [
+        columns(line.rstrip()) + 1 + columns(following.split()[0]) > max(widths)
+        for line, following in pairwise(lines)
+        if following.strip()
+    ]
+    wrapped = len(widths) > 1 and min(widths[:-1]) >= _NARROWEST and max(widths) <= _WIDEST and all(full)
+    if wrapped and not any(map(_LIST.match, lines[1:])):
+        return [piece]
+    return re.findall("[^\n]*\n|[^\n]+", piece)

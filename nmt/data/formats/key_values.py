@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from nmt.data.formats.text_file import TextFile, read_text_file
@@ -38,6 +39,8 @@ def read_strings(path: str | Path, languages: Languages) -> Iterator[Unit | Edit
     if file.text.startswith(("bplist", "<?xml", "<plist")):
         raise file.error(0, 'is a property list; expected "key" = "value"; convert it by `plutil`')
     place, line_of = 0, file.line_numbers()
+    escaped = re.search(r"\\[Uu](?=[0-9A-Fa-f]{4})", file.text) if file.text.isascii() else None
+    escape = escaped[0] if escaped else ""
     while place < len(file.text):
         found = _STRINGS.match(file.text, place)
         if found is None:
@@ -49,7 +52,12 @@ def read_strings(path: str | Path, languages: Languages) -> Iterator[Unit | Edit
             name = "value" if found["value"] is not None else None
             text = _unescaped(found[name]) if name else key
             span = found.span("value")
-            yield Unit(key, line_of(found.start("key")), text, edits=_value_edits(span, _quoted) if name else None)
+            yield Unit(
+                key,
+                line_of(found.start("key")),
+                text,
+                edits=_value_edits(span, partial(_quoted, escape=escape)) if name else None,
+            )
 
 
 def read_properties(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
@@ -118,9 +126,10 @@ def _continued(value: str) -> str:
     return re.sub(r"(?<!\\)((?:\\\\)*)\\(?:\r\n|\n|\r)[ \t\f]*", r"\1", value)
 
 
-def _quoted(text: str) -> str:
+def _quoted(text: str, escape: str) -> str:
     text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return text.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    text = text.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    return _ascii(text, escape) if escape else text
 
 
 def _property(text: str, ascii_only: bool) -> str:
@@ -128,8 +137,11 @@ def _property(text: str, ascii_only: bool) -> str:
         text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r").replace("\f", "\\f")
     )
     text = re.sub("^ ", "\\\\ ", text)
-    if not ascii_only:
-        return text
+    return _ascii(text, "\\u") if ascii_only else text
+
+
+def _ascii(text: str, escape: str) -> str:
+    """Writes what is not ASCII as an escape and the four digits of each unit of UTF-16."""
     units = text.encode("utf-16-be", "surrogatepass")
     codes = [int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2)]
-    return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes)
+    return "".join(chr(code) if code < 128 else f"{escape}{code:04x}" for code in codes)

@@ -287,7 +287,8 @@ class _Yaml:
     def __init__(self, file: TextFile) -> None:
         self.file = file
         self.root_keys: list[tuple[int, int]] = []
-        self._styles: dict[tuple[int, int], str | None] = {}
+        self._styles: dict[tuple[int, int], tuple[str | None, bool]] = {}
+        self._flow = 0  # how many brackets and braces are open
 
     def leaves(self) -> list[Leaf]:
         """The strings that are values, in their order."""
@@ -320,13 +321,17 @@ class _Yaml:
                 start, end = self._span(event)
                 found.append((path, event.value, start, end, key))
         elif isinstance(event, yaml.MappingStartEvent):
+            self._flow += bool(event.flow_style)
             while not isinstance(name := loader.get_event(), yaml.MappingEndEvent):
                 self._member(loader, name, name.start_mark.index, name.end_mark.index, path, found)
+            self._flow -= bool(event.flow_style)
         elif isinstance(event, yaml.SequenceStartEvent):
             number = 0
+            self._flow += bool(event.flow_style)
             while not isinstance(item := loader.get_event(), yaml.SequenceEndEvent):
                 self._value(loader, item, (*path, number), item.start_mark.index, found)
                 number += 1
+            self._flow -= bool(event.flow_style)
 
     def _member(self, loader: Any, name: Any, start: int, end: int, path: _Path, found: list[Leaf]) -> None:
         """Reads the value of a key, and the key if it is no scalar, which is no text."""
@@ -345,7 +350,7 @@ class _Yaml:
             properties = re.compile(r"(?:[&!]\S*\s+)*").match(self.file.text, start)
             assert properties is not None
             start = properties.end()
-        self._styles[start, end] = event.style
+        self._styles[start, end] = event.style, bool(self._flow)
         return start, end
 
     def added(self, last: Leaf, key: str, value: str) -> Edit:
@@ -359,18 +364,18 @@ class _Yaml:
 
     def written(self, leaf: Leaf, text: str) -> str:
         start, end = leaf[2:4]
-        style, written = self._styles[start, end], self.file.text[start:end]
+        (style, in_flow), written = self._styles[start, end], self.file.text[start:end]
         visible = not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]", text)
         if style in ("|", ">") and visible and not text.startswith((" ", "\n")):
             return self._block(style, written, text)
-        if style is None and visible and self._is_plain(text):
+        if style is None and visible and self._is_plain(text, in_flow):
             return text
         if style == "'" and visible and "\n" not in text:
             return "'" + text.replace("'", "''") + "'"
         return json.dumps(text, ensure_ascii=False)
 
-    def _is_plain(self, text: str) -> bool:
-        if "\n" in text or text != text.strip() or re.search(r"[\[\]{},]|: | #|:$", text):
+    def _is_plain(self, text: str, in_flow: bool) -> bool:
+        if "\n" in text or text != text.strip() or re.search(r"[\[\]{},]|: | #|:$" if in_flow else r": | #|:$", text):
             return False
         try:
             return bool(yaml.safe_load(f"- {text}") == [text] and yaml.safe_load(f"a: {text}") == {"a": text})
