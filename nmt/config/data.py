@@ -3,9 +3,21 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from nmt.config.corpora import LinesCorpus, MemoryCorpus, Settings, TextCorpus, TfdsCorpus, TsvCorpus
+from nmt.utils.expressions import expand
+
+PLACEHOLDER_KINDS = ("braces", "printf", "tags", "urls", "emails", "emoji", "numbers")
+
+
+def _check_kind(kind: str) -> str:
+    """Raises an error if a kind of placeholders is neither known nor a regular expression between slashes."""
+    if len(kind) > 1 and kind[0] == kind[-1] == "/":
+        expand(kind[1:-1])
+    elif kind not in PLACEHOLDER_KINDS:
+        raise ValueError(f"expected {', '.join(PLACEHOLDER_KINDS)} or a regular expression between slashes")
+    return kind
 
 
 class CleaningSettings(Settings):
@@ -61,9 +73,10 @@ class TokenizerSettings(Settings):
         None,
         description="samples a new segmentation every epoch; lower values vary more with unigram, higher ones with bpe",
     )
-    placeholders: list[Literal["braces", "printf", "tags", "numbers"]] = Field(
+    placeholders: list[Annotated[str, AfterValidator(_check_kind)]] = Field(
         [],
-        description="masked, so that translations repeat them: {name} ${name} {{ name }}; %s %(count)d; <b>; digits",
+        description="masked, so that translations repeat them: braces, printf, tags, urls, emails, emoji, numbers, and "
+        "regular expressions between slashes, such as /[A-Z]{2}-[0-9]+/",
     )
     model: Path | None = Field(
         None, description="a tokenizer to take over instead of training one, such as another run's data/target.model"

@@ -73,7 +73,7 @@ def count_corpus(data: DataSettings) -> CorpusCounts:
     """
     generator = np.random.default_rng(1)
     characters, lengths, masked = Counter[str](), [0, 0], Counter[str]()
-    patterns = {kind: re.compile(KINDS[kind]) for kind in ("braces", "printf", "tags")}
+    patterns = {kind: re.compile(KINDS[kind]) for kind in KINDS if kind != "numbers"}
     pairs, sources = 0, set()
     sample: list[tuple[str, str]] = []
     rows = read_split(data, "train")

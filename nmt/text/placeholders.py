@@ -11,16 +11,38 @@ no text should contain them.
 import re
 from collections.abc import Sequence
 
+from nmt.text.normalization import INVISIBLE, SPELLING
+from nmt.utils.expressions import expand
+
+# Between the parts of a placeholder there may be characters that nobody sees; it is repeated with them.
+_I = f"[{INVISIBLE}{SPELLING}]*"
+_DIGITS = f"(?:[0-9]{_I})+"
+# An address goes on in ASCII and in alphabets with spaces between words, and does not end with punctuation.
+_IN_URL = "!#-;=?-_a-z{}~\u00c0-\u024f\u0370-\u052f\u0531-\u0587\u05d0-\u05ea\u0620-\u06ff"
+_URL_END = "#$%&*+/-9=@-Z_a-z~\u00c0-\u024f\u0370-\u052f\u0531-\u0587\u05d0-\u05ea\u0620-\u06d3"
+_EMOJI = (
+    "\u203c\u2049\u231a\u231b\u23e9-\u23fa\u25fb-\u25fe\u2600-\u27bf\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55"
+    "\U0001f000-\U0001faff"
+)
+_KEYCAP = "[0-9#*]\ufe0f?\u20e3"
+_EMOJI_PARTS = f"{_EMOJI}\u200d\u20e3\ufe0e\ufe0f\U000e0020-\U000e007f"  # joiners, selectors, tags of flags
+
 # Written for both regular expression engines, Python's and RE2 in the graph: their shorthands for classes differ, so
 # every class is spelled out.
 KINDS = {
     # {name}, {0:.2f}, ${name}, %{name}, {{ name }}; but no text within braces, as in ICU's plurals
-    "braces": r"[$%]?\{\{[^{}]*\}\}|[$%]?\{ ?[^{} ]* ?\}",
+    "braces": rf"(?:[$%]{_I})?\{{\{{[^{{}}]*\}}\}}|(?:[$%]{_I})?\{{ ?[^{{}} ]* ?\}}",
     # %s, %(count)d, %1$s, %.2f, %@, %%
-    "printf": r"%(?:\([^()]*\))?(?:[0-9]+\$)?[-+#0]*(?:[0-9]+|\*)?(?:\.(?:[0-9]+|\*))?(?:hh|ll|[hljztLq])?"
-    r"[@diouxXeEfFgGaAcsp]|%%",
+    "printf": rf"%{_I}(?:\([^()]*\){_I})?(?:{_DIGITS}\${_I})?[-+#0]*{_I}(?:{_DIGITS}|\*{_I})?"
+    rf"(?:\.{_I}(?:{_DIGITS}|\*{_I}))?(?:hh|ll|[hljztLq])?{_I}[@diouxXeEfFgGaAcsp]|%{_I}%",
     # <b>, </b>, <br/>, <a href="...">
-    "tags": r"</?[A-Za-z][^<>]*>",
+    "tags": rf"<{_I}/?{_I}[A-Za-z][^<>]*>",
+    # https://example.org/a?b=c, www.example.org
+    "urls": rf"(?:[hH][tT][tT][pP][sS]?|[fF][tT][pP])://[{_IN_URL}]*[{_URL_END}]|[wW][wW][wW]\.[{_IN_URL}]*[{_URL_END}]",
+    # someone@example.org
+    "emails": r"[0-9A-Za-z_](?:[0-9A-Za-z._%+-]{0,62}[0-9A-Za-z_%+-])?@(?:[0-9A-Za-z-]{1,63}\.)+[A-Za-z]{2,24}",
+    # 😀, 👩‍💻👍🏽, 🇩🇪, 3️⃣: as many as follow one another
+    "emoji": f"(?:[{_EMOJI}]|{_KEYCAP})(?:[{_EMOJI_PARTS}]|{_KEYCAP})*",
     # The groups of digits: 1 and 000 of 1,000, because a translation may separate them differently.
     "numbers": r"[0-9]+",
 }
@@ -35,14 +57,25 @@ def pattern(kinds: Sequence[str]) -> str:
     """Returns the regular expression that matches placeholders of the given kinds.
 
     Args:
-        kinds: keys of `KINDS`.
+        kinds: keys of `KINDS`, and regular expressions between slashes; see `nmt.utils.expressions`.
+
+    Raises:
+        ValueError: if one of `kinds` is something else.
 
     Example:
 
-    >>> re.findall(pattern(["braces", "tags"]), "Press <b>{key}</b> 100% or ${time_out}")
-    ['<b>', '{key}', '</b>', '${time_out}']
+    >>> re.findall(pattern(["braces", "tags", r"/[A-Z]{2}-\\d+/"]), "Press <b>{key}</b> 100% or ${time_out} AB-12")
+    ['<b>', '{key}', '</b>', '${time_out}', 'AB-12']
     """
-    return "|".join(KINDS[kind] for kind in kinds)
+    return "|".join(map(_expression, kinds))
+
+
+def _expression(kind: str) -> str:
+    if kind in KINDS:
+        return KINDS[kind]
+    if len(kind) > 1 and kind[0] == kind[-1] == "/":
+        return f"(?:{expand(kind[1:-1])})"
+    raise ValueError(f"expected a kind of placeholders, got {kind!r}")
 
 
 def mask(text: str, kinds: Sequence[str]) -> tuple[str, list[str]]:
@@ -53,7 +86,7 @@ def mask(text: str, kinds: Sequence[str]) -> tuple[str, list[str]]:
 
     Args:
         text: a source text.
-        kinds: keys of `KINDS`; if empty, the text is returned unchanged.
+        kinds: see `pattern`; if empty, the text is returned unchanged.
 
     Returns:
         The masked text, and a list of 10 strings, the placeholder for each symbol (`""` for an unused symbol). The

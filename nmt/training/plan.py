@@ -19,6 +19,7 @@ from nmt.data.shapes import Shape
 from nmt.models.flops import training_flops
 from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.models import build_sized_model
+from nmt.text.placeholders import KINDS
 from nmt.training.bench import measure_product_rate
 from nmt.training.compilation import time_steps
 from nmt.training.distribution import Distribution
@@ -37,6 +38,7 @@ _EPOCHS = 30
 _TOKENS = 1.4e7  # in all epochs together
 _FIRST_GUESS = 0.35  # share of the rate of one large product that a training step reaches
 _TIMED_STEPS = 5
+_STAY = ("urls", "emails", "emoji")  # placeholders that any text may have, and no translation changes
 _SOME_VOCABULARY = 1000  # a step's FLOPs grow by the same number with each further token
 
 
@@ -175,6 +177,7 @@ def make_plan(
     little_data = math.log10(_PAIRS / counts.pairs)
     dropout = (0.25 + 0.12 * little_data + (0.05 if consistency else 0.0)) * little_trained**0.25
     validations = round(min(max(steps / 250, 3), 12))
+    kinds = choose_placeholders(counts)
     held_out = max(1, min(1000, counts.different // 20))
     tree: dict[str, Any] = {
         "seed": 1,
@@ -182,7 +185,7 @@ def make_plan(
         "tokenizer": {
             "algorithm": "bpe",
             "vocabulary_size": vocabulary,
-            "placeholders": list(counts.placeholders),
+            "placeholders": kinds,
         },
         "batches": {
             "tokens": batch,
@@ -222,7 +225,7 @@ def make_plan(
         f"{counts.pairs:,} pairs, {sum(counts.characters) / 1e6:,.2f} million characters, {counts.alphabet:,} "
         f"different ones; {held_out:,} pairs are set aside for each of validation and test that is not given",
         f"vocabulary: {vocabulary:,} subwords for both languages, as the amount of text and the alphabet warrant"
-        + (f"; placeholders masked: {', '.join(counts.placeholders)}" if counts.placeholders else ""),
+        + (f"; placeholders masked: {', '.join(kinds)}" if kinds else ""),
         f"model: two layers of {units} units on each side, dropout {tree['model']['dropout']}: "
         "larger with more text and time, more dropout with fewer pairs",
         f"training: {steps:,} steps of {batch:,} tokens, {number:.0f} epochs of {wanted:.0f} that would suit the corpus"
@@ -245,6 +248,21 @@ def choose_vocabulary(counts: CorpusCounts) -> int:
     merges = 3600 * (sum(counts.characters) / _CHARACTERS) ** 0.4
     symbols = 10 if counts.placeholders else 0
     return max(_rounded(min(260 + counts.alphabet + merges, 16_000), 50), 260 + symbols + counts.alphabet + 50)
+
+
+def choose_placeholders(counts: CorpusCounts) -> list[str]:
+    """Chooses the kinds of placeholders to mask: those of the corpus, and if there are any, addresses and emoji.
+
+    All kinds share their symbols, so a model that has learned to repeat some also repeats rare addresses and emoji.
+    Without any it cannot.
+
+    Example:
+
+    >>> choose_placeholders(CorpusCounts(9, 9, (9, 9), 9, ("braces",), []))
+    ['braces', 'urls', 'emails', 'emoji']
+    """
+    added = _STAY if counts.placeholders else ()
+    return [kind for kind in KINDS if kind in (*counts.placeholders, *added)]
 
 
 def measure_machine(config: Config, tokens: TokenCounts) -> Machine:

@@ -274,6 +274,10 @@ def tokenizer_without_symbols(bench):
     bench.train("--set", f"tokenizer.model={model}", "--set", "tokenizer.placeholders=[braces]")
 
 
+def expression_with_an_anchor(bench):
+    bench.train("--set", "tokenizer.placeholders=['/^a/']")
+
+
 def placeholders_of_a_language_model(bench):
     bench.tree |= {"task": "language_model"}
     bench.tree["training"]["monitor"] = "loss"
@@ -399,6 +403,10 @@ ERRORS = {
     "a tokenizer without symbols for placeholders": (
         tokenizer_without_symbols,
         r"target.model: has no symbols for tokenizer.placeholders",
+    ),
+    "a regular expression for placeholders that is none, or that not all engines read alike": (
+        expression_with_an_anchor,
+        r"tokenizer.placeholders.0: cannot be read at character 1: '\^a', got '/\^a/'",
     ),
     "placeholders to mask for a language model, or for one in a translation's search": (
         placeholders_of_a_language_model,

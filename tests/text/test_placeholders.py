@@ -1,12 +1,13 @@
 """What counts as a placeholder, by hand, and how they are numbered."""
 
 import re
-from typing import get_args
 
 import pytest
 
-from nmt.config import TokenizerSettings
+from nmt.config import parse_config
+from nmt.config.data import PLACEHOLDER_KINDS
 from nmt.text.placeholders import CUT, KINDS, REPLACEMENT, SYMBOLS, mask, pattern, restore
+from nmt.utils.errors import UserError
 
 FOUND = {
     "braces": [
@@ -20,11 +21,34 @@ FOUND = {
         ("%s is %(count)d of %1$s, %.2f%%", ["%s", "%(count)d", "%1$s", "%.2f", "%%"]),
         ("%-5ld %@ %*d %dh", ["%-5ld", "%@", "%*d", "%d"]),
         ("100% sure, 5% discount, 3 %.", []),
+        ("%\u200bs %1\u200b0\u2060$\u200ds %\ufeff%", ["%\u200bs", "%1\u200b0\u2060$\u200ds", "%\ufeff%"]),
     ],
     "tags": [
         ('Press <b>OK</b><br/> <a href="{url}">', ["<b>", "</b>", "<br/>", '<a href="{url}">']),
         ("1 < 2 and 3 > 2, <3, a<-b->c", []),
+        ("<\u200bb>x<\u200b/b>", ["<\u200bb>", "<\u200b/b>"]),
     ],
+    "urls": [
+        (
+            "See https://x.org/a?b=c&d=E.F#g. (http://y.de/\u00e4/b_(z)!)",
+            ["https://x.org/a?b=c&d=E.F#g", "http://y.de/\u00e4/b_(z"],
+        ),
+        ("www.a.b/c, HTTP://Q.W/; 请看https://x.org。谢", ["www.a.b/c", "HTTP://Q.W/", "https://x.org"]),
+        ("https://x.org/{id}/ <ftp://a/b> 'https://c'", ["https://x.org/{id}/", "ftp://a/b", "https://c"]),
+        ("http:// example.org ://x www. x", []),
+    ],
+    "emails": [
+        ("Ask me@x.org. <a.b+c@d-e.co.uk>, .z_@y.de", ["me@x.org", "a.b+c@d-e.co.uk", "z_@y.de"]),
+        ("@name, a@b, 3 @ 4.00, a@.com", []),
+    ],
+    "emoji": [
+        (
+            "Hi 😀! 👩\u200d💻👍🏽 🇩🇪 3\ufe0f\u20e3🎉 ⭐\ufe0f",
+            ["😀", "👩\u200d💻👍🏽", "🇩🇪", "3\ufe0f\u20e3🎉", "⭐\ufe0f"],
+        ),
+        ("3 # * ™ → :-)", []),
+    ],
+    r"/[A-Z]{2,}-\d+|§ ?(a|b)?/": [("AB-12, C-3, § a and §c", ["AB-12", "§ a", "§"])],
     "numbers": [
         ("1,000.5 of IPv6, 10%", ["1", "000", "5", "6", "10"]),
         ("no one, \u0663 or \u00bd", []),
@@ -38,8 +62,7 @@ def test_each_kind_by_hand(kind: str, text: str, found: list[str]) -> None:
 
 
 def test_the_kinds_are_those_of_the_setting() -> None:
-    of_setting = TokenizerSettings.model_fields["placeholders"].annotation
-    assert list(get_args(get_args(of_setting)[0])) == list(KINDS)
+    assert list(PLACEHOLDER_KINDS) == list(KINDS)
 
 
 def test_no_kind_matches_nothing() -> None:
@@ -65,3 +88,13 @@ def test_of_no_kinds_nothing_happens() -> None:
     text = f"{{a}} %s <b> {SYMBOLS[0]}{CUT}"
     assert mask(text, []) == (text, [])
     assert restore(text, []) == text
+
+
+@pytest.mark.parametrize("kind", ["brackets", "/^a/", "/a*/", "/(/", "//", "/" + "a" * 201 + "/"])
+def test_what_is_no_kind_is_named_in_one_line(kind: str) -> None:
+    corpus = {"kind": "tsv", "train": ["x"]}
+    data = {"source_language": "en", "target_language": "de", "corpus": corpus}
+    with pytest.raises(UserError, match=r"^x: tokenizer\.placeholders\.0: .*, got '.*'$"):
+        parse_config({"data": data, "tokenizer": {"placeholders": [kind]}}, "x")
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        pattern([kind])

@@ -21,7 +21,7 @@ from nmt.constants import BEGIN, END, PADDING, SIDES
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
 from nmt.text.capitals import is_in_capitals, lower, upper
 from nmt.text.normalization import normalize
-from nmt.text.placeholders import KINDS, SYMBOLS, mask, restore
+from nmt.text.placeholders import KINDS, SYMBOLS, mask, pattern, restore
 from nmt.text.repetition import RepetitionLimit, find_word_classes
 from nmt.text.sentences import space_between, split_sentences
 from nmt.utils.digests import check_files
@@ -191,8 +191,10 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         if type(value) not in types or not minimum <= value < math.inf:
             raise UserError(f"{path}: {name}: expected a number of at least {minimum}, got {value!r}")
     kinds = settings.get("placeholders")
-    if not isinstance(kinds, list) or not all(isinstance(kind, str) and kind in KINDS for kind in kinds):
-        raise UserError(f"{path}: placeholders: expected some of {', '.join(KINDS)}, got {kinds!r}")
+    try:
+        pattern(kinds)
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: placeholders: expected some of {', '.join(KINDS)}, got {kinds!r}") from None
     if not isinstance(settings.get("sha256"), dict):
         raise UserError(f"{path}: sha256: missing")
     return settings
@@ -218,8 +220,9 @@ def _load_tokenizer(path: Path) -> Any:
     try:
         processor = sentencepiece.SentencePieceProcessor()
         processor.LoadFromSerializedProto(path.read_bytes())  # the constructor would accept empty bytes
+        processor.id_to_piece(list(range(processor.get_piece_size())))  # which may be no UTF-8
         return processor
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, ValueError):
         raise UserError(f"{path}: is not a tokenizer that this program has exported") from None
 
 
