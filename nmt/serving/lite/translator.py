@@ -190,7 +190,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         value: Any = settings.get(name)
         if type(value) not in types or not minimum <= value < math.inf:
             raise UserError(f"{path}: {name}: expected a number of at least {minimum}, got {value!r}")
-    kinds = settings.get("placeholders")
+    kinds: Any = settings.get("placeholders")
     try:
         pattern(kinds)
     except (ValueError, TypeError):
