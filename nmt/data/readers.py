@@ -161,7 +161,7 @@ def _read_tables(paths: Sequence[Path], languages: tuple[str, str]) -> Iterator[
             continue
         _check_kind(path, first)
         if _is_header(first[0][1], languages, path):
-            _LOG.info("%s:1: left out, as a header: %s", path, b", ".join(first[0][1][:2]).decode())
+            _LOG.info("%s:1: left out, as a header: %s", path, b", ".join(first[0][1][:2]).decode("utf-8", "replace"))
             del first[0]
         yield from _read_rows(path, itertools.chain(first, ((number, line.split(b"\t")) for number, line in rows)))
 

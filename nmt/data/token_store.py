@@ -261,7 +261,7 @@ def _map(path: Path) -> Array:
             raise ValueError
     except FileNotFoundError:
         raise UserError(f"{path}: does not exist; prepare the data first") from None
-    except (OSError, ValueError, EOFError):
+    except Exception:  # NumPy reads the header as Python's code, whose parsers raise many errors
         raise UserError(f"{path}: is damaged; delete the folder and prepare the data again") from None
     return np.asarray(array)
 

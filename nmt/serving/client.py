@@ -1,6 +1,6 @@
 """A client for exported models on TensorFlow Serving, or on any server with its protocol, by gRPC or REST."""
 
-import math
+import sys
 import threading
 import time
 from collections import deque
@@ -100,8 +100,7 @@ def translate_lines(
     endpoint = _Endpoint(server, model, signature, outputs, rest, timeout)
     requests = ({"text": [_encode(line) for line in batch]} for batch in _batches(texts, batch_size, is_ready))
     for text, score in _predict_rows(endpoint, requests, in_flight, is_ready):
-        hypotheses = list(zip(text, score, strict=False)) if n_best else [(text, score)]
-        yield [Translation(decode(translation), value) for translation, value in _found(endpoint, hypotheses)]
+        yield _translations(endpoint, *((text, score) if n_best else ([text], [score])))
 
 
 def translate_file(
@@ -193,8 +192,11 @@ def score_pairs(
         for batch in _batches(pairs, batch_size)
     )
     for log_probability, tokens in _predict_rows(endpoint, requests, in_flight):
-        if not isinstance(log_probability, int | float) or not math.isfinite(log_probability):
-            raise UserError(f"{endpoint.server}: expected a log-probability, got {log_probability!r}")
+        if not _is_finite(log_probability) or not isinstance(tokens, int):
+            raise UserError(
+                f"{endpoint.server}: expected a log-probability and a number of tokens, got {log_probability!r} and "
+                f"{tokens!r}"
+            )
         yield PairScore(log_probability, tokens)
 
 
@@ -238,17 +240,27 @@ def _rows(endpoint: _Endpoint, size: int, outputs: Outputs) -> Iterator[tuple[An
     return zip(*columns, strict=True)
 
 
-def _found(endpoint: _Endpoint, hypotheses: Sequence[tuple[Any, Any]]) -> list[tuple[str | bytes, float]]:
-    """Returns the hypotheses that the search found, the best among them; raises an error if it found none."""
-    for text, score in hypotheses:
-        if not isinstance(text, str | bytes) or not isinstance(score, int | float):
-            raise UserError(f"{endpoint.server}: expected translations and their scores, got {text!r} and {score!r}")
-    found = [(text, float(score)) for text, score in hypotheses if score > _MISSING and math.isfinite(score)]
+def _translations(endpoint: _Endpoint, texts: Any, scores: Any) -> list[Translation]:
+    """Returns the hypotheses of a text that the search found, the best first; raises an error if it found none."""
+    lists = isinstance(texts, list) and isinstance(scores, list) and len(texts) == len(scores)
+    hypotheses = list(zip(texts, scores, strict=True)) if lists else []
+    if not lists or not all(
+        isinstance(text, str | bytes) and isinstance(score, int | float) for text, score in hypotheses
+    ):
+        raise UserError(f"{endpoint.server}: expected translations and their scores, got {texts!r} and {scores!r}")
+    found = [
+        Translation(decode(text), float(score)) for text, score in hypotheses if _is_finite(score) and score > _MISSING
+    ]
     if not found:
         raise UserError(
             f"{endpoint.server}: model `{endpoint.model}` found no translation: its scores are NaN or infinite"
         )
     return found
+
+
+def _is_finite(value: Any) -> bool:
+    """Returns whether a value is a finite number; an integer of JSON may be too large for a float."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _predict_with_retries(predict: Predict, endpoint: _Endpoint, inputs: Inputs, stopped: threading.Event) -> Outputs:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 import socket
 import threading
@@ -29,6 +30,7 @@ _CODES |= {502: "UNAVAILABLE", 503: "UNAVAILABLE"}
 # A batch of the longest lines needs some megabytes; a server that sends without end is cut off.
 _LARGEST_ANSWER = 64 * 2**20
 _LARGEST_MESSAGE = 2**16
+_MOST_VALUES = 2**20  # of an output
 
 
 class RequestError(Exception):
@@ -91,7 +93,6 @@ def grpc_transport(server: str, model: str) -> Iterator[Predict]:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC would log to stderr the errors that are raised anyway
     with silenced():
         import grpc
-        from tensorflow import make_ndarray
         from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
     parsed = _parse_address(server)
@@ -113,12 +114,26 @@ def grpc_transport(server: str, model: str) -> Iterator[Predict]:
                 response = stub.Predict(predict_request(model, signature, inputs), timeout=timeout)
             except grpc.RpcError as error:
                 raise RequestError(error.code().name, error.details() or "") from None
-            try:
-                return {name: make_ndarray(tensor).tolist() for name, tensor in response.outputs.items()}
-            except (ValueError, TypeError) as error:
-                raise RequestError("the answer has a malformed tensor", type(error).__name__) from None
+            return values_of(response)
 
         yield predict
+
+
+def values_of(response: Any) -> Outputs:
+    """Reads the outputs of a `tensorflow.serving.PredictResponse` as nested lists.
+
+    Raises:
+        RequestError: if a tensor is malformed, or a few bytes stand for more values than an answer can have.
+    """
+    from tensorflow import make_ndarray
+
+    try:
+        for tensor in response.outputs.values():
+            if math.prod(dimension.size for dimension in tensor.tensor_shape.dim) > _MOST_VALUES:
+                raise ValueError
+        return {name: make_ndarray(tensor).tolist() for name, tensor in response.outputs.items()}
+    except Exception as error:  # of TensorFlow, which reads what a server made up
+        raise RequestError("the answer has a malformed tensor", type(error).__name__) from None
 
 
 @contextmanager

@@ -221,6 +221,7 @@ def _load(model: bytes, origin: str) -> Any:
     try:
         processor = sentencepiece.SentencePieceProcessor()
         processor.LoadFromSerializedProto(model)  # the constructor would accept empty bytes
+        processor.id_to_piece(list(range(processor.get_piece_size())))  # which may be no UTF-8
         special = [processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id()]
         good = special == [PADDING, UNKNOWN, BEGIN, END] and processor.is_byte(processor.piece_to_id("<0x00>"))
     except (RuntimeError, ValueError, TypeError):

@@ -116,6 +116,23 @@ def test_much_that_is_left_out_is_a_warning(tmp_path: Path, caplog: pytest.LogCa
     assert re.fullmatch(r"train: 170 pairs read, 150 kept; left out: 20 an empty side \(.*:151\)", warning)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shapes": "all"}, {"shapes": [[0, 1, 2]]}, {"shapes": [[1, 2]]}, {"settings": []}, {"vocabulary": {}},
+        {"vocabulary": {"source": "300", "target": 300}}, {"files": {"train.source.txt": 7}}, {"sha256": "0"},
+    ],
+)  # fmt: skip
+def test_a_report_that_cannot_be_one_is_damaged(tmp_path: Path, change: dict[str, object]) -> None:
+    report = {"settings": {}, "shapes": [[4, 2, 3]], "vocabulary": {"source": 300, "target": 300}}
+    for content, is_whole in ((report, True), (report | change, False)):
+        (tmp_path / "report.json").write_text(json.dumps(content))
+        if is_whole:
+            assert load_report(tmp_path) == report
+    with pytest.raises(UserError, match=r"report\.json: is damaged"):
+        load_report(tmp_path)
+
+
 def test_a_complete_folder_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = config_for(tmp_path, sentences(150))
     caplog.set_level(logging.INFO, "nmt")

@@ -149,6 +149,11 @@ def test_headers_are_left_out_with_a_word(tmp_path, header, caplog):
     assert caplog.messages == [f"{tmp_path / 'pairs.tsv'}:1: left out, as a header: {names}"]
 
 
+def test_a_header_may_have_bytes_that_are_not_utf_8(tmp_path):
+    data = table(tmp_path, b"en\tde-\xff\none\teins\n")
+    assert [pair[:2] for pair in read_split(data, "train")] == [(b"one", b"eins")]
+
+
 @pytest.mark.parametrize(
     "row",
     ['"Yes."\t"Ja."', '"No," he said.\t"Nein", sagte er.', "en\tnach", "text\tein Text", "12\tzw\u00f6lf", '"\t""'],

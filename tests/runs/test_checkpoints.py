@@ -1,5 +1,7 @@
 """Checkpoints come back as they were, or say in one line why not."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,15 @@ def test_a_flipped_byte_is_noticed(tmp_path):
     content = bytearray(path.read_bytes())
     content[4000] ^= 255
     path.write_bytes(content)
+    with pytest.raises(UserError, match=r"last\.npz: is not a complete checkpoint"):
+        load_arrays(path)
+
+
+def test_a_header_that_python_cannot_parse_is_damage(tmp_path):
+    path = tmp_path / "last.npz"
+    header = b"{'descr': ('<f4', 'shape': (\n"
+    with zipfile.ZipFile(path, "w") as archive:  # with the right checksum
+        archive.writestr("weights/a.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     with pytest.raises(UserError, match=r"last\.npz: is not a complete checkpoint"):
         load_arrays(path)
 

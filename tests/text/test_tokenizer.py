@@ -179,6 +179,11 @@ def test_other_arguments_are_refused(arguments: dict, message: str) -> None:
         train_tokenizer(SENTENCES, **arguments)
 
 
+def test_pieces_that_are_no_utf_8_are_no_tokenizer(tokenizer: Tokenizer) -> None:
+    with pytest.raises(UserError, match=r"^it: is not a tokenizer model that this program has trained"):
+        Tokenizer(tokenizer.model.replace(b"<0x41>", b"<0x4\xff>"), "it")
+
+
 def test_where_a_model_comes_from_may_be_any_path(tokenizer: Tokenizer) -> None:
     again = Tokenizer(tokenizer.model, "/home/Jürgen/läufe 1/日本/target.model")
     assert through(again, "A dog") == "A dog"
