@@ -36,6 +36,7 @@ _PUBLIC = {
     "SimpleRNN": "nmt.layers.simple_rnn",
     "SimpleRNNCell": "nmt.layers.simple_rnn",
     "SymbolConstraint": "nmt.decoding.constraints",
+    "TagConstraint": "nmt.decoding.tags",
     "TiedEmbedding": "nmt.layers.embedding",
     "Tokenizer": "nmt.text.tokenizer",
     "Translator": "nmt.inference.translator",

@@ -2,12 +2,12 @@
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import digit_strings, language_model_config, reversal_config
+from tests.helpers import digit_strings, language_model_config, reversal_config, validating_by_loss
 
 # Fixtures that train or export; and tests that train, compile for a long time, or start processes or a browser.
 _SLOW_FIXTURES = {"trained_run", "second_run", "exported", "language_model_run", "placeholder_run"}
@@ -24,7 +24,7 @@ _SLOW_PLACES = (
     "tests/decoding/test_constraints.py::test_constrained_sentences",
     "tests/decoding/test_constraints.py::test_no_repetition_equals",
     "tests/decoding/test_constraints.py::test_a_translation_has_each_symbol",
-    "tests/decoding/test_constraints.py::test_everything_together",
+    "tests/decoding/test_constraints.py::test_everything_together", "tests/decoding/test_tags.py::test_a_translation",
     "tests/decoding/test_beam_search.py::test_a_sentence_does_not_depend_on_its_batch",
     "tests/decoding/test_beam_search.py::test_stopping_early", "tests/decoding/test_scorers.py::test_stopping_early",
     "tests/decoding/test_beam_search.py::test_every_hypothesis_ends", "tests/inference/test_text_to_text.py",
@@ -54,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         slow = place in _SLOW_PLACES  # the most exact place decides
         if slow or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def quick_validation() -> Iterator[None]:
+    with validating_by_loss():
+        yield
 
 
 Shared = Callable[[str, Callable[[Path], None]], Path]

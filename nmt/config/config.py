@@ -17,7 +17,8 @@ from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 
 # Settings of runs that are older than a setting or its default, and what was done then.
-_FORMERLY = {
+_FORMERLY: dict[str, Any] = {
+    "data.noise": dict.fromkeys(("lower", "title", "upper", "typing", "stop"), 0.0),
     "tokenizer.algorithm": "unigram",
     "batches.tokens": 3000,
     "batches.shapes": 16,
@@ -34,6 +35,7 @@ _FORMERLY = {
     "decoding.limit_repetition": False,
     "decoding.split_sentences": False,
     "decoding.lower_capitals": False,
+    "decoding.nest_tags": False,
 }
 
 
@@ -51,7 +53,7 @@ class Config(Settings):
 
     def text_arguments(self) -> dict[str, Any]:
         """The settings of a search for texts that are arguments of `nmt.Translator`, by name."""
-        names = ("limit_repetition", "split_sentences", "lower_capitals")
+        names = ("limit_repetition", "split_sentences", "lower_capitals", "nest_tags")
         languages = {
             "source_language": self.data.source_language or "",
             "target_language": self.data.target_language,
@@ -72,6 +74,8 @@ class Config(Settings):
     def _agree(self) -> "Config":
         if self.tokenizer.placeholders and self.task == "language_model":
             raise ValueError("tokenizer.placeholders: expected none of a language model, whose texts have no source")
+        if self.data.noise.shares() and self.task == "language_model":
+            raise ValueError("data.noise: expected none of a language model, whose texts have no source")
         if self.tokenizer.placeholders and self.decoding.language_model is not None:
             raise ValueError(
                 "decoding.language_model: expected none with tokenizer.placeholders, whose symbols it has never seen"

@@ -28,6 +28,9 @@ class DecodingSettings(Settings):
     lower_capitals: bool = Field(
         True, description="a sentence in capitals is translated in small letters, its translation put in capitals"
     )
+    nest_tags: bool = Field(
+        True, description="masked tags are nested: what a translation opens it closes, as <b><i></i></b>"
+    )
     language_model: Path | None = Field(
         None, description="run of a language model for shallow fusion (Gulcehre et al. 2015)"
     )

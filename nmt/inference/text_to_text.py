@@ -11,13 +11,14 @@ from nmt.decoding.constraints import Constraint, RepetitionConstraint, SymbolCon
 from nmt.decoding.scorers import IMPOSSIBLE, EnsembleScorer, FusedScorer, ModelScorer, Scorer, ShortlistScorer
 from nmt.decoding.scoring import sentence_scores
 from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.tags import TagConstraint
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.token_model import TokenModel
 from nmt.text.boundaries import WORD_START, find_boundaries
 from nmt.text.graph_capitals import are_in_capitals, lower, upper
 from nmt.text.graph_normalization import normalize_in_graph
-from nmt.text.masking import encode_pair, mask, restore
+from nmt.text.masking import closers, encode_pair, mask, restore
 from nmt.text.placeholders import SYMBOLS
 from nmt.text.repetition import find_word_classes
 from nmt.text.splitting import Sentences, join_sentences, split_long, split_sentences, whole
@@ -70,6 +71,7 @@ class TextToText(tf.Module):
             white space between and around them is kept; else a text is one sentence, and its white space is not kept.
         lower_capitals: bool, whether a sentence in capitals is translated in small letters, and its translation put in
             capitals; see `nmt.text.capitals`.
+        nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
         source_language: str, its code, which decides where sentences end.
         target_language: str, its code, which decides on the white space between sentences.
     """
@@ -90,6 +92,7 @@ class TextToText(tf.Module):
         limit_repetition: bool = False,
         split_sentences: bool = False,
         lower_capitals: bool = False,
+        nest_tags: bool = False,
         source_language: str = "",
         target_language: str = "",
     ) -> None:
@@ -115,6 +118,7 @@ class TextToText(tf.Module):
         transposed += [*self.ensemble, *([fused] if fused else [])]
         self._output_weights = {id(one): tf.Variable(one.output_weights(), trainable=False) for one in transposed}
         self._boundaries = find_boundaries(source_tokenizer.pieces())
+        self._nest_tags = nest_tags and "tags" in target_tokenizer.placeholders
         self._constraints: list[Constraint] = []
         if target_tokenizer.placeholders:
             pieces = target_tokenizer.pieces()
@@ -145,7 +149,8 @@ class TextToText(tf.Module):
         parts, counts = split_long(encoded[:, :-1], self.max_tokens - 1, self._boundaries)
         ends = tf.fill((parts.nrows(), 1), END)
         source = tf.concat([parts, tf.RaggedTensor.from_tensor(ends, row_splits_dtype=parts.row_splits.dtype)], 1)
-        found = self._search(source, n_best)
+        sentence = tf.repeat(tf.range(tf.size(counts)), tf.cast(counts, tf.int32))
+        found = self._search(source, n_best, tf.gather(masked.placeholders, sentence))
         return Found(split, in_capitals, masked.placeholders, tf.cast(counts, tf.int32), source, *found)
 
     def translations(self, texts: tf.Tensor, n_best: int = 1) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -212,13 +217,19 @@ class TextToText(tf.Module):
         back = tf.math.invert_permutation(order)
         return tf.gather(log_probabilities, back), tf.cast(tf.gather(tokens, back), tf.int32)
 
-    def _search(self, source: tf.RaggedTensor, n_best: int) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
-        """`Found.target` and so on of parts in any order."""
+    def _search(
+        self, source: tf.RaggedTensor, n_best: int, placeholders: tf.Tensor
+    ) -> tuple[tf.RaggedTensor, tf.Tensor, tf.Tensor]:
+        """`Found.target` and so on of parts in any order, each with the placeholders of its sentence."""
         scorer, options = self._scorer(), self.options._replace(n_best=n_best)
+        tags = closers(placeholders) if self._nest_tags else None
 
         def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.gather(source, chosen).to_tensor(PADDING)
-            found: Hypotheses = beam_search(scorer, rows, self._constraints, **options._asdict())
+            constraints = list(self._constraints)
+            if tags is not None:
+                constraints.insert(1, TagConstraint(tf.gather(tags, chosen), END + 1))
+            found: Hypotheses = beam_search(scorer, rows, constraints, **options._asdict())
             scores = found.scores[:, :n_best]
             ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :n_best], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))

@@ -81,6 +81,7 @@ class Translator:
             kept.
         lower_capitals: bool, whether a sentence in capitals is translated in small letters, and its translation put in
             capitals; see `nmt.text.capitals`.
+        nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
         source_language: str, the code of the language that the texts are in, which decides where sentences end.
         target_language: str, the code of the other, which decides on the white space between sentences.
 
@@ -117,6 +118,7 @@ class Translator:
         limit_repetition: bool = False,
         split_sentences: bool = False,
         lower_capitals: bool = False,
+        nest_tags: bool = False,
         source_language: str = "",
         target_language: str = "",
     ) -> None:
@@ -140,6 +142,7 @@ class Translator:
             limit_repetition=limit_repetition,
             split_sentences=split_sentences,
             lower_capitals=lower_capitals,
+            nest_tags=nest_tags,
             source_language=source_language,
             target_language=target_language,
         )

@@ -75,6 +75,29 @@ def mask(kinds: Sequence[str], source: tf.Tensor, target: tf.Tensor | None = Non
     return Masked(masked[:sources], masked[sources:], placeholders)
 
 
+def closers(placeholders: tf.Tensor) -> tf.Tensor:
+    """Finds which symbols stand for tags that open and close the same element.
+
+    Args:
+        placeholders: strings `[n, symbols]`, `Masked.placeholders` of the sources.
+
+    Returns:
+        int32 `[n, symbols]`: for a symbol that opens an element, the number of the symbol that closes it; -1 for any
+        other.
+
+    Example:
+
+    >>> closers(tf.constant([["<a href='x'>", "{n}", "</a>", "<br/>", "<i>"]])).numpy().tolist()
+    [[2, -1, -1, -1, -1]]
+    """
+    opens = tf.strings.regex_full_match(placeholders, r"<[A-Za-z](?:[^<>]*[^<>/])?>")
+    closes = tf.strings.regex_full_match(placeholders, r"</[A-Za-z][^<>]*>")
+    names = tf.strings.regex_replace(placeholders, r"^</?([^ \t\r\n/<>]*)[^<>]*>$", r"\1")
+    pairs = opens[:, :, None] & closes[:, None] & (names[:, :, None] == names[:, None])
+    found = tf.argmax(tf.cast(pairs, tf.int32), 2, tf.int32)
+    return tf.where(tf.reduce_any(pairs, 2), found, -1)
+
+
 def restore(texts: tf.Tensor, placeholders: tf.Tensor) -> tf.Tensor:
     """Replaces the symbols in translations by the placeholders of their sources.
 
