@@ -182,6 +182,19 @@ def test_the_containers_may_not_do_much(compose: dict[str, Any], pod: dict[str, 
         assert {"cpu", "memory"} <= set(container["resources"]["limits"])
 
 
+def test_scratch_space_processes_and_connections_are_bounded(
+    compose: dict[str, Any], pod: dict[str, Any], manifest: dict[str, dict[str, Any]]
+) -> None:
+    assert all("size=" in mount for mount in compose["tmpfs"])
+    assert compose["pids_limit"] > MOST_CLIENTS
+    assert all("sizeLimit" in volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume)
+    policy = manifest["NetworkPolicy"]["spec"]
+    assert policy["podSelector"] == manifest["Deployment"]["spec"]["selector"]
+    assert (set(policy["policyTypes"]), policy["egress"]) == ({"Ingress", "Egress"}, [])
+    ports = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
+    assert ports == {port["name"] for port in pod["containers"][0]["ports"]}
+
+
 @pytest.mark.skipif(not shutil.which("bash"), reason="the health check is a line of bash")
 def test_the_health_check_fails_without_a_server(compose: dict[str, Any], service: Addresses) -> None:
     kind, *command = compose["healthcheck"]["test"]
