@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from nmt.config.corpora import LinesCorpus, MemoryCorpus, Settings, TextCorpus, TfdsCorpus, TsvCorpus
+from nmt.config.corpora import Fraction, LinesCorpus, MemoryCorpus, Settings, TextCorpus, TfdsCorpus, TsvCorpus
 from nmt.utils.expressions import expand
 
 PLACEHOLDER_KINDS = ("braces", "printf", "tags", "urls", "emails", "emoji", "numbers")
@@ -37,6 +37,29 @@ class CleaningSettings(Settings):
     drop_duplicates: bool = Field(True, description="a frequent pair would outweigh the others")
 
 
+class NoiseSettings(Settings):
+    """Shares of the training pairs that are changed, others in every epoch, so that a model reads text in other forms.
+
+    Spaces that are doubled need no share: texts are normalised, in training and in translation.
+    """
+
+    lower: Fraction = Field(0.0, description="sources in small letters")
+    title: Fraction = Field(0.0, description="sources whose words all begin with a capital")
+    upper: Fraction = Field(0.0, description="both sides in capitals; decoding.lower_capitals does without")
+    typing: Fraction = Field(0.0, description="sources with one letter missing, doubled, exchanged or wrong")
+    stop: Fraction = Field(0.0, description="both sides without their final stop")
+
+    @model_validator(mode="after")
+    def _less_than_all(self) -> "NoiseSettings":
+        if sum(self.shares().values()) >= 1:
+            raise ValueError("expected shares whose sum is less than 1")
+        return self
+
+    def shares(self) -> dict[str, float]:
+        """The shares that are not zero, by name."""
+        return {name: share for name, share in self.model_dump().items() if share}
+
+
 class DataSettings(Settings):
     """The corpus and its languages. The texts of a language model are the target side of pairs, or lines."""
 
@@ -52,6 +75,7 @@ class DataSettings(Settings):
         description="pairs taken from training for each of validation and test that the corpus lacks",
     )
     cleaning: CleaningSettings = CleaningSettings()
+    noise: NoiseSettings = NoiseSettings()
 
     @model_validator(mode="after")
     def _two_languages(self) -> "DataSettings":

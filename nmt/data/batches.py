@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.config import BatchSettings, Config
-from nmt.data.epochs import training_epoch
+from nmt.data.epochs import is_drawn, training_epoch
 from nmt.data.shapes import Plan, Shape, choose_shapes, count_batches, plan_epoch
 from nmt.data.token_store import Array, TokenizedCorpus
 
@@ -86,7 +86,7 @@ def training_batches(
     fixed = TokenizedCorpus.open(folder, "train")
 
     def epoch_of(epoch: int) -> tuple[TokenizedCorpus, Plan]:
-        corpus = fixed if config.tokenizer.sampling is None else training_epoch(folder, config, epoch)
+        corpus = training_epoch(folder, config, epoch) if is_drawn(config) else fixed
         lengths = corpus.source_lengths, corpus.target_lengths
         return corpus, plan_epoch(*lengths, shapes, config.seed, epoch)
 
@@ -166,7 +166,7 @@ def evaluation_batches(corpus: TokenizedCorpus, settings: BatchSettings) -> tf.d
 
 
 def batches_in_epoch(folder: str | Path, config: Config, shapes: Sequence[Shape], epoch: int) -> int:
-    """Counts the batches of a training epoch, which differ between epochs with `tokenizer.sampling`."""
+    """Counts the batches of a training epoch, which differ between epochs if these are drawn; see `training_epoch`."""
     corpus = training_epoch(folder, config, epoch)
     return count_batches(corpus.source_lengths, corpus.target_lengths, shapes)
 

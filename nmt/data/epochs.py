@@ -1,26 +1,32 @@
-"""The training split of each epoch: with `tokenizer.sampling`, every epoch splits the text into other subwords."""
+"""The training split of each epoch: with `data.noise`, every epoch changes some of the text in another way, and with
+`tokenizer.sampling` it splits the text into other subwords.
+"""
 
+import itertools
 import logging
 import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sentencepiece
 
 from nmt.config import Config
 from nmt.constants import SIDES, Side
+from nmt.data.noise import Noise
 from nmt.data.token_store import (
     Array,
     TokenizedCorpus,
+    growing_side,
     in_chunks,
     open_side,
-    read_masked_sentences,
+    read_masked_pairs,
     read_model,
-    write_side,
 )
 from nmt.utils.digests import check_files, write_digests
 from nmt.utils.errors import UserError
@@ -38,25 +44,26 @@ _one_at_a_time = threading.RLock()
 def training_epoch(folder: str | Path, config: Config, epoch: int) -> TokenizedCorpus:
     """Opens the training split of an epoch.
 
-    Without `tokenizer.sampling` it is always the same store. With it, every epoch samples a segmentation of its own
-    (subword regularization, Kudo 2018), which depends on `seed` and the epoch alone, so that a training that was
-    killed continues exactly. The segmentation is drawn on first use and kept in a folder such as `epoch-0003` for some
-    epochs.
+    Without `data.noise` and `tokenizer.sampling` it is always the same store. With the one, every epoch changes some of
+    the texts; with the other, it samples a segmentation of its own (subword regularization, Kudo 2018). Both depend on
+    `seed` and the epoch alone, so that a training that was killed continues exactly. The epoch is drawn on first use
+    and kept in a folder such as `epoch-0003` for some epochs.
 
     Args:
         folder: a prepared folder.
-        config: the configuration; its `seed`, `tokenizer.sampling` and `batches.max_length` matter.
+        config: the configuration; its `seed`, `data.noise`, `tokenizer.sampling` and `batches.max_length` matter.
         epoch: int, counted from 0.
 
     Returns:
         The corpus of the epoch. A sentence whose sampled segmentation is longer than every best segmentation keeps its
-        best one, so batches that are wide enough for the best segmentations are wide enough for the sampled ones.
+        best one, and a pair that a change makes as long stays as it was, so batches that are wide enough for the best
+        segmentations are wide enough for all.
 
     Raises:
         UserError: if a file of the folder is missing or damaged.
     """
     folder = Path(folder)
-    if config.tokenizer.sampling is None:
+    if not is_drawn(config):
         return TokenizedCorpus.open(folder, "train")
     with _one_at_a_time:
         place = folder / f"epoch-{epoch:04}"
@@ -73,6 +80,11 @@ def training_epoch(folder: str | Path, config: Config, epoch: int) -> TokenizedC
         # Epochs close by may be in use, because batches are read ahead of the step that is being trained.
         remove_epochs(folder, lambda other: abs(other - epoch) > 2)
     return corpus
+
+
+def is_drawn(config: Config) -> bool:
+    """Returns whether the training split differs between epochs."""
+    return config.tokenizer.sampling is not None or bool(config.data.noise.shares())
 
 
 def remove_epochs(folder: str | Path, chosen: Callable[[int], bool] = lambda epoch: True) -> None:
@@ -93,14 +105,69 @@ def epoch_folders(folder: str | Path) -> list[Path]:
 
 
 def _draw_epoch(folder: Path, place: Path, config: Config, epoch: int) -> None:
-    """Samples the segmentations of an epoch, and writes them to `place`."""
+    """Changes and segments the pairs of an epoch, and writes them to `place`."""
     best = TokenizedCorpus.open(folder, "train")
     limit = config.batches.max_length
     used = (best.source_lengths <= limit) & (best.target_lengths <= limit)
-    for number, side in enumerate(SIDES):
-        generator = np.random.default_rng([config.seed, epoch, number])
-        _draw_side(folder, place, side, used=used, config=config, generator=generator)
+    sides = [
+        _Side(folder, side, used, config, np.random.default_rng([config.seed, epoch, number]))
+        for number, side in enumerate(SIDES)
+    ]
+    noise = Noise(config.data, config.seed, epoch) if config.data.noise.shares() else None
+    with ExitStack() as files:
+        appends = [
+            files.enter_context(growing_side(place, "train", name, side.vocabulary_size))
+            for name, side in zip(SIDES, sides, strict=True)
+        ]
+        begin = 0
+        for pairs in in_chunks(read_masked_pairs(folder, "train", config.tokenizer.placeholders)):
+            changed = {} if noise is None else noise.change(pairs)
+            encoded = [side.encode_changed(changed, number) for number, side in enumerate(sides)]
+            kept = encoded[0].keys() & encoded[1].keys()  # a pair that is too long on one side stays as it was
+            for number, (side, append) in enumerate(zip(sides, appends, strict=True)):
+                texts = [(changed[index] if index in kept else pair)[number] for index, pair in enumerate(pairs)]
+                rows = side.segment(texts, begin, {index: encoded[number][index] for index in kept})
+                append(np.concatenate(rows), np.array([len(row) for row in rows]))
+            begin += len(pairs)
     write_digests(place, DIGESTS)
+
+
+class _Side:
+    """Segments the texts of one side by the SentencePiece library: TensorFlow Text's sampling takes no seed."""
+
+    def __init__(self, folder: Path, side: Side, used: Array, config: Config, generator: np.random.Generator) -> None:
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=read_model(folder, side))
+        self._ids, self._offsets, lengths = open_side(folder, "train", side)
+        self._longest = max(lengths[used], default=0)
+        self._sampling = config.tokenizer.sampling
+        self._generator = generator
+        self.vocabulary_size = self._processor.get_piece_size()
+
+    def encode_changed(self, changed: dict[int, tuple[str, str]], number: int) -> dict[int, list[int]]:
+        """The best segmentations of changed texts, the `number`th of each pair, without those that are too long."""
+        rows = self._processor.encode([pair[number] for pair in changed.values()], add_eos=True)
+        return {index: row for index, row in zip(changed, rows, strict=True) if len(row) <= self._longest}
+
+    def segment(self, texts: list[str], begin: int, changed: dict[int, list[int]]) -> list[Any]:
+        """Segments texts; with `tokenizer.sampling` at random, unless that is longer than all best segmentations.
+
+        Args:
+            texts: the texts.
+            begin: the index of the first of them in the whole corpus.
+            changed: the best segmentations of those that have changed, by their indices.
+        """
+        offsets = self._offsets[begin : begin + len(texts) + 1]
+        best = [
+            changed.get(index, self._ids[first:last]) for index, (first, last) in enumerate(itertools.pairwise(offsets))
+        ]
+        if self._sampling is None:
+            return best
+        # Each call starts again from the seed; several threads would share the random numbers in a random order.
+        sentencepiece.set_random_generator_seed(int(self._generator.integers(2**31)))
+        rows = self._processor.encode(
+            texts, add_eos=True, enable_sampling=True, alpha=self._sampling, nbest_size=-1, num_threads=1
+        )
+        return [row if len(row) <= self._longest else best[number] for number, row in enumerate(rows)]
 
 
 def _remove_damaged(place: Path) -> None:
@@ -110,28 +177,3 @@ def _remove_damaged(place: Path) -> None:
     except UserError as error:
         _LOG.warning("%s; the epoch is drawn again", error)
         shutil.rmtree(place)
-
-
-def _draw_side(
-    folder: Path, place: Path, side: Side, *, used: Array, config: Config, generator: np.random.Generator
-) -> None:
-    """Samples the segmentations of one side by the SentencePiece library: TensorFlow Text's sampling takes no seed."""
-    processor = sentencepiece.SentencePieceProcessor(model_proto=read_model(folder, side))
-    ids, offsets, lengths = open_side(folder, "train", side)
-    longest = max(lengths[used], default=0)
-
-    def chunks() -> Iterator[tuple[Array, Array]]:
-        begin = 0
-        for texts in in_chunks(read_masked_sentences(folder, "train", side, config.tokenizer.placeholders)):
-            # Each call starts again from the seed; several threads would share the random numbers in a random order.
-            sentencepiece.set_random_generator_seed(int(generator.integers(2**31)))
-            rows = processor.encode(
-                texts, add_eos=True, enable_sampling=True, alpha=config.tokenizer.sampling, nbest_size=-1, num_threads=1
-            )
-            for number, row in enumerate(rows):
-                if len(row) > longest:
-                    rows[number] = ids[offsets[begin + number] : offsets[begin + number + 1]]
-            yield np.concatenate(rows), np.array([len(row) for row in rows])
-            begin += len(rows)
-
-    write_side(place, "train", side, chunks(), processor.get_piece_size())

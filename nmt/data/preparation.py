@@ -117,6 +117,8 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
 def preparation_settings(config: Config) -> dict[str, Any]:
     """Returns the settings that the prepared data depends on, as plain values."""
     settings = config.model_dump(mode="json", include={"task", "data", "tokenizer", "batches", "seed"})
+    if not config.data.noise.shares():
+        del settings["data"]["noise"]  # as if there were no such settings, as once there were none
     if config.training.tokenizers_of is not None:
         settings["tokenizers_of"] = str(config.training.tokenizers_of)
     return settings

@@ -125,6 +125,27 @@ def read_sentences(folder: str | Path, split: str, side: Side) -> Iterator[str]:
     yield from read_text_lines(path)
 
 
+def read_masked_pairs(folder: str | Path, split: str, placeholders: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Reads the text of both sides of a split as it is tokenized, with its placeholders masked.
+
+    Args:
+        folder: a prepared folder.
+        split: the name of the split.
+        placeholders: the kinds of placeholders to mask; see `nmt.text.placeholders.pattern`.
+
+    Raises:
+        UserError: if a file is missing or damaged.
+    """
+    pairs = zip(*(read_sentences(folder, split, side) for side in SIDES), strict=True)
+    if not placeholders:
+        yield from pairs
+        return
+    for chunk in in_chunks(pairs):
+        masked = mask(placeholders, *(tf.constant(texts) for texts in zip(*chunk, strict=True)))
+        texts = ([text.decode() for text in side.numpy()] for side in (masked.source, masked.target))
+        yield from zip(*texts, strict=True)
+
+
 def read_masked_sentences(folder: str | Path, split: str, side: Side, placeholders: Sequence[str]) -> Iterator[str]:
     """Reads the text of one side of a split as it is tokenized, with its placeholders masked.
 
@@ -141,9 +162,7 @@ def read_masked_sentences(folder: str | Path, split: str, side: Side, placeholde
         yield from read_sentences(folder, split, side)
         return
     # A target's placeholders are numbered by its source, so both sides are read.
-    for pairs in in_chunks(zip(*(read_sentences(folder, split, each) for each in SIDES), strict=True)):
-        masked = mask(placeholders, *(tf.constant(texts) for texts in zip(*pairs, strict=True)))
-        yield from (text.decode() for text in masked[SIDES.index(side)].numpy())
+    yield from (pair[SIDES.index(side)] for pair in read_masked_pairs(folder, split, placeholders))
 
 
 def write_store(folder: str | Path, split: Split, tokenizers: tuple[Tokenizer, Tokenizer]) -> dict[Side, int]:
@@ -230,16 +249,42 @@ def write_side(
     Returns:
         The number of tokens.
     """
+    total = 0
+    with growing_side(folder, split, side, vocabulary_size) as append:
+        for ids, lengths in chunks:
+            append(ids, lengths)
+            total += len(ids)
+    return total
+
+
+@contextmanager
+def growing_side(
+    folder: str | Path, split: Split, side: Side, vocabulary_size: int
+) -> Iterator[Callable[[Array, Array], None]]:
+    """Opens the ids and offsets of one side for writing; the files appear when the block ends.
+
+    Args:
+        folder: where the files are written.
+        split: the name of the split.
+        side: `"source"` or `"target"`.
+        vocabulary_size: int, which decides whether the ids are written as uint16 or int32.
+
+    Yields:
+        A function that appends ids `[tokens]`, sentence after sentence, and lengths `[sentences]`.
+    """
     ids_path, offsets_path = (Path(folder) / f"{split}.{side}.{name}.npy" for name in ("ids", "offsets"))
     dtype = np.uint16 if vocabulary_size <= 2**16 else np.int32
     total = 0
     with _growing(ids_path, dtype) as append_ids, _growing(offsets_path, np.int64) as append_offsets:
-        append_offsets(np.zeros(1, np.int64))
-        for ids, lengths in chunks:
+
+        def append(ids: Array, lengths: Array) -> None:
+            nonlocal total
             append_ids(ids)
             append_offsets(total + np.cumsum(lengths, dtype=np.int64))
             total += len(ids)
-    return total
+
+        append_offsets(np.zeros(1, np.int64))
+        yield append
 
 
 def _padded(ids: Array, offsets: Array, indices: Array, width: int) -> Array:
