@@ -1,6 +1,9 @@
 """What tests import: a tiny task, its configurations, and the console command run in this process."""
 
+import math
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,28 @@ def language_model_config(folder: Path, lines: list[str], **changes: dict) -> Co
     for group, settings in changes.items():
         tree[group] |= settings
     return parse_config(tree, "test")
+
+
+@contextmanager
+def validating_by_loss() -> Iterator[None]:
+    """Trainings validate without a search: to make its graph takes longer than all else of a training so small."""
+    from nmt.data.batches import evaluation_batches
+    from nmt.data.token_store import TokenizedCorpus
+    from nmt.decoding.scoring import corpus_loss, make_sentence_scorer
+
+    def make_validator(config, run, model, tokenizers):
+        score = make_sentence_scorer(model)
+        batches = evaluation_batches(TokenizedCorpus.open(run.data, "validation"), config.batches).cache()
+
+        def validate() -> tuple[float, float]:
+            loss = corpus_loss(score, batches)
+            return loss, 100 * math.exp(-loss)  # the lower the loss, the better
+
+        return validate
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("nmt.training.train.make_validator", make_validator)
+        yield
 
 
 def run_command(*arguments: object) -> None:

@@ -52,22 +52,21 @@ def test_a_shortlist_of_everything_changes_nothing_and_batches_neither(beam_size
     few[:] = np.random.default_rng(1).integers(4, VOCABULARY, few.shape)
     always = np.arange(VOCABULARY) <= END + beam_size
 
-    def run(source, shortlist=None):
-        def search(x):
-            scorer = model if shortlist is None else ShortlistScorer(model, shortlist)
-            return beam_search(scorer, x, beam_size=beam_size)
-
-        return tf.function(search)(source)
+    def search_with(scorer):
+        # One graph for batches of any size.
+        signature = [tf.TensorSpec((None, source.shape[1]), tf.int32)]
+        return tf.function(lambda x: beam_search(scorer, x, beam_size=beam_size), input_signature=signature)
 
     def shortlisted(allowed):
-        return Shortlist(tf.constant(few), tf.constant(allowed))
+        return search_with(ShortlistScorer(model, Shortlist(tf.constant(few), tf.constant(allowed))))
 
-    everything, whole = run(source, shortlisted(np.ones(VOCABULARY, bool))), run(source)
+    everything, whole = shortlisted(np.ones(VOCABULARY, bool))(source), search_with(model)(source)
     np.testing.assert_array_equal(everything.ids, whole.ids)
     np.testing.assert_allclose(everything.scores, whole.scores, atol=1e-4)
-    together = run(source, shortlisted(always))
+    run = shortlisted(always)
+    together = run(source)
     for row in range(6):
-        alone = run(source[row : row + 1], shortlisted(always))
+        alone = run(source[row : row + 1])
         length = alone.ids.shape[2]
         np.testing.assert_array_equal(alone.ids[0, 0], together.ids[row, 0, :length])
         tokens = set(alone.ids[0, 0].numpy().tolist())

@@ -29,6 +29,7 @@ def test_stops_early_and_saves_the_best(tmp_path, monkeypatch, caplog):
     assert [path.stem for path in run.recent_checkpoints()] == ["step-00000006", "step-00000008"]
 
 
+@pytest.mark.usefixtures("quick_validation")
 def test_stops_after_its_minutes(tmp_path):
     training = {"max_steps": 1000, "validate_every": 2, "max_minutes": 1e-4}
     run = train(reversal_config(tmp_path / "corpus", training=training), tmp_path / "run")

@@ -63,7 +63,7 @@ def test_the_least_time_in_all_decides(trainer, monkeypatch, steps, expected):
     assert choose_extent(trainer, Distribution(), SHAPES, steps) == expected
 
 
-@pytest.mark.no_cover
+@pytest.mark.usefixtures("quick_validation")
 def test_a_choice_once_made_stays(tmp_path, monkeypatch):
     def configured(steps):
         return reversal_config(

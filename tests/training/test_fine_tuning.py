@@ -32,6 +32,7 @@ def assert_equal_weights(ours: Path, theirs: Path, tolerance: float = 0.0) -> No
         np.testing.assert_allclose(others[name], array, rtol=0, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.usefixtures("quick_validation")
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_at_a_rate_of_zero_the_run_stays_as_it_was(decay, trained_run, tmp_path, caplog):
     config = reversal_config(
@@ -63,6 +64,7 @@ def test_at_a_rate_of_zero_the_run_stays_as_it_was(decay, trained_run, tmp_path,
     np.testing.assert_allclose([score for _, score in ours], [score for _, score in theirs], atol=1e-4 if decay else 0)
 
 
+@pytest.mark.usefixtures("quick_validation")
 def test_a_new_vocabulary_goes_on_exactly_without_the_run_it_started_from(trained_run, tmp_path, monkeypatch, caplog):
     base = Path(shutil.copytree(trained_run, tmp_path / "base"))
     config = reversal_config(
