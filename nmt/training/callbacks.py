@@ -1,10 +1,15 @@
 """What happens during `fit`: checkpoints, validation and what follows from it, and progress."""
 
 import logging
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from nmt.config import Config
 from nmt.data.batches import advance
@@ -19,6 +24,7 @@ from nmt.training.metrics import append_metrics, describe_validation, peak_memor
 from nmt.training.optimizer import averaged_weights
 from nmt.training.state import TrainingState, save_state
 from nmt.training.validation import Validator
+from nmt.utils.errors import UserError
 from nmt.utils.progress import progress_line
 
 _LOG = logging.getLogger(__name__)
@@ -31,7 +37,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     file in place, so that a process killed while writing would leave nothing to go on from.
 
     It comes first among the callbacks, so that the others find the state up to date. The checkpoint at the end of a
-    period is written when the next period begins, or training ends, since it includes what the validation decided.
+    period is written when the next period begins, or training ends, since it includes what the validation decided: a
+    training that went on from an earlier one would leave the validation out.
 
     Args:
         config: the settings.
@@ -67,7 +74,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self.state.batches += 1
         self.unsaved += 1
         if self.state.batches % (accumulate * every) == 0:
-            self.save()
+            self.save_step()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Brings the state up to date for the validation."""
@@ -84,6 +91,15 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         now = time.perf_counter()
         state.seconds += now - self.clock
         self.clock = now
+
+    def save_step(self) -> bool:
+        """Saves the state after a step, unless a validation follows; returns whether it did."""
+        settings = self.config.training
+        steps, rest = divmod(self.state.batches, settings.accumulate)
+        if not rest and (steps % settings.validate_every == 0 or steps == settings.max_steps):
+            return False
+        self.save()
+        return True
 
     def save(self) -> None:
         """Brings the state up to date and writes it."""
@@ -219,6 +235,40 @@ class Validation(keras.callbacks.Callback):
             reduction = self.model.schedule.reduction
             reduction.assign(reduction * settings.plateau_factor)
             state.stale_losses = 0
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Writes the metrics of each period for TensorBoard; that they cannot be written is an error that names the folder.
+
+    Args:
+        folder: where the files are written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, write_graph=False)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Opens the file."""
+        with self._named_errors():
+            super().on_train_begin(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Writes the metrics."""
+        with self._named_errors():
+            super().on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Closes the file."""
+        with self._named_errors():
+            super().on_train_end(logs)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message, flags=re.DOTALL).strip()
+            raise UserError(f"{self.log_dir}: cannot be written: {reason}") from error
 
 
 class ProgressReport(keras.callbacks.Callback):

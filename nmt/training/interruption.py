@@ -20,16 +20,17 @@ class Interruption(keras.callbacks.Callback):
 
     A signal takes effect when the step in hand is done: the state is saved, so that the same call goes on from there
     and ends with the same weights. While no steps are made (data is prepared, programs are compiled, a validation
-    runs), or at a second signal, the training ends at once; it then goes on from the last checkpoint.
+    runs), after a step that a validation follows, or at a second signal, the training ends without saving; it then goes
+    on from the last checkpoint.
 
     It ends by an exception: `KeyboardInterrupt` for SIGINT, as always in Python, and for SIGTERM `SystemExit` with the
     conventional status 143.
 
     Args:
-        save: writes the checkpoint from which training goes on.
+        save: writes the checkpoint from which training goes on, and returns whether it did.
     """
 
-    def __init__(self, save: Callable[[], None]) -> None:
+    def __init__(self, save: Callable[[], bool]) -> None:
         super().__init__()
         self.save = save
         self.received: int | None = None
@@ -59,8 +60,8 @@ class Interruption(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """A step is done: if a signal has come, saves and ends the training."""
         if self.received is not None:
-            self.save()
-            _LOG.info("stopped by %s; the same call goes on from here", signal.Signals(self.received).name)
+            place = "here" if self.save() else "the last checkpoint"
+            _LOG.info("stopped by %s; the same call goes on from %s", signal.Signals(self.received).name, place)
             _end(self.received)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

@@ -17,7 +17,7 @@ from nmt.runs.data import prepare_data
 from nmt.runs.folder import RunFolder, join_run, lock_run, open_run
 from nmt.runs.models import build_model, check_model
 from nmt.text.tokenizer import Tokenizer
-from nmt.training.callbacks import ProgressReport, TrainingCheckpoint, Validation
+from nmt.training.callbacks import ProgressReport, TensorBoard, TrainingCheckpoint, Validation
 from nmt.training.compilation import choose_extent, compile_shapes
 from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.fine_tuning import check_start, start_weights
@@ -98,7 +98,7 @@ def _train(
     if distribution.chief:
         begin_metrics(run, config, state, compile_seconds)
     checkpoint = TrainingCheckpoint(config, run, state, shapes, distribution)
-    interruption = Interruption(checkpoint.save)
+    interruption = Interruption(checkpoint.save_step)
     own = [checkpoint, interruption, *_make_callbacks(config, run, state, distribution, trainer, tokenizers)]
     with interruption.handled():
         for first, last, length in periods(steps, settings.validate_every, settings.max_steps):
@@ -203,6 +203,6 @@ def _make_callbacks(
         settings = config.training
         callbacks += [
             ProgressReport(settings.max_steps, settings.accumulate, state.batches // settings.accumulate),
-            keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
+            TensorBoard(run.tensorboard),
         ]
     return callbacks
