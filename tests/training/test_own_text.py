@@ -1,5 +1,6 @@
 """A training from files alone: it plans, trains, tunes, and goes on with what it has planned."""
 
+import pytest
 import yaml
 
 from nmt.config import load_config, load_saved_config
@@ -10,12 +11,16 @@ from tests.helpers import digit_strings, refused, run_command
 SMALL = [
     "model.units=16",
     "model.embedding=16",
+    "model.encoder_layers=1",
+    "model.decoder_layers=1",
+    "model.attention=dot",
     "training.xla=none",
     "batches.shapes=2",
     "tokenizer.vocabulary_size=300",
 ]
 
 
+@pytest.mark.usefixtures("quick_validation")
 def test_two_files_make_a_translator(tmp_path, monkeypatch, capsys):
     sources = digit_strings(400, range(3, 8), seed=1)
     for language, lines in (("en", sources), ("de", [line[::-1] for line in sources])):
