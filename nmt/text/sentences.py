@@ -39,13 +39,14 @@ _ABBREVIATIONS = {
     "": "approx ca cf dipl dr ing mr mrs ms prof vs; fig nr p pp vol",
     "cs": "č doc ing mgr mj např sv tj tzn tzv ul; čl obr odst s str tab",
     "da": "bl ca eks evt f fx inkl jf nr; kl s",
-    "de": "bspw bzw ehem einschl evtl exkl fr frl geb gest gez ggf hl hr hrn inkl kath ev max min mind mio mrd sog "
+    "de": "bspw bzw ehem einschl evtl exkl fr frl geb gest gez ggf hl hr hrn inkl kath ev max med min mind mio mrd sog "
     "st tsd u usf v vgl zzgl; abb abs art aufl bd jan feb apr jun jul aug sept okt nov dez kap nrn str tab tel ziff",
     "en": "adm capt dept est esp gen gov hon lt ltd maj messrs mt pres rep rev sen sgt st viz; art ch col eq ex figs "
     "jan feb mar apr jun jul aug sep sept oct nov dec no nos para sec tab",
     "es": "av avda dña ej sr sra sres srta ud uds vd; art cap fig n núm págs pág tel",
     "fi": "esim ks ns; kpl s",
     "fr": "av bd boul env ex me mgr mlle mm mme pr ste st; art chap n no tél",
+    "hi": "डॉ श्री; सं",
     "hu": "id ifj ill kb ld özv pl ún; kt sz",
     "it": "avv dott dr ecc es gent on sig sigg; art cap n num pag tel",
     "nb": "bl ca eks evt f fx inkl jf nr; kl s",
