@@ -248,7 +248,7 @@ class RepetitionConstraint:
     * A block of at most `longest_block` tokens stands at most max(2, b) times in a row, with b the most times in a row
       that any block of the source does. A further time is forbidden from its first token on, unless the source itself
       begins one.
-    * A sequence of `ngram_size` tokens comes at most c + 1 times, with c the most times that any two tokens in a row,
+    * A sequence of `ngram_size` tokens comes at most max(2, c) times, with c the most times that any two tokens in a row,
       or any single one of at least four bytes, come in the source: what is one token there may be several in the
       translation. For a sequence twice as long, c is that of three tokens in a row. Of a translation the last `window`
       tokens count.
@@ -329,11 +329,11 @@ class RepetitionConstraint:
                 equal = (later[:, :, None] == later[:, None]) & same[:, None]
                 times = tf.math.count_nonzero(equal, 2, dtype=tf.int32)
                 classes.append(later)
-                where.append(same & (times > count[:, None]))
+                where.append(same & (times >= count[:, None]))
             return self._forbid(log_probabilities, tf.concat(classes, 1), tf.concat(where, 1), too_many)
 
         # Each pass over the vocabulary costs, and in most steps nothing is forbidden.
-        is_any = tf.reduce_any(going_on) | tf.reduce_any(tf.stack(frequent, 1) > counts) | tf.reduce_any(too_many)
+        is_any = tf.reduce_any(going_on) | tf.reduce_any(tf.stack(frequent, 1) >= counts) | tf.reduce_any(too_many)
         return tf.cond(is_any, forbid_all, lambda: log_probabilities)
 
     def _same_before(self, history: tf.Tensor, n: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -397,7 +397,7 @@ class RepetitionConstraint:
         counts = [_largest_count(words, size) for size in SOURCE_NGRAMS.values()]
         long_words = tf.where(is_long, classes, PUNCTUATION)
         counts[0] = tf.maximum(counts[0], _largest_count(long_words, 1))
-        return times, tf.maximum(tf.stack(counts, 1), 1), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
+        return times, tf.maximum(tf.stack(counts, 1), 2), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
 
 
 def _class_of(tokens: tf.Tensor, classes: WordClasses | None) -> tf.Tensor:

@@ -38,8 +38,8 @@ def has_loop(source: str, translation: str) -> bool:
     """Returns whether a translation says something more often than its source warrants.
 
     The words of the translation, punctuation apart, must not come in a way that `nmt.RepetitionConstraint` forbids to
-    tokens: a block of words a third time in a row, or four words in a row more than once more often than any word of
-    the source, unless the source itself repeats as much.
+    tokens: a block of words a third time in a row, or four words in a row more than twice, unless the source itself
+    repeats as much.
 
     Args:
         source: the source sentence.

@@ -93,7 +93,7 @@ class RepetitionLimit:
         self.times = max(2, max(longest) + 1)
         long = Counter(word for word in words if word not in short).values()
         self.counts = {
-            NGRAM_SIZE * multiple: max([1, *_ngrams(words, size).values(), *(long if multiple == 1 else ())])
+            NGRAM_SIZE * multiple: max([2, *_ngrams(words, size).values(), *(long if multiple == 1 else ())])
             for multiple, size in SOURCE_NGRAMS.items()
         }
         marks = [_last_marks(source[:end]) for end in range(1, len(source) + 1)]
@@ -116,7 +116,7 @@ class RepetitionLimit:
                 again = Counter(
                     ngram[-1] for ngram in _ngrams(recent, n).elements() if list(ngram[:-1]) == recent[1 - n :]
                 )
-                found |= {token for token, times in again.items() if times > count}
+                found |= {token for token, times in again.items() if times >= count}
         return found
 
 
