@@ -152,10 +152,7 @@ def translate_file(
             if as_tmx:
                 write_memory(units, made, languages, file, journal.begun)
             else:
-                for unit, wanted, text in zip(units, chosen, made, strict=True):
-                    if unit.edits is not None and wanted:
-                        edits += unit.edits(text)
-                _write(form, path, edits, file)
+                _write(form, path, [*edits, *_edits(form, units, chosen, made)], file)
     _LOG.info("%s: %s", path, report.summary())
     if report.pieces:
         _LOG.info("%s: %d texts were translated in pieces, between their tags and placeholders", path, report.pieces)
@@ -179,6 +176,8 @@ def check_document(path: str | Path, output: str | Path, as_tmx: bool = False) -
     form = document_format(path)
     if form is None or (form.kind == "read only" and not as_tmx):
         raise UserError(f"{path}: cannot be translated in place; expected a file that ends in one of {known_ends()}")
+    if Path(path).suffix.lower() in (".gz", ".bz2", ".xz") and not as_tmx:
+        raise UserError(f"{path}: is compressed; decompress it to translate it in place")
     with open_binary(path):
         pass
     check_outputs([output], [path])
@@ -207,16 +206,16 @@ def _read(form: Format, path: str | Path, languages: Languages, date: str) -> tu
     return [one for one in found if isinstance(one, Unit)], [one for one in found if isinstance(one, Edit)]
 
 
-def _existing(form: Format, output: str | Path, languages: Languages) -> dict[str, str]:
-    """The translations that a file of one language has already, by the ids of their units."""
+def _existing(form: Format, output: str | Path, languages: Languages) -> dict[str, Unit]:
+    """The units of a file of one language that is there already, by their ids."""
     if form.kind == "archive" or not Path(output).is_file() or form.name in ("HTML", "Markdown", "subtitles"):
         return {}
     backwards = Languages(languages.target, languages.target)
-    return {one.id: one.source for one in form.read(output, backwards) if isinstance(one, Unit) and one.source.strip()}
+    return {one.id: one for one in form.read(output, backwards) if isinstance(one, Unit) and one.source.strip()}
 
 
 def _decide(
-    unit: Unit, form: Format, existing: Mapping[str, str], all_units: bool, as_tmx: bool, report: FileReport
+    unit: Unit, form: Format, existing: Mapping[str, Unit], all_units: bool, as_tmx: bool, report: FileReport
 ) -> bool | str:
     """Whether a unit is to be translated; or the translation that it keeps."""
     if not unit.source.strip():
@@ -232,9 +231,9 @@ def _decide(
         report.count(unit.state, unit)
         return False
     known = existing.get(unit.id)
-    if known is not None and known != unit.source and not unit.tags:
+    if known is not None and known.source != unit.source and set(known.tags) == set(unit.tags):
         report.count("translated", unit)
-        return known
+        return known.source
     return True
 
 
@@ -249,6 +248,17 @@ def _made(
     text = plan.build([finished[string] for string in plan.strings])
     report.count("plural form left empty" if text is None and unit.plural else "filled" if text else "left empty", unit)
     return text or None
+
+
+def _edits(
+    form: Format, units: Sequence[Unit], chosen: Sequence[bool | str], made: Sequence[str | None]
+) -> Iterator[Edit]:
+    """The changes of the file that put the translations there."""
+    for unit, wanted, text in zip(units, chosen, made, strict=True):
+        # A text that is the same in both languages stays as it is written; a category may have to be added.
+        same = text == unit.source and not form.bilingual and unit.plural is None
+        if unit.edits is not None and wanted and not same:
+            yield from unit.edits(text)
 
 
 def _translate_strings(

@@ -156,6 +156,14 @@ def test_a_file_of_one_language_keeps_the_translations_that_its_output_has(tmp_p
     assert json.loads((tmp_path / "de.json").read_text()) == {"a": "ONE", "b": "TWO"}
 
 
+def test_an_existing_translation_with_tags_is_kept(tmp_path):
+    (tmp_path / "strings.xml").write_text('<resources><string name="a">One <b>two</b></string></resources>')
+    german = '<resources><string name="a"><b>Zwei</b> eins</string></resources>'
+    (tmp_path / "de.xml").write_text(german)
+    translate_file(shout, tmp_path / "strings.xml", tmp_path / "de.xml", **EN_DE)
+    assert (tmp_path / "de.xml").read_text() == german
+
+
 def test_a_killed_call_goes_on_where_it_was(tmp_path):
     units = "\n".join(f'"key{number}" = "Text number {number}";' for number in range(700))
     (tmp_path / "a.strings").write_text(units)
@@ -222,6 +230,12 @@ def test_a_memory_of_what_is_translated(tmp_path):
         ("a.csv", 'en,de\n"x,y\n', "a.csv:2: expected a cell whose quotes are closed"),
         ("a.srt", "no times", "a.srt:1: has no subtitle's times"),
         ("a.xlf", "<xliff><file source-language='fr'/></xliff>", "source-language is 'fr', expected 'en'"),
+        (
+            "a.po",
+            b'msgid ""\nmsgstr "Content-Type: text/plain; charset=ISO-8859-1\\n"\nmsgid "\xfc\xff"\nmsgstr ""\n',
+            "its encoding iso8859-1 has no 'Ÿ' .U.0178.; convert the file to UTF-8 first",
+        ),
+        ("a.po.gz", "", "is compressed|cannot be"),
         ("a.docx", "no archive", "is damaged, encrypted, or no document of its kind"),
     ],
 )

@@ -13,6 +13,7 @@ from nmt.data.formats.xml_elements import Element, Text, read_elements, with_att
 from nmt.data.formats.xml_file import XmlFile
 
 _ANDROID = {"n": "\n", "t": "\t"}
+_QUOTE = "\uffff"  # stands nowhere in XML
 _ANDROID_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)|\"|\s+", re.DOTALL)
 _REFERENCE = re.compile(r"[@?](?:\+?[\w.]+:)?\w+/[\w.]+$")
 
@@ -214,19 +215,19 @@ def _android(
 
 
 def _android_text(written: str) -> str:
-    """Reads Android's escapes; white space outside double quotes counts as one space."""
+    """Reads Android's escapes; white space outside double quotes counts as one space, and as none at the ends."""
     quoted = False
 
     def read(found: re.Match[str]) -> str:
         nonlocal quoted
         if found[0] == '"':
             quoted = not quoted
-            return ""
+            return _QUOTE  # so that white space in quotes is not taken for that at the ends
         if found[1] is None:
             return found[0] if quoted else " "
         return chr(int(found[1][1:], 16)) if len(found[1]) == 5 else _ANDROID.get(found[1], found[1])
 
-    return _ANDROID_ESCAPE.sub(read, written).strip()
+    return _ANDROID_ESCAPE.sub(read, written).strip().replace(_QUOTE, "")
 
 
 def _android_escaped(text: str, tags: Mapping[str, object]) -> str:
@@ -234,9 +235,9 @@ def _android_escaped(text: str, tags: Mapping[str, object]) -> str:
     parts = re.split("(" + "|".join(map(re.escape, tags)) + r"|<[^<>]*>)" if tags else r"(<[A-Za-z/][^<>]*>)", text)
     for place in range(0, len(parts), 2):
         part = re.sub(r"([\\'\"])", r"\\\1", parts[place])
-        part = part.replace("\n", "\\n").replace("\t", "\\t")
-        parts[place] = re.sub(r"  +", lambda found: '"' + found[0] + '"', part)
-    escaped = "".join(parts)
+        parts[place] = part.replace("\n", "\\n").replace("\t", "\\t")
+    # White space that does not count as one space needs quotes.
+    escaped = re.sub(r"^ +| +$|  +", lambda found: f'"{found[0]}"', "".join(parts))
     return f"\\{escaped}" if escaped[:1] in ("@", "?") else escaped
 
 

@@ -67,7 +67,7 @@ class Tags:
                     tag = ("<g{}>" if begins else "</g{}>").format(self._number(key))
                     ranges[tag] = (child.start, child.end)
                     yield tag
-                elif child.name in _CODES or child.name in self.singles or child.is_empty_tag:
+                elif child.name in self.singles or _stands_alone(child):
                     tag = f"<x{self._number((child.name, identity))}/>"
                     ranges[tag] = (child.start, child.end)
                     yield tag
@@ -80,6 +80,12 @@ class Tags:
                     yield f"</g{number}>"
 
         return list(inside(element))
+
+
+def _stands_alone(element: Element) -> bool:
+    """Whether an element is one place of a text: code, an empty one, or text that is not to be translated."""
+    protected = element.attributes.get("mtype") == "protected" or element.attributes.get("translate") == "no"
+    return element.name in _CODES or element.is_empty_tag or protected
 
 
 def _own_text(element: Element) -> str:

@@ -366,7 +366,9 @@ def _header_edits(
         return
     string = entry.translations[0]
     changed = text = string.text
-    wanted = {} if header.get("Language", "").strip() else {"Language": languages.target.replace("-", "_")}
+    wanted = {}
+    if "Language" in header and not header["Language"].strip():
+        wanted["Language"] = languages.target.replace("-", "_")
     if needs_plurals:
         wanted["Plural-Forms"] = gettext_header(languages.target)
     if header and "charset=CHARSET" in header.get("Content-Type", ""):
