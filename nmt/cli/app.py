@@ -4,12 +4,15 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
+from platform import platform, python_version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from nmt.cli import analysis, augmentation, language_models, serving, training, translation
+from nmt import __version__
+from nmt.cli import analysis, augmentation, language_models, quickstart, serving, training, translation
 from nmt.cli.messages import logged_to_stderr
 from nmt.utils.errors import UserError
 from nmt.utils.standard_streams import abandon_stdout, open_streams
@@ -38,13 +41,30 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    help="Train your own translator or language model, and use it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (training, translation, language_models, augmentation, analysis, serving):
+for group in (quickstart, training, translation, language_models, augmentation, analysis, serving):
     app.add_typer(group.app)
+
+
+def _show_versions(wanted: bool) -> None:
+    if wanted:
+        for name, number in {"gru-nmt": __version__, "Python": python_version(), "system": platform()}.items():
+            print(f"{name} {number}")
+        for package in ("tensorflow", "tensorflow-text", "keras", "sentencepiece"):
+            with suppress(PackageNotFoundError):  # the LiteRT runner needs no TensorFlow
+                print(f"{package} {version(package)}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options_of_all(
+    versions: Annotated[
+        bool, typer.Option("--version", help="Show versions, for reports.", callback=_show_versions, is_eager=True)
+    ] = False,
+) -> None:
+    """Train your own translator or language model, and use it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -73,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str] | None) -> None:
     try:
-        app(args=arguments)
+        app(args=arguments, prog_name="nmt")
     except SystemExit:
         sys.stdout.flush()  # Python would do it after all errors are handled
         raise

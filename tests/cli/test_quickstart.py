@@ -1,0 +1,63 @@
+"""`nmt quickstart`, and what a wheel must hold for it."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nmt
+from nmt.cli.quickstart import SETTINGS
+from nmt.config import differences, load_config
+from nmt.evaluation.report import evaluate_translations
+from tests.helpers import run_command
+
+ROOT = Path(nmt.__file__).parents[1]
+
+
+def test_its_settings_are_those_of_base_yaml_stopped_earlier():
+    shorter = ["max_steps=1600", "max_minutes=10", "validate_every=400", "warmup_steps=300"]
+    base = load_config(ROOT / "configs" / "base.yaml", [f"training.{setting}" for setting in shorter])
+    assert differences(load_config(SETTINGS), base) == []
+
+
+def test_it_trains_and_evaluates_and_says_what_comes_next(monkeypatch, capsys):
+    trained = []
+    evaluation = evaluate_translations(["eine Katze"], ["eine Katze"], sources=["a cat"], samples=0, examples=1)
+    monkeypatch.setattr("nmt.training.train.train", lambda config, run: trained.append((config, run)))
+    monkeypatch.setattr("nmt.runs.translation.evaluate_run", lambda *_, **__: evaluation)
+    run_command("quickstart", "--run", "runs/first", "--set", "seed=3")
+    assert trained == [(load_config(SETTINGS, ["seed=3"]), Path("runs/first"))]
+    printed = capsys.readouterr().out
+    assert "BLEU" in printed
+    assert printed.endswith("nmt translate runs/first\n")
+
+
+def test_the_wheel_holds_modules_marker_settings_and_license(tmp_path):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "nmt", tmp_path / "nmt", ignore=shutil.ignore_patterns("__pycache__"))
+    build = "from setuptools.build_meta import build_wheel; build_wheel('.')"  # without the network
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("gru_nmt-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if not name.startswith("gru_nmt-")}
+        license_file = f"gru_nmt-{nmt.__version__}.dist-info/licenses/LICENSE"
+        assert archive.read(license_file) == (ROOT / "LICENSE").read_bytes()
+    tree = {path.relative_to(ROOT).as_posix() for path in (ROOT / "nmt").rglob("*") if path.is_file()}
+    assert held == {name for name in tree if "__pycache__" not in name}  # every data file is package data
+    assert {"nmt/py.typed", "nmt/config/quickstart.yaml"} <= held
+
+
+def test_versions_for_a_report(capsys):
+    run_command("--version")
+    assert capsys.readouterr().out.splitlines()[0] == f"gru-nmt {nmt.__version__}"
+
+
+def test_shells_complete_commands_and_options(monkeypatch, capsys):
+    for words, number, completed in (("nmt tra", 1, ["train", "translate"]), ("nmt export --n", 2, ["--n-best"])):
+        for name, value in {"_NMT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": number}.items():
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setattr("sys.argv", ["nmt"])
+        run_command()
+        assert capsys.readouterr().out.split() == completed
