@@ -38,9 +38,10 @@ def export_saved_model(
 ) -> Path:
     """Exports a run's model as the next version of a model for TensorFlow Serving.
 
-    The SavedModel has three signatures. They accept any strings: invalid UTF-8 is read as U+FFFD, a text longer than
-    the model's training sentences is translated in parts, and an empty text has the translation "" and the score 0.
-    The graph is that of `Translator`, so the results are the same.
+    The SavedModel has three signatures. They accept any strings: invalid UTF-8 is read as U+FFFD, the sentences of a
+    text are translated one by one (with `decoding.split_sentences`), one that is longer than the model's training
+    sentences in parts, and an empty text has the translation "" and the score 0. The graph is that of `Translator`, so
+    the results are the same.
 
     * `serving_default`: from `text`, string `[batch]`, to the best `translation`, string `[batch]`, and its `score`,
       float32 `[batch]`;
