@@ -5,7 +5,8 @@ import unicodedata
 from typing import NamedTuple
 
 _AMPERSAND = re.compile(r"&(?=[^\W_])(?!\w+;|#\d+;)")
-_UNDERLINE = re.compile(r"(?<![\w%{])_(?=[^\W\d_])")
+_UNDERLINE = re.compile(r"(?<!\S)_(?=[^\W\d_])|(?<=\()_(?=[^\W\d_]\))")
+_CODE = re.compile(r"<[^<>]*>|\{[^{}]*\}|%\(\w+\)\w|%\S*|\w+://\S+")
 
 
 class Accelerator(NamedTuple):
@@ -33,9 +34,10 @@ def find_accelerator(text: str) -> Accelerator:
     >>> find_accelerator("Save &As..."), find_accelerator("R&D && more").mark, find_accelerator("snake_case").mark
     (Accelerator(text='Save As...', mark='&', letter='A'), '', '')
     """
+    visible = _without_code(text)
     for mark, pattern in (("&", _AMPERSAND), ("_", _UNDERLINE)):
-        places = [found.start() for found in pattern.finditer(text)]
-        if len(places) == 1 and text.count(mark) == 1 and not _inside_word(text, places[0], mark):
+        places = [found.start() for found in pattern.finditer(visible)]
+        if len(places) == 1 and visible.count(mark) == 1 and not _inside_word(text, places[0], mark):
             place = places[0]
             return Accelerator(text[:place] + text[place + 1 :], mark, text[place + 1])
     return Accelerator(text, "", "")
@@ -59,8 +61,7 @@ def put_accelerator(text: str, accelerator: Accelerator) -> str:
     mark, letter = accelerator.mark, accelerator.letter
     if not mark or not text.strip():
         return text
-    # What is between < and >, or braces, is code.
-    hidden = re.sub(r"<[^<>]*>|\{[^{}]*\}|%\S*", lambda found: "\0" * len(found[0]), text)
+    hidden = _without_code(text)
     hidden = "".join(unicodedata.normalize("NFD", character)[0] for character in hidden)  # Ö counts as O
     tries = (rf"(?<![^\W_]){re.escape(letter)}", re.escape(letter), r"(?<![^\W_])[A-Za-z]", r"[A-Za-z]", r"[^\W\d_]")
     if letter.isascii() and not re.search(r"[A-Za-z]", hidden) and re.search(r"[\u2e80-\uffdc]", hidden):
@@ -70,6 +71,11 @@ def put_accelerator(text: str, accelerator: Accelerator) -> str:
         if found := re.search(pattern, hidden, re.IGNORECASE):
             return text[: found.start()] + mark + text[found.start() :]
     return text
+
+
+def _without_code(text: str) -> str:
+    """The text with something else in the place of tags, placeholders and addresses, so that places stay."""
+    return _CODE.sub(lambda found: "\0" * len(found[0]), text)
 
 
 def _inside_word(text: str, place: int, mark: str) -> bool:

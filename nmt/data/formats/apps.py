@@ -14,7 +14,7 @@ from nmt.data.formats.xml_file import XmlFile
 
 _ANDROID = {"n": "\n", "t": "\t"}
 _QUOTE = "\uffff"  # stands nowhere in XML
-_ANDROID_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)|\"|\s+", re.DOTALL)
+_ANDROID_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)|\"|[ \t\r\n]+", re.DOTALL)
 _REFERENCE = re.compile(r"[@?](?:\+?[\w.]+:)?\w+/[\w.]+$")
 
 
@@ -227,7 +227,7 @@ def _android_text(written: str) -> str:
             return found[0] if quoted else " "
         return chr(int(found[1][1:], 16)) if len(found[1]) == 5 else _ANDROID.get(found[1], found[1])
 
-    return _ANDROID_ESCAPE.sub(read, written).strip().replace(_QUOTE, "")
+    return _ANDROID_ESCAPE.sub(read, written).strip(" ").replace(_QUOTE, "")
 
 
 def _android_escaped(text: str, tags: Mapping[str, object]) -> str:
