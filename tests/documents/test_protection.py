@@ -1,0 +1,78 @@
+"""Tags, placeholders, addresses and emoji, whatever a translator makes of them."""
+
+import random
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.documents import translate_file
+from nmt.documents.protection import keeps, nests, protect, split_at_kept
+from nmt.text.placeholders import KINDS
+
+KEPT = [
+    "{name}",
+    "%s",
+    "%(n)d",
+    "https://example.org/a?b=c_d&e=1",
+    "a.b@example.org",
+    "🎉",
+    "👩‍💻",
+    "🇩🇪",
+    "$HOME",
+    "&nbsp;",
+]
+WORDS = st.sampled_from(["one", "two", "three", *KEPT])
+TEXTS = st.recursive(
+    st.lists(WORDS, min_size=1, max_size=4).map(" ".join),
+    lambda inside: st.tuples(st.sampled_from("abiu"), inside, inside).map(
+        lambda found: f"<{found[0]} x='1'>{found[1]}</{found[0]}> {found[2]}"
+    ),
+    max_leaves=6,
+)
+
+
+def hostile(texts):
+    """Loses, doubles and exchanges words, tags among them."""
+    chance = random.Random(7)
+    made = []
+    for text in texts:
+        words = re.findall(r"<[^<>]*>|\S+", text)
+        chance.shuffle(words)
+        made.append(" ".join(words[: chance.randint(0, len(words) + 1)] + words[:1]).upper().replace("<X", "<x"))
+    return made
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(TEXTS, min_size=1, max_size=20), st.sampled_from([["tags"], ["braces"], [], ["tags", "printf", "urls"]])
+)
+def test_everything_is_kept_and_tags_are_nested(tmp_path_factory, texts, masked):
+    folder = tmp_path_factory.mktemp("kept")
+    masked = [kind for kind in masked if kind in KINDS]
+    rows = "".join('"{}" = "{}";\n'.format(number, text.replace('"', "'")) for number, text in enumerate(texts))
+    (folder / "a.strings").write_text(rows)
+    translate_file(hostile, folder / "a.strings", folder / "out", source="en", target="de", masked=masked)
+    lines = (folder / "out").read_text().splitlines()
+    assert len(lines) == len(texts)
+    for line, text in zip(lines, texts, strict=True):
+        translation = line.partition('= "')[2].removesuffix('";')
+        assert keeps(translation, split_at_kept(text)[1::2])
+        assert nests(re.findall("<[^<>]*>", translation))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Go to https://a.org/x_y(z).", ["https://a.org/x_y(z"]),
+        ("100% of %d, %1$s and %%", ["%d", "%1$s", "%%"]),
+        ("%1 of %L2 in %n", ["%1", "%L2", "%n"]),
+        ("a < b > c & d", []),
+        ("{{ user.name }} has {count} &amp; <br/>", ["{{ user.name }}", "{count}", "&amp;", "<br/>"]),
+        ("'{quoted}' text", ["'{quoted}'"]),
+        ("👍🏽 1️⃣ ✓", ["👍🏽", "1️⃣", "✓"]),
+    ],
+)
+def test_what_is_kept(text, kept):
+    assert protect(text, []).kept == kept
