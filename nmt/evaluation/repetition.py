@@ -38,7 +38,7 @@ def has_loop(source: str, translation: str) -> bool:
     """Returns whether a translation says something more often than its source warrants.
 
     The words of the translation, punctuation apart, must not come in a way that `nmt.RepetitionConstraint` forbids to
-    tokens: a block of words a third time in a row, or four words in a row more than twice, unless the source itself
+    tokens: a block of words three times in a row, or four words in a row more than twice, unless the source itself
     repeats as much.
 
     Args:
@@ -51,8 +51,7 @@ def has_loop(source: str, translation: str) -> bool:
     (True, False)
     """
     said, words = _WORD.findall(source.lower()), _WORD.findall(translation.lower())
-    limit = RepetitionLimit(said, {word for word in said if not is_long(word)})
-    return any(word in limit.forbidden(words[:place]) for place, word in enumerate(words))
+    return RepetitionLimit(said, {word for word in said if not is_long(word)}).is_exceeded(words)
 
 
 def measure_repetition(

@@ -119,6 +119,17 @@ class RepetitionLimit:
                 found |= {token for token, times in again.items() if times >= count}
         return found
 
+    def is_exceeded(self, done: Sequence[Hashable]) -> bool:
+        """Returns whether a translation repeats more than it may; of a block, what has only begun does not count.
+
+        Args:
+            done: words of the translation.
+        """
+        in_a_row = any(
+            _longest_run(done, block) >= block * self.times for block in range(1, min(LONGEST_BLOCK, len(done)) + 1)
+        )
+        return in_a_row or any(max(_ngrams(done, n).values(), default=0) > count for n, count in self.counts.items())
+
 
 def _ngrams(tokens: Sequence[Hashable], n: int) -> Counter:
     return Counter(zip(*(tokens[start:] for start in range(n)), strict=False))
