@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test test-fast coverage lint audit rebuild
+.PHONY: help quickstart test test-fast coverage lint audit docs package rebuild
 
 BIN := .venv/bin
 MADE := .venv/.made
@@ -28,6 +28,8 @@ help:
 	@echo 'make coverage     run all tests and count the lines that they reach'
 	@echo 'make lint         check format, style, types, imports and security only'
 	@echo 'make audit        look for known vulnerabilities of the pinned packages (needs the network)'
+	@echo 'make docs         build the site into site/, strictly'
+	@echo 'make package      build wheel and sdist into dist/, and try the wheel alone in an empty environment'
 	@echo
 	@echo 'Each installs what it needs into .venv first. PYTHON=/path/to/python3.12 chooses another Python.'
 
@@ -60,6 +62,14 @@ lint: $(DEVELOPMENT)
 audit: $(DEVELOPMENT)
 	$(PIP_INSTALL) -e '.[audit]'
 	$(BIN)/pip-audit --disable-pip --no-deps -r constraints.txt
+
+docs: $(DEVELOPMENT)
+	$(PIP_INSTALL) -e '.[docs]'
+	$(BIN)/mkdocs build --quiet --strict
+
+package: $(DEVELOPMENT)
+	$(PIP_INSTALL) -e '.[package]'
+	scripts/package.sh --try
 
 $(DEVELOPMENT): $(RUNTIME) pyproject.toml constraints.txt
 	@echo 'Installing the tools for tests (a few seconds) ...'
