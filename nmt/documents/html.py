@@ -195,7 +195,7 @@ def _unit(
         return [Edit(start, end, written)]
 
     source = re.sub(r"[ \t\r\n\f]+", " ", tagged)
-    yield Unit(f"line {line_of(start)}", line_of(start), source, tags=tuple(raw), edits=edits)
+    yield Unit(f"line {line_of(start)}", line_of(start), source, tags=tuple(raw), edits=edits, code=raw.__getitem__)
 
 
 def written_html(text: str, raw: dict[str, str], source: str, encoding: str) -> str:

@@ -276,7 +276,7 @@ def _unit(lines: Sequence[_Line], number: int, continuation: str, line_end: str)
             written = (line_end + continuation).join(_wrapped(written, width))
         return [Edit(start, end, written)]
 
-    yield Unit(f"line {number}", number, tagged, tags=tuple(raw), edits=edits)
+    yield Unit(f"line {number}", number, tagged, tags=tuple(raw), edits=edits, code=raw.__getitem__)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

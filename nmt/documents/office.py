@@ -71,7 +71,14 @@ def _odt_units(file: XmlFile, element: Element) -> Iterator[Unit]:
         def edits(value: str | None) -> Sequence[Edit]:
             return [file.filled(element, file.tagged(value, tags))] if value else []
 
-        yield Unit(f"{file.member}:{element.line}", element.line, text, tags=tuple(tags.ranges), edits=edits)
+        yield Unit(
+            f"{file.member}:{element.line}",
+            element.line,
+            text,
+            tags=tuple(tags.ranges),
+            edits=edits,
+            code=file.code_of(tags),
+        )
     else:
         # Text in frames of a paragraph without text of its own.
         yield from (unit for inner in _paragraphs_inside(element) for unit in _odt_units(file, inner))

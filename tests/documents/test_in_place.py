@@ -212,6 +212,14 @@ def test_a_memory_of_what_is_translated(tmp_path):
     assert ("Some <g1>bold</g1> text & a <g2>link</g2>.", "SOME <g1>BOLD</g1> TEXT & A <g2>LINK</g2>.") in pairs
 
 
+def test_a_memory_has_sentences_too(tmp_path):
+    written, _ = translated(tmp_path, "a.html", "<p>One here. <b>Two</b> there.</p>", as_tmx=True)
+    (tmp_path / "m.tmx").write_bytes(written)
+    expected = ["One here. <g1>Two</g1> there.", "One here.", "<g1>Two</g1> there."]
+    assert [unit.source for unit in units_of(tmp_path / "m.tmx")] == expected
+    assert b"&lt;b&gt;" in written
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -211,7 +211,7 @@ def _android(
         content = f"<![CDATA[{content}]]>" if cdata else content
         return [file.filled(place or element, content)]
 
-    return Unit(name, element.line, text, (), state, tuple(tags.ranges), plural, edits, "icu")
+    return Unit(name, element.line, text, (), state, tuple(tags.ranges), plural, edits, "icu", file.code_of(tags))
 
 
 def _android_text(written: str) -> str:

@@ -62,6 +62,7 @@ class Unit:
             place of a form that cannot be made; None where nothing can be put.
         markup: str, what the text may contain in addition: `icu` for arguments and plurals of ICU, `accelerators` for
             `&` or `_` before the letter of a key; words separated by spaces.
+        code: function from one of `tags` to what the file has in its place; None if it is not known.
     """
 
     id: str
@@ -73,3 +74,4 @@ class Unit:
     plural: Plural | None = None
     edits: Callable[[str | None], Sequence[Edit]] | None = None
     markup: str = ""
+    code: Callable[[str], str] | None = None

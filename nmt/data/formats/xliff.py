@@ -80,7 +80,7 @@ def _unit_1(file: XmlFile, unit: Element, locked: bool) -> Unit:
         return [] if not value or source is None else _put(file, unit, source, target, file.tagged(value, tags), marks)
 
     targets = (translation,) if translation.strip() and state != "untranslated" else ()
-    return Unit(name, unit.line, text, targets, state, tuple(tags.ranges), edits=edits)
+    return Unit(name, unit.line, text, targets, state, tuple(tags.ranges), edits=edits, code=file.code_of(tags))
 
 
 def _segments(file: XmlFile, unit: Element, locked: bool) -> Iterator[Unit]:
@@ -104,6 +104,7 @@ def _segments(file: XmlFile, unit: Element, locked: bool) -> Iterator[Unit]:
             state,
             tuple(tags.ranges),
             edits=_segment_edits(file, segment, source, target, tags),
+            code=file.code_of(tags),
         )
 
 

@@ -1,6 +1,6 @@
 """The bytes of an XML file, for edits: the code of inline elements and tags as they are written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -44,6 +44,10 @@ class XmlFile:
     def raw(self, start: int, end: int) -> str:
         """Returns what stands between two bytes."""
         return self._read(start, end).decode(self.encoding)
+
+    def code_of(self, tags: Tags) -> Callable[[str], str]:
+        """Returns a function from a tag to the code that it stands for."""
+        return lambda tag: self.raw(*tags.ranges[tag])
 
     def edit(self, start: int, end: int, text: str) -> Edit:
         """Returns an edit of this file."""
