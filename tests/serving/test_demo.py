@@ -355,7 +355,7 @@ def test_examples_long_and_empty_texts(echo_address: str, browser: Any) -> None:
     box = by(browser, "#source textarea")
     browser.execute_script("arguments[0].value = 'a '.repeat(150); arguments[0].dispatchEvent(new Event('input'))", box)
     by(browser, "#translate").click()
-    assert "cut into 2 parts" in by(browser, "#translations p[role=status]").text
+    assert "was translated in 2 parts" in by(browser, "#translations p[role=status]").text
 
     box.send_keys(Keys.CONTROL + "a", Keys.DELETE)
     by(browser, "#translate").click()
