@@ -100,6 +100,7 @@ class _Runs:
         self.raw: dict[str, str] = {}
         self.parts: list[str] = []
         self.formats: dict[int, str] = {}  # of the number of a pair of tags: the properties of its run
+        self.formatted: tuple[str, int] | None = None  # the formatting and the number of the tag that is open
         self.number = 0
         sizes: Counter[str] = Counter()
         for run in _all_runs(paragraph):
@@ -136,32 +137,65 @@ class _Runs:
 
     def read(self, parent: Element) -> None:
         """Reads the runs of a paragraph, or of what encloses some, one after the other."""
-        formatted: tuple[str, int] | None = None  # the formatting and the number of the tag that is open
-        for child in parent.elements:
-            plain = child.name == "r" and all(
-                one.name in ("rPr", "t", "lastRenderedPageBreak") for one in child.elements
-            )
-            properties = self.properties(child) if plain else ""
-            if formatted and (not plain or properties != formatted[0]):
-                self.parts.append(f"</g{formatted[1]}>")
-                formatted = None
-            if plain:
-                if properties != self.base and not formatted and _run_text(child):
-                    formatted = (properties, self.next_number())
-                    self.formats[formatted[1]] = properties
-                    self.parts.append(f"<g{formatted[1]}>")
-                self.parts.append(_run_text(child))
+        field, depth = 0, 0  # where a field, such as a page's number, has begun, and how many have not ended
+        children = [one for one in parent.elements if one.name not in ("pPr", "proofErr")]
+        for child in children:
+            marks = [_attribute(one, "fldCharType") for one in child.named("fldChar")]
+            if depth or "begin" in marks:
+                field = field if depth else child.start
+                depth += marks.count("begin") - marks.count("end")
+                if depth <= 0 or child is children[-1]:
+                    self.close()
+                    self.single(field, child.end)
+            elif child.name == "r":
+                self.run(child)
             elif child.name in _ENCLOSING and child.content < child.close and any(_all_runs(child)):
+                self.close()
                 number = self.next_number()
                 self.raw[f"<g{number}>"] = self.file.raw(child.start, child.content)
                 self.raw[f"</g{number}>"] = self.file.raw(child.close, child.end)
                 self.parts.append(f"<g{number}>")
                 self.read(child)
                 self.parts.append(f"</g{number}>")
-            elif child.name not in ("pPr", "proofErr"):
+            else:
+                self.close()
                 self.single(child.start, child.end)
-        if formatted:
-            self.parts.append(f"</g{formatted[1]}>")
+        self.close()
+
+    def run(self, run: Element) -> None:
+        """Reads a run: its texts, and what else is in it as tags."""
+        properties = self.properties(run)
+        content = [one for one in run.elements if one.name not in ("rPr", "lastRenderedPageBreak")]
+        for one in content:
+            if one.name == "t":
+                self.text(one.text(), properties)
+                continue
+            self.close()
+            if len(content) == 1:
+                self.single(run.start, run.end)
+                continue
+            element = run.first("rPr")
+            formatting = self.file.raw(element.start, element.end) if element else ""
+            inside = formatting + self.file.raw(one.start, one.end)
+            tag = f"<x{self.next_number()}/>"
+            self.raw[tag] = f"{self.file.first_tag(run)}{inside}{self.file.raw(run.close, run.end)}"
+            self.parts.append(tag)
+
+    def text(self, text: str, properties: str) -> None:
+        """Adds text with a formatting."""
+        if self.formatted and properties != self.formatted[0]:
+            self.close()
+        if text and properties != self.base and not self.formatted:
+            self.formatted = (properties, self.next_number())
+            self.formats[self.formatted[1]] = properties
+            self.parts.append(f"<g{self.formatted[1]}>")
+        self.parts.append(text)
+
+    def close(self) -> None:
+        """Ends a formatting."""
+        if self.formatted:
+            self.parts.append(f"</g{self.formatted[1]}>")
+            self.formatted = None
 
     def written(self, text: str, prefix: str) -> str:
         """Writes a translation as runs."""
@@ -205,6 +239,10 @@ def _all_runs(parent: Element) -> Iterator[Element]:
             yield child
         elif child.name in _ENCLOSING:
             yield from _all_runs(child)
+
+
+def _attribute(element: Element, name: str) -> str:
+    return next((value for key, value in element.attributes.items() if key.rpartition(":")[2] == name), "")
 
 
 def _run_text(run: Element) -> str:

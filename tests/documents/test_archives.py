@@ -80,6 +80,19 @@ def test_a_word_document(tmp_path):
     assert texts(read_docx, tmp_path / "out-a.docx")[1] == "SOME <g1>BOLD</g1> TEXT<x2/><g3>A LINK</g3><x4/>"
 
 
+def test_breaks_and_fields_inside_a_word_document(tmp_path):
+    runs = (
+        "<w:r><w:t>Line</w:t><w:br/><w:t>break</w:t></w:r><w:r><w:fldChar w:fldCharType='begin'/></w:r>"
+        "<w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:fldChar w:fldCharType='separate'/></w:r><w:r><w:t>12</w:t></w:r>"
+        "<w:r><w:fldChar w:fldCharType='end'/></w:r><w:r><w:t>end</w:t></w:r>"
+    )
+    path = archive(tmp_path / "a.docx", {"word/document.xml": f"<w:document {W}><w:p>{runs}</w:p></w:document>"})
+    assert texts(read_docx, path) == ["Line<x1/>break<x2/>end"]
+    (written,) = translated(path).values()
+    assert '<w:t xml:space="preserve">LINE</w:t></w:r><w:r><w:br/></w:r><w:r>' in written
+    assert runs[runs.index("<w:r><w:fldChar") : runs.index("<w:r><w:t>end")] in written
+
+
 def test_an_open_document(tmp_path):
     path = archive(tmp_path / "a.odt", {"content.xml": ODT})
     assert texts(read_odt, path) == ["A title", "Some <g1>bold</g1> text<x2/>here<x3/>."]
