@@ -1,9 +1,9 @@
 """Writes a translation memory, TMX 1.4, which every tool for translators reads."""
 
+import html
 import re
 from collections.abc import Sequence
 from typing import IO
-from xml.sax.saxutils import quoteattr
 
 from nmt import __version__
 from nmt.data.formats.tmx import TOOL
@@ -16,7 +16,7 @@ _HEADER = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE tmx SYSTEM "tmx14.dtd">
 <tmx version="1.4">
   <header creationtool="{tool}" creationtoolversion="{version}" segtype="sentence" o-tmf="{tool}" adminlang="en" \
-srclang={source} datatype="plaintext" creationdate="{date}"/>
+srclang="{source}" datatype="plaintext" creationdate="{date}"/>
   <body>
 """
 _TAG = re.compile(KINDS["tags"])
@@ -46,7 +46,7 @@ def write_memory(
     >>> b'<tuv xml:lang="de"' in file.getvalue()
     True
     """
-    header = _HEADER.format(tool=TOOL, version=__version__, source=quoteattr(languages.source), date=date)
+    header = _HEADER.format(tool=TOOL, version=__version__, source=html.escape(languages.source), date=date)
     file.write(header.encode())
     seen: set[tuple[str, str]] = set()
     for unit, text in zip(units, made, strict=True):
@@ -78,11 +78,11 @@ def _sentences(source: str, target: str, languages: Languages) -> list[tuple[str
 def _unit(unit: Unit, source: str, target: str, machine: bool, languages: Languages, date: str) -> str:
     made = f' creationtool="{TOOL}" creationtoolversion="{__version__}" creationdate="{date}"' if machine else ""
     name = re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", " ".join(unit.id.split()))
-    codes = map(quoteattr, languages)
+    codes = map(html.escape, languages)
     return (
         f'    <tu>\n      <prop type="x-id">{xml_text(name)}</prop>\n'
-        f"      <tuv xml:lang={next(codes)}><seg>{_segment(source, unit)}</seg></tuv>\n"
-        f"      <tuv xml:lang={next(codes)}{made}><seg>{_segment(target, unit)}</seg></tuv>\n    </tu>\n"
+        f'      <tuv xml:lang="{next(codes)}"><seg>{_segment(source, unit)}</seg></tuv>\n'
+        f'      <tuv xml:lang="{next(codes)}"{made}><seg>{_segment(target, unit)}</seg></tuv>\n    </tu>\n'
     )
 
 

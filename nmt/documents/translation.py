@@ -181,6 +181,8 @@ def check_document(path: str | Path, output: str | Path, as_tmx: bool = False) -
     with open_binary(path):
         pass
     check_outputs([output], [path])
+    if Path(output).exists() and not Path(output).is_file():
+        raise UserError(f"{output}: expected a file to write, which appears once it is complete")
     return form
 
 

@@ -83,7 +83,8 @@ def test_a_word_document(tmp_path):
 def test_breaks_and_fields_inside_a_word_document(tmp_path):
     runs = (
         "<w:r><w:t>Line</w:t><w:br/><w:t>break</w:t></w:r><w:r><w:fldChar w:fldCharType='begin'/></w:r>"
-        "<w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:fldChar w:fldCharType='separate'/></w:r><w:r><w:t>12</w:t></w:r>"
+        "<w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:fldChar w:fldCharType='separate'/></w:r>"
+        "<w:r><w:t>12</w:t></w:r>"
         "<w:r><w:fldChar w:fldCharType='end'/></w:r><w:r><w:t>end</w:t></w:r>"
     )
     path = archive(tmp_path / "a.docx", {"word/document.xml": f"<w:document {W}><w:p>{runs}</w:p></w:document>"})

@@ -6,6 +6,7 @@ others, by which a small file becomes gigabytes, are refused.
 """
 
 import codecs
+import html
 import re
 from collections.abc import Iterator, Set
 from contextlib import nullcontext
@@ -13,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 from nmt.data.formats.text_file import open_binary
 from nmt.utils.errors import UserError
@@ -143,7 +143,7 @@ def xml_text(text: str) -> str:
     >>> xml_text("a < b & c")
     'a &lt; b &amp; c'
     """
-    return escape(_IMPOSSIBLE.sub("", text))
+    return html.escape(_IMPOSSIBLE.sub("", text), quote=False)
 
 
 def cdata_text(text: str) -> str:
@@ -170,7 +170,7 @@ def with_attributes(tag: str, attributes: dict[str, str]) -> str:
     '<target  state="translated" x="&quot;"/>'
     """
     for name, value in attributes.items():
-        written = f'{name}="{escape(value, {chr(34): "&quot;"})}"'
+        written = f'{name}="{html.escape(value)}"'
         found = re.search(rf"(?<=\s){re.escape(name)}\s*=\s*(\"[^\"]*\"|'[^']*')", tag)
         if found:
             tag = tag[: found.start()] + written + tag[found.end() :]
