@@ -145,8 +145,8 @@ def contents(world: Path, *, epochs: bool = False) -> dict[str, str]:
     """Returns a digest of each file's content, and `folder` for each folder, by their names relative to the world.
 
     Left out are seconds, and what else no two processes have alike, files for TensorBoard and, unless
-    `epochs`, what was drawn for epochs. Of a SavedModel, which numbers its names anew in each process, only sizes
-    count.
+    `epochs`, what was drawn for epochs. Of a SavedModel, which numbers its names anew in each process, only the
+    names of its files count.
     """
     found = {}
     for path in sorted(world.rglob("*")):
@@ -170,7 +170,7 @@ def _content(path: Path) -> str:
     read: dict[str, Callable[[bytes], bytes]] = {".npz": _archive, ".jsonl": _metrics}
     content = path.read_bytes()
     if re.search(r"/model/\d+/", str(path)):
-        return "there" if path.name == "fingerprint.pb" else f"{len(content)} bytes"
+        return "there"
     convert = read.get(path.suffix)
     if convert is not None and not PART.search(str(path)):
         try:
