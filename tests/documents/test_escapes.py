@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nmt.data.formats.units import Languages, Unit
@@ -46,6 +46,7 @@ def read(path):
 
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(text=":;")  # no plain scalar between braces
 @given(text=TRICKY.filter(lambda text: text.strip() == text))
 def test_a_text_comes_back(tmp_path, name, text):
     path = tmp_path / name

@@ -378,6 +378,8 @@ class _Yaml:
         if "\n" in text or text != text.strip() or re.search(r"[\[\]{},]|: | #|:$" if in_flow else r": | #|:$", text):
             return False
         try:
+            if in_flow:
+                return bool(yaml.safe_load(f"[{{a: {text}, b: {text}}}, {text}]") == [{"a": text, "b": text}, text])
             return bool(yaml.safe_load(f"- {text}") == [text] and yaml.safe_load(f"a: {text}") == {"a": text})
         except yaml.YAMLError:
             return False
