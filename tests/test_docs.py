@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 import nmt
 from nmt.cli.app import app
 from nmt.config import load_config
+from scripts.settings_page import page as settings_page
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -19,9 +21,11 @@ PAGES = sorted(
     page for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "deploy/*.md", "examples/*.md")
     for page in ROOT.glob(pattern)
 )  # fmt: skip
-COMMANDS = typer.main.get_command(app).commands
+PROGRAM = typer.main.get_command(app)
+COMMANDS = PROGRAM.commands
 # A command of a code block, with the lines that a backslash continues.
 SHELL = re.compile(r"^ {4}(?:.*[ /])?nmt ((?:.*\\\n)*.*)$", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)\s#]+)[^)\s]*\)")
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -52,10 +56,32 @@ def test_links_and_pictures_are_there(page):
 
 
 def test_the_readme_is_short_and_leads_to_every_page():
-    text = README.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 180
-    for page in (ROOT / "docs").glob("*.md"):
-        assert f"(docs/{page.name})" in text, page.name
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 180
+    reached, waiting = set(), [README]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached and page.suffix == ".md" and page.exists():
+            reached.add(page)
+            waiting += [(page.parent / path).resolve() for path in LINK.findall(page.read_text(encoding="utf-8"))]
+    assert set((ROOT / "docs").glob("*.md")) <= reached
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    class Loader(yaml.SafeLoader):
+        """Reads what MkDocs has its own tags for."""
+
+    Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
+    tree = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)
+    listed = set(re.findall(r"[\w./-]+\.md", str(tree["nav"])))
+    for page in listed - {one for one in listed if one.startswith("reference/")}:
+        path = ROOT / page.removeprefix("source/") if page.startswith("source/") else ROOT / "docs" / page
+        assert path.exists(), page
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= listed
+
+
+def test_the_page_of_settings_is_made_from_the_settings():
+    written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert written == settings_page(), "python scripts/settings_page.py > docs/settings.md"
 
 
 def test_the_readme_lists_every_command():
@@ -65,9 +91,10 @@ def test_the_readme_lists_every_command():
 
 @pytest.mark.parametrize(("page", "line"), of_each_page(SHELL))
 def test_a_command_has_the_options_and_settings_that_are_used(page, line):
-    name, *words = shlex.split(line.replace("\\\n", " "))
-    options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= options
+    name, *words = [*shlex.split(line.replace("\\\n", " ")), ""]
+    command = PROGRAM if name.startswith("--") else COMMANDS[name]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in (name, *words) if word.startswith("--")} <= options
     settings = [value for option, value in pairwise(words) if option == "--set" and "..." not in value]
     config = ROOT / words[0] if words[0].startswith("configs/") else ROOT / "configs" / "text-files.yaml"
     load_config(config, settings)
