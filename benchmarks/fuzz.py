@@ -156,9 +156,11 @@ def _checks(folder: Path, seed: int) -> dict[str, Callable[[Sequence[str]], list
 
     from nmt.inference.translator import Translator
     from nmt.runs.translation import load_for_search
-    from nmt.text import masking, placeholders
     from nmt.text.graph_normalization import normalize_in_graph
+    from nmt.text.masking import mask as mask_in_graph
+    from nmt.text.masking import restore as restore_in_graph
     from nmt.text.normalization import normalize
+    from nmt.text.placeholders import KINDS, mask, restore
 
     run = _train(folder)
     model, (source, target), config = load_for_search(run, None, [])
@@ -166,7 +168,7 @@ def _checks(folder: Path, seed: int) -> dict[str, Callable[[Sequence[str]], list
     common |= {"max_length_factor": 0.2, "max_length_offset": 4, "limit_repetition": True}
     in_order = Translator(model, source, target, batch_size=128, **common)
     shuffled = Translator(model, source, target, batch_size=37, **common)
-    kinds = list(placeholders.KINDS)
+    kinds = list(KINDS)
 
     def utf8(text: str) -> str:
         return text.encode(errors="replace").decode()
@@ -184,11 +186,11 @@ def _checks(folder: Path, seed: int) -> dict[str, Callable[[Sequence[str]], list
         return differing(texts, plain, graph) + differing(texts, plain, list(map(normalize, plain)))
 
     def masked(texts: Sequence[str]) -> list[str]:
-        plain = [placeholders.mask(utf8(text), kinds) for text in texts]
-        found = masking.mask(kinds, encoded(texts))
+        plain = [mask(utf8(text), kinds) for text in texts]
+        found = mask_in_graph(kinds, encoded(texts))
         graph = [text.decode() for text in found.source.numpy()]
-        restored = [text.decode() for text in masking.restore(found.source, found.placeholders).numpy()]
-        again = [placeholders.restore(text, names) for text, names in plain]
+        restored = [text.decode() for text in restore_in_graph(found.source, found.placeholders).numpy()]
+        again = [restore(text, names) for text, names in plain]
         return differing(texts, [text for text, _ in plain], graph) + differing(texts, again, restored)
 
     def tokenising(texts: Sequence[str]) -> list[str]:
@@ -226,7 +228,7 @@ def _train(folder: Path) -> Path:
     training = {"max_steps": 40, "validate_every": 20, "warmup_steps": 4, "precision": "float32", "xla": "none"}
     tree = {
         "data": {"source_language": "en", "target_language": "de", "corpus": corpus},
-        "tokenizer": {"vocabulary_size": 330},
+        "tokenizer": {"vocabulary_size": 300},
         "model": {"units": 8, "embedding": 8, "encoder_layers": 1, "decoder_layers": 1},
         "training": training,
     }

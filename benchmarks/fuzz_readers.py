@@ -81,8 +81,8 @@ def read_table(content: bytes) -> None:
 
     corpus: Any = {"kind": "tsv", "train": [_file("pairs.tsv", content)]}
     rows = read_split(DataSettings(source_language="en", target_language="de", corpus=corpus), "train")
-    for source, target, _ in rows or ():
-        assert b"\t" not in source + target
+    for pair in rows or ():
+        assert b"\t" not in pair.source + pair.target
 
 
 @_allowed
@@ -191,7 +191,9 @@ class _Opener:
 @_allowed
 def read_rest_answer(content: bytes) -> None:
     """An answer by REST, from its status line on."""
-    from nmt.serving import transports
+    import nmt.serving.transports
+
+    transports = nmt.serving.transports
 
     class Deadline(transports._Deadline):
         def __init__(self, timeout: float) -> None:
@@ -242,9 +244,10 @@ def read_lite_export(content: bytes) -> None:
     """The files of a LiteRT export that are read before its models are loaded; the first byte chooses which."""
     import json
 
-    from nmt.serving.lite import translator as lite
+    import nmt.serving.lite.translator
     from nmt.utils.digests import check_files
 
+    lite = nmt.serving.lite.translator
     names = (lite.SETTINGS, lite.DIGESTS, lite.SOURCE_TOKENIZER)
     settings = {
         "format": lite.FORMAT,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -84,19 +85,18 @@ def _check_settings(run: RunFolder) -> str | None:
 
 
 def _verify_data(folder: Path) -> Iterator[Verified]:
-    report = _verified(folder / "report.json", lambda: load_report(folder))
-    yield report
-    digests = {} if report.problem else load_report(folder).get("files", {})
+    report: dict[str, Any] = {}
+    yield _verified(folder / "report.json", lambda: report.update(load_report(folder)))
+    digests = report.get("files", {})
     for name in prepared_names():
         yield _verified(folder / name, partial(_check_digest, folder / name, digests.get(name)))
-    if not report.problem and not digests:  # an earlier version's, which has no digests
-        yield from _verify_ids(folder)
+    if report and not digests:  # an earlier version's
+        yield from _verify_ids(folder, report["vocabulary"])
     for epoch in epoch_folders(folder):
         yield from verify_files(epoch, DIGESTS) if (epoch / DIGESTS).exists() else ()
 
 
-def _verify_ids(folder: Path) -> Iterator[Verified]:
-    vocabulary = load_report(folder)["vocabulary"]
+def _verify_ids(folder: Path, vocabulary: dict[str, int]) -> Iterator[Verified]:
     for split in SPLITS:
         for side in SIDES:
             ids = folder / f"{split}.{side}.ids.npy"

@@ -72,7 +72,7 @@ def sealed(record: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
     >>> has_seal(record), has_seal(record | {"step": 8}), has_seal({"step": 7})
     (True, False, False)
     """
-    return {**record, _SEAL: _seal(record, owner)}
+    return {**record, _SEAL: _seal(json.loads(json.dumps(record)), owner)}  # of what will be read again
 
 
 def has_seal(record: Mapping[str, Any], owner: str = "") -> bool:
@@ -205,5 +205,4 @@ def _files(folder: str | Path, name: str) -> set[str]:
 
 
 def _seal(record: Mapping[str, Any], owner: str) -> str:
-    plain = json.loads(json.dumps(record))  # as it is read again
-    return hashlib.sha256(f"{owner}\n{json.dumps(plain, sort_keys=True)}".encode()).hexdigest()
+    return hashlib.sha256(f"{owner}\n{json.dumps(record, sort_keys=True)}".encode()).hexdigest()

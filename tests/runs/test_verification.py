@@ -57,7 +57,7 @@ def test_no_damage_to_a_file_goes_unnoticed(run: Path) -> None:
     draw = random.Random(1)
     for path in sorted({file.path for file in verify_run(run)}):
         content = path.read_bytes()
-        for _ in range(8):
+        for _ in range(3):
             path.write_bytes(mutated(content, draw))
             try:
                 found = {file.path for file in verify_run(run) if file.problem or file.note}
@@ -148,6 +148,7 @@ def test_the_tokenizer_of_another_run_is_refused(run: Path, tmp_path: Path) -> N
         load_model(folder, config)
 
 
+@pytest.mark.usefixtures("quick_validation")
 def test_training_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     config = reversal_config(tmp_path / "corpus", pairs=300, training={"max_steps": 2, "validate_every": 2})
     train(config, tmp_path / "run")
