@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 # The public API, and where it lives. Loaded on first use: TensorFlow takes seconds to import.
 _PUBLIC = {
     "AdditiveAttention": "nmt.layers.attention",
+    "CELLS": "nmt.layers.cells",
     "Config": "nmt.config",
     "Decoder": "nmt.models.decoder",
     "DotAttention": "nmt.layers.attention",
@@ -29,12 +30,15 @@ _PUBLIC = {
     "MultiHeadAttention": "nmt.layers.attention",
     "NoRepeatConstraint": "nmt.decoding.constraints",
     "PrefixConstraint": "nmt.decoding.constraints",
+    "Recurrent": "nmt.layers.recurrent",
+    "RecurrentCell": "nmt.layers.recurrent",
     "RepetitionConstraint": "nmt.decoding.constraints",
     "SSRU": "nmt.layers.ssru",
     "SSRUCell": "nmt.layers.ssru",
     "Seq2Seq": "nmt.models.seq2seq",
     "SimpleRNN": "nmt.layers.simple_rnn",
     "SimpleRNNCell": "nmt.layers.simple_rnn",
+    "StepResult": "nmt.layers.recurrence",
     "SymbolConstraint": "nmt.decoding.constraints",
     "TagConstraint": "nmt.decoding.tags",
     "TiedEmbedding": "nmt.layers.embedding",
