@@ -189,7 +189,7 @@ def _checks(folder: Path, seed: int) -> dict[str, Callable[[Sequence[str]], list
         plain = [mask(utf8(text), kinds) for text in texts]
         found = mask_in_graph(kinds, encoded(texts))
         graph = [text.decode() for text in found.source.numpy()]
-        restored = [text.decode() for text in restore_in_graph(found.source, found.placeholders).numpy()]
+        restored = [text.decode() for text in restore_in_graph(found.source[:, None], found.placeholders).numpy()[:, 0]]
         again = [restore(text, names) for text, names in plain]
         return differing(texts, [text for text, _ in plain], graph) + differing(texts, again, restored)
 

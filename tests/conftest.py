@@ -33,13 +33,14 @@ _SLOW_PLACES = (
     "tests/text/test_masking.py::test_the_store_holds_symbols", "tests/test_keras_user.py",
     "tests/training/test_trainer.py::test_half_precision", "tests/training/test_trainer.py::test_a_training_step",
     "tests/cli/test_analysis.py", "tests/cli/test_compilation_cache.py", "tests/cli/test_streams.py",
-    "tests/cli/test_cli.py::test_nothing_but_the_validations", "tests/cli/test_cli.py::test_prepare_reports",
+    "tests/cli/test_quickstart.py::test_the_wheel", "tests/cli/test_cli.py::test_nothing_but_the_validations", "tests/cli/test_cli.py::test_prepare_reports",
     "tests/serving/test_client.py::test_a_program_that_writes", "tests/inference/test_alignment.py::test_heat_map",
     "tests/runs/test_folder.py::test_a_run_folder_is_written_by_one_process",
     "tests/data/test_noise.py::test_an_epoch_is_a_pure", "tests/data/test_noise.py::test_data_prepared",
     "tests/text/test_sentences.py::test_the_graph_splits", "tests/text/test_masking.py::test_a_users_expression",
     "tests/inference/test_translator.py::test_each_sentence",
     "tests/data/test_preparation.py", "tests/data/test_batches.py::test_resumed_batches",
+    "tests/test_fuzz_corpora.py",
 )  # fmt: skip
 _FAST_PLACES = (
     "tests/serving/test_client.py", "tests/serving/test_heat_map_page.py", "tests/serving/test_warmup.py",
