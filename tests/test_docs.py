@@ -6,6 +6,7 @@ import shlex
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 import yaml
@@ -111,9 +112,11 @@ def test_python_code_takes_from_the_project_what_is_there(page, code):
 
 
 @pytest.mark.slow
-def test_the_keras_session_of_the_readme_runs(tmp_path, monkeypatch, capsys):
-    (code,) = (one for one in PYTHON.findall(README.read_text(encoding="utf-8")) if "nmt.Seq2Seq" in one)
+@pytest.mark.parametrize("page", ["README.md", "docs/keras.md"])
+def test_a_keras_session_runs(page, tmp_path, monkeypatch, capsys):
+    (code,) = (one for one in PYTHON.findall((ROOT / page).read_text(encoding="utf-8")) if "nmt.Seq2Seq" in one)
     small = {"vocabulary_size=8000": "vocabulary_size=300", "units=256": "units=8", "epochs=10": "epochs=1, verbose=0"}
+    small |= {"validation_split=0.1": "validation_split=0.5"} if page != "README.md" else {}
     for size, smaller in small.items():
         assert code.count(size) == 1
         code = code.replace(size, smaller)
@@ -121,4 +124,12 @@ def test_the_keras_session_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     exec(code, {"sources": ["the cat sat", "a dog ran"], "targets": ["die katze sass", "ein hund lief"]})
     assert Path("translator.keras").exists()
     translations = ast.literal_eval(capsys.readouterr().out)
-    assert [type(one) for one in translations] == [str, str]
+    assert {type(one) for one in translations} == {str}
+
+
+@pytest.mark.slow
+def test_a_classifier_of_the_page_for_keras_users_runs():
+    (code,) = (one for one in PYTHON.findall((ROOT / "docs/keras.md").read_text(encoding="utf-8")) if "sigmoid" in one)
+    names: dict = {}
+    exec(code, names)
+    names["model"].fit(np.array([[5, 6, 0], [7, 8, 9]]), np.array([0, 1]), verbose=0)
