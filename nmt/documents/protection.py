@@ -50,10 +50,11 @@ def protect(text: str, masked: Sequence[str], also: str = "") -> Protected:
     Protected(text='Write to {x1}, {name}', kept=['a@b.de', '{name}'], stands_for={'{x1}': 'a@b.de'})
     """
     own = re.compile(pattern([kind for kind in masked if kind != "numbers"]) or "$^")
-    form = "<x{}/>" if "tags" in masked else "{{x{}}}" if "braces" in masked else ""
+    form = "<{}{}/>" if "tags" in masked else "{{{}{}}}" if "braces" in masked else ""
     kept: list[str] = []
     stands_for: dict[str, str] = {}
     by_text: dict[str, str] = {}
+    opened: dict[str, str] = {}  # what the tag that opens an element is called, by the element's name
 
     def replaced(found: re.Match[str]) -> str:
         part = found[0]
@@ -62,9 +63,14 @@ def protect(text: str, masked: Sequence[str], also: str = "") -> Protected:
             return part
         if part not in by_text:
             number = len(by_text) + 1
-            while form.format(number) in text:
+            while f"x{number}" in text:
                 number += 100
-            by_text[part] = form.format(number)
+            tag = _PAIRED.fullmatch(part)
+            closes = tag is not None and tag[1] == "/" and tag[2] in opened
+            # The search nests {x1} and {/x1} as it does tags: see `nmt.text.masking.closers`.
+            by_text[part] = form.format("/" if closes else "", opened[tag[2]] if closes and tag else f"x{number}")
+            if tag is not None and not tag[1]:
+                opened.setdefault(tag[2], f"x{number}")
             stands_for[by_text[part]] = part
         return by_text[part]
 

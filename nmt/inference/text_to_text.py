@@ -118,7 +118,7 @@ class TextToText(tf.Module):
         transposed += [*self.ensemble, *([fused] if fused else [])]
         self._output_weights = {id(one): tf.Variable(one.output_weights(), trainable=False) for one in transposed}
         self._boundaries = find_boundaries(source_tokenizer.pieces())
-        self._nest_tags = nest_tags and "tags" in target_tokenizer.placeholders
+        self._nest_tags = nest_tags and bool({"tags", "braces"} & set(target_tokenizer.placeholders))
         self._constraints: list[Constraint] = []
         if target_tokenizer.placeholders:
             pieces = target_tokenizer.pieces()

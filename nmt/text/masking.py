@@ -76,7 +76,7 @@ def mask(kinds: Sequence[str], source: tf.Tensor, target: tf.Tensor | None = Non
 
 
 def closers(placeholders: tf.Tensor) -> tf.Tensor:
-    """Finds which symbols stand for tags that open and close the same element.
+    """Finds which symbols stand for tags that open and close the same element: `<b>` and `</b>`, `{b}` and `{/b}`.
 
     Args:
         placeholders: strings `[n, symbols]`, `Masked.placeholders` of the sources.
@@ -87,12 +87,12 @@ def closers(placeholders: tf.Tensor) -> tf.Tensor:
 
     Example:
 
-    >>> closers(tf.constant([["<a href='x'>", "{n}", "</a>", "<br/>", "<i>"]])).numpy().tolist()
-    [[2, -1, -1, -1, -1]]
+    >>> closers(tf.constant([["<a href='x'>", "{n}", "</a>", "<br/>", "{x1}", "{/x1}"]])).numpy().tolist()
+    [[2, -1, -1, -1, 5, -1]]
     """
-    opens = tf.strings.regex_full_match(placeholders, r"<[A-Za-z](?:[^<>]*[^<>/])?>")
-    closes = tf.strings.regex_full_match(placeholders, r"</[A-Za-z][^<>]*>")
-    names = tf.strings.regex_replace(placeholders, r"^</?([^ \t\r\n/<>]*)[^<>]*>$", r"\1")
+    opens = tf.strings.regex_full_match(placeholders, r"<[A-Za-z](?:[^<>]*[^<>/])?>|\{[A-Za-z][^{}]*\}")
+    closes = tf.strings.regex_full_match(placeholders, r"</[A-Za-z][^<>]*>|\{/[A-Za-z][^{}]*\}")
+    names = tf.strings.regex_replace(placeholders, r"^[<{]/?([^ \t\r\n/<>{}]*)[^<>{}]*[>}]$", r"\1")
     pairs = opens[:, :, None] & closes[:, None] & (names[:, :, None] == names[:, None])
     found = tf.argmax(tf.cast(pairs, tf.int32), 2, tf.int32)
     return tf.where(tf.reduce_any(pairs, 2), found, -1)

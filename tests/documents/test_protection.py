@@ -76,3 +76,8 @@ def test_everything_is_kept_and_tags_are_nested(tmp_path_factory, texts, masked)
 )
 def test_what_is_kept(text, kept):
     assert protect(text, []).kept == kept
+
+
+def test_tags_are_pairs_for_a_model_that_keeps_braces_only():
+    text = "<b>a <i>b</i></b> <b>c</b> <br> {n}"
+    assert protect(text, ["braces"]).text == "{x1}a {x2}b{/x2}{/x1} {x1}c{/x1} {x5} {n}"
