@@ -101,6 +101,15 @@ def test_a_command_has_the_options_and_settings_that_are_used(page, line):
     load_config(config, settings)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_command_in_a_sentence_has_the_options_that_are_named(page):
+    for line in re.findall(r"`nmt ([a-z-][^`]*)`", page.read_text(encoding="utf-8")):
+        name, *words = line.replace(";", " ").split()
+        command = PROGRAM if name.startswith("--") else COMMANDS[name]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in (name, *words) if word.startswith("--")} <= options, line
+
+
 @pytest.mark.parametrize(("page", "code"), of_each_page(PYTHON))
 def test_python_code_takes_from_the_project_what_is_there(page, code):
     names = {
