@@ -28,19 +28,13 @@ help:
 	@echo 'make coverage     run all tests and count the lines that they reach'
 	@echo 'make lint         check format, style, types, imports and security only'
 	@echo 'make audit        look for known vulnerabilities of the pinned packages (needs the network)'
-	@echo 'make docs         build the site into site/, strictly'
+	@echo 'make docs         build the site into build/site'
 	@echo 'make package      build wheel and sdist into dist/, and try the wheel alone in an empty environment'
 	@echo
 	@echo 'Each installs what it needs into .venv first. PYTHON=/path/to/python3.12 chooses another Python.'
 
 quickstart: $(RUNTIME)
-	$(BIN)/nmt train configs/base.yaml --run runs/quickstart --set training.max_steps=1600 \
-		--set training.max_minutes=10 --set training.validate_every=400 --set training.warmup_steps=300
-	$(BIN)/nmt evaluate runs/quickstart --examples 10
-	@echo
-	@echo 'Translate a sentence of your own:'
-	@echo
-	@echo '    echo "Restart the device." | $(BIN)/nmt translate runs/quickstart'
+	$(BIN)/nmt quickstart
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -65,7 +59,7 @@ audit: $(DEVELOPMENT)
 
 docs: $(DEVELOPMENT)
 	$(PIP_INSTALL) -e '.[docs]'
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 package: $(DEVELOPMENT)
 	$(PIP_INSTALL) -e '.[package]'

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from shutil import which
 from typing import Annotated
 
 import typer
@@ -36,4 +37,7 @@ def quickstart(
 
     train(config, run)
     print_evaluation(evaluate_run(run, "test", examples=10), False)
-    sys.stdout.write(f'\nTranslate a sentence of your own:\n\n    echo "Restart the device." | nmt translate {run}\n')
+    program = "nmt" if which("nmt") else sys.argv[0]  # an environment need not be active
+    sys.stdout.write(
+        f'\nTranslate a sentence of your own:\n\n    echo "Restart the device." | {program} translate {run}\n'
+    )

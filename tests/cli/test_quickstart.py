@@ -24,13 +24,15 @@ def test_its_settings_are_those_of_base_yaml_stopped_earlier():
 def test_it_trains_and_evaluates_and_says_what_comes_next(monkeypatch, capsys):
     trained = []
     evaluation = evaluate_translations(["eine Katze"], ["eine Katze"], sources=["a cat"], samples=0, examples=1)
+    monkeypatch.setattr("nmt.cli.quickstart.which", lambda name: None)
+    monkeypatch.setattr("sys.argv", [".venv/bin/nmt"])
     monkeypatch.setattr("nmt.training.train.train", lambda config, run: trained.append((config, run)))
     monkeypatch.setattr("nmt.runs.translation.evaluate_run", lambda *_, **__: evaluation)
     run_command("quickstart", "--run", "runs/first", "--set", "seed=3")
     assert trained == [(load_config(SETTINGS, ["seed=3"]), Path("runs/first"))]
     printed = capsys.readouterr().out
     assert "BLEU" in printed
-    assert printed.endswith("nmt translate runs/first\n")
+    assert printed.endswith("| .venv/bin/nmt translate runs/first\n")
 
 
 def test_the_wheel_holds_modules_marker_settings_and_license(tmp_path):
