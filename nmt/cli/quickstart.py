@@ -37,7 +37,8 @@ def quickstart(
 
     train(config, run)
     print_evaluation(evaluate_run(run, "test", examples=10), False)
-    program = "nmt" if which("nmt") else sys.argv[0]  # an environment need not be active
+    script = Path(sys.argv[0])
+    program = script if script.name == "nmt" and not which("nmt") else "nmt"  # an environment need not be active
     sys.stdout.write(
         f'\nTranslate a sentence of your own:\n\n    echo "Restart the device." | {program} translate {run}\n'
     )
