@@ -40,11 +40,13 @@ _SLOW_PLACES = (
     "tests/data/test_noise.py::test_an_epoch_is_a_pure", "tests/data/test_noise.py::test_data_prepared",
     "tests/text/test_sentences.py::test_the_graph_splits", "tests/text/test_masking.py::test_a_users_expression",
     "tests/inference/test_translator.py::test_each_sentence",
+    "tests/serving/test_report_page.py::test_a_report_in_a_browser",
     "tests/data/test_preparation.py", "tests/data/test_batches.py::test_resumed_batches",
     "tests/test_fuzz_corpora.py",
 )  # fmt: skip
 _FAST_PLACES = (
-    "tests/serving/test_client.py", "tests/serving/test_heat_map_page.py", "tests/serving/test_warmup.py",
+    "tests/serving/test_client.py", "tests/serving/test_heat_map_page.py", "tests/serving/test_report_page.py",
+    "tests/serving/test_warmup.py",
     "tests/training/test_schedule.py", "tests/training/test_trainer.py", "tests/training/test_run_metrics.py",
     "tests/training/test_interruption.py", "tests/analysis/test_tasks.py", "tests/augmentation/test_parts.py",
     "tests/training/test_plan.py",

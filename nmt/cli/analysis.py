@@ -1,4 +1,4 @@
-"""The command `nmt gradients`."""
+"""The commands that look into a run: `nmt gradients` and `nmt report`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -45,3 +45,26 @@ def gradients(
     chosen = tuple(cells or ExperimentSettings().cells)
     settings = ExperimentSettings(chosen, task, delay, units, steps, learning_rate, seed, chrono)
     report_experiment(output, settings, run_experiment(settings))
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN [RUN]", help="A run folder, or two to compare.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    split: Annotated[Literal["validation", "test"], typer.Option(help="Which part of the run's corpus.")] = "test",
+    sentences: Annotated[int, typer.Option(min=1, help="How many of its sentences to translate, at most.")] = 1000,
+    samples: Annotated[int, typer.Option(min=0, help="Bootstrap samples; 0 for no intervals.")] = 1000,
+    checkpoint: CheckpointOption = None,
+) -> None:
+    """Write a page about a run, or about two: training, scores, translations, attention, settings.
+
+    nmt report RUN --output report.html
+
+    nmt report FIRST SECOND --output comparison.html
+    """
+    load_tensorflow()
+    from nmt.serving.run_report import write_report
+
+    write_report(runs, output, split=split, sentences=sentences, samples=samples, checkpoint=checkpoint)

@@ -29,7 +29,7 @@ class LengthGroup(NamedTuple):
 
 
 def score_by_length(
-    sources: Sequence[str], translations: Sequence[str], references: Sequence[str], language: str = ""
+    sources: Sequence[str], translations: Sequence[str], references: Sequence[str], language: str = "", samples: int = 0
 ) -> list[LengthGroup]:
     """Scores the translations of the shortest third of the sources, of the middle third, and of the longest.
 
@@ -40,6 +40,7 @@ def score_by_length(
         translations: the translation of each.
         references: the reference of each.
         language: code of the target language; see `nmt.evaluate`.
+        samples: number of bootstrap samples for confidence intervals, 0 for none.
 
     Returns:
         The groups that have sentences; none at all if there are less than 30 sentences.
@@ -63,7 +64,9 @@ def score_by_length(
         if chosen:
             in_group, hypotheses, expected = (list(column) for column in zip(*chosen, strict=True))
             span = min(map(len, in_group)), max(map(len, in_group))
-            groups.append(LengthGroup(name, len(chosen), span, evaluate(hypotheses, expected, language)))
+            groups.append(
+                LengthGroup(name, len(chosen), span, evaluate(hypotheses, expected, language, samples=samples))
+            )
     return groups
 
 

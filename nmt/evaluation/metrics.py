@@ -167,6 +167,32 @@ def compare(
     return comparisons
 
 
+def score_sentences(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    """Scores each translation by itself, by chrF, which unlike BLEU says something about a single sentence.
+
+    Args:
+        hypotheses: the translations.
+        references: one reference for each hypothesis, in the same order.
+
+    Returns:
+        The chrF of each, in percent.
+
+    Raises:
+        UserError: if there is nothing to score, or the numbers differ.
+
+    Example:
+
+    >>> score_sentences(["It rains.", "xyz"], ["It rains.", "It rains."])
+    [100.0, 0.0]
+    """
+    _check_lengths(hypotheses, references, "hypotheses")
+    metric = _metrics(["chrF"], "")["chrF"]
+    return [
+        float(metric.sentence_score(hypothesis, [reference]).score)
+        for hypothesis, reference in zip(hypotheses, references, strict=True)
+    ]
+
+
 def scores_as_json(results: Sequence[Score]) -> dict[str, dict[str, Any]]:
     """Converts results to a dictionary that `json.dump` can write.
 

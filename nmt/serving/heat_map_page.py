@@ -152,11 +152,6 @@ def heat_map_table(attention: ArrayLike, source_pieces: Sequence[str], target_pi
     >>> heat_map_table([[0.93, 0.07]], ["▁a", "</s>"], ["▁ein"]).count("--weight")
     2
     """
-    rows: list[str] = []
-    for piece, row in zip(target_pieces[:MAX_PIECES], np.asarray(attention), strict=False):
-        cells = "".join(_cell(weight, not rows and not column) for column, weight in enumerate(row[:MAX_PIECES]))
-        rows.append(f'<tr><th scope="row"><bdi>{escape(piece)}</bdi></th>{cells}</tr>')
-    columns = "".join(f'<th scope="col"><bdi>{escape(piece)}</bdi></th>' for piece in source_pieces[:MAX_PIECES])
     cut = max(len(source_pieces), len(target_pieces)) > MAX_PIECES
     return (
         '<h2 id="attention">Attention</h2>'
@@ -164,7 +159,39 @@ def heat_map_table(attention: ArrayLike, source_pieces: Sequence[str], target_pi
         "higher the attention weight. \N{LOWER ONE EIGHTH BLOCK} begins a word, &lt;/s&gt; ends a sentence."
         f"{f' Only the first {MAX_PIECES} pieces are shown.' if cut else ''}</p>"
         '<output data-hint="Point at a cell, or move to it with the arrow keys."></output>'
-        '<div class="scrolled"><table role="grid" aria-labelledby="attention">'
+        + heat_map_grid(attention, source_pieces, target_pieces, 'role="grid" aria-labelledby="attention"')
+    )
+
+
+def heat_map_grid(
+    attention: ArrayLike, source_pieces: Sequence[str], target_pieces: Sequence[str], attributes: str = ""
+) -> str:
+    """Renders the table of `heat_map_table` alone.
+
+    Args:
+        attention: float `[target pieces, source pieces]`; each row sums to 1.
+        source_pieces: headings of the columns.
+        target_pieces: headings of the rows.
+        attributes: HTML attributes of a table whose cells can be reached by keys; without them no cell can.
+
+    Returns:
+        HTML.
+
+    Example:
+
+    >>> heat_map_grid([[0.93, 0.07]], ["▁a", "</s>"], ["▁ein"]).count("tabindex")
+    0
+    """
+    rows: list[str] = []
+    for piece, row in zip(target_pieces[:MAX_PIECES], np.asarray(attention), strict=False):
+        cells = "".join(
+            _cell(weight, (-1 if rows or column else 0) if attributes else None)
+            for column, weight in enumerate(row[:MAX_PIECES])
+        )
+        rows.append(f'<tr><th scope="row"><bdi>{escape(piece)}</bdi></th>{cells}</tr>')
+    columns = "".join(f'<th scope="col"><bdi>{escape(piece)}</bdi></th>' for piece in source_pieces[:MAX_PIECES])
+    return (
+        f'<div class="scrolled"><table {attributes}>'
         f"<thead><tr><td></td>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -177,9 +204,10 @@ def _choice(hypothesis: Hypothesis, value: str, name: str) -> str:
     )
 
 
-def _cell(weight: float, first: bool) -> str:
+def _cell(weight: float, tab_index: int | None) -> str:
     faint = ' class="faint"' if weight < 0.05 else ""  # its number is hidden, but screen readers still read it
-    return f'<td{faint} tabindex="{0 if first else -1}" style="--weight:{weight:.0%}">{weight:.2f}</td>'
+    reached = "" if tab_index is None else f' tabindex="{tab_index}"'
+    return f'<td{faint}{reached} style="--weight:{weight:.0%}">{weight:.2f}</td>'
 
 
 def _split_note(lines: Sequence[str], translations: Sequence[Sequence[Hypothesis]]) -> str:
