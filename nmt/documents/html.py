@@ -76,7 +76,8 @@ def html_tagged(source: str, tokens: Sequence[_Token]) -> tuple[str, dict[str, s
     raw: dict[str, str] = {}
     starts: dict[str, int] = {}
     parts: list[str] = []
-    taken = {int(number) for number in re.findall(r"</?[gx](\d+)/?>", html.unescape(source))}
+    own = html.unescape("".join(text for one, text in zip(tokens, texts, strict=True) if one.kind == "text"))
+    taken = {int(number) for number in re.findall(r"</?[gx](\d+)/?>", own)}
     numbers = (number for number in range(1, 10**6) if number not in taken)
     named: dict[int, int] = {}
     for place, (token, text) in enumerate(zip(tokens, texts, strict=True)):

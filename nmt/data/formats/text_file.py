@@ -8,8 +8,10 @@ import lzma
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from nmt.data.formats.units import Edit
 from nmt.utils.errors import UserError
@@ -24,7 +26,8 @@ _MARKS = {
 _COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
-class TextFile(NamedTuple):
+@dataclass(frozen=True)
+class TextFile:
     """A text file.
 
     Attributes:
@@ -39,7 +42,7 @@ class TextFile(NamedTuple):
     encoding: str
     mark: bytes
 
-    @property
+    @cached_property  # each edit needs it
     def line_end(self) -> str:
         """What ends most of its lines."""
         return "\r\n" if 2 * self.text.count("\r\n") > self.text.count("\n") else "\n"
@@ -108,7 +111,7 @@ def read_text_file(path: str | Path, declared: str | None = None) -> TextFile:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "a.txt"
     >>> _ = path.write_bytes("Grüße".encode("utf-16"))
-    >>> read_text_file(path)[1:3]
+    >>> read_text_file(path).text, read_text_file(path).encoding
     ('Grüße', 'utf-16-le')
     """
     path = Path(path)
