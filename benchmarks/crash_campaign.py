@@ -217,11 +217,11 @@ class Campaign:
         left = sorted(without_random_names(contents(self.world, epochs=True)).items())
         state = hashlib.sha256(json.dumps(left).encode()).hexdigest()
         repeated = False
+        if operation.exported or state not in self.repeated:  # of an export, only names are known
+            problems += self.verify(operation)
         if state not in self.repeated:
-            self.repeated[state] = self.verify(operation)
             repeated = found != self.final
-            if repeated:
-                self.repeated[state] += self.check_again(operation)
+            self.repeated[state] = self.check_again(operation) if repeated else []
         problems += self.repeated[state]
         return {
             "met": PART.sub(".part", met), "status": ended.status, "given_again": repeated, "problems": problems,
