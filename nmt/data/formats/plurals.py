@@ -1,9 +1,10 @@
 """Which forms a language's plurals have, and for which numbers each stands."""
 
+import functools
 import gettext
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nmt.data.formats.units import Plural
@@ -71,7 +72,8 @@ def gettext_header(language: str) -> str:
     return str(get_plural(language.replace("-", "_")).plural_forms).rstrip(";") + ";"
 
 
-def category_numbers(language: str) -> dict[str, tuple[int, ...]]:
+@functools.lru_cache(maxsize=64)  # a file asks for each of its plurals
+def category_numbers(language: str) -> Mapping[str, tuple[int, ...]]:
     """Returns the categories of a language's plurals by CLDR, and a few whole numbers of each.
 
     Args:
