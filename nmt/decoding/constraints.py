@@ -248,8 +248,8 @@ class RepetitionConstraint:
     * A block of at most `longest_block` tokens stands at most max(2, b) times in a row, with b the most times in a row
       that any block of the source does. A further time is forbidden from its first token on, unless the source itself
       begins one.
-    * A sequence of `ngram_size` tokens comes at most max(2, c) times, with c the most times that any two tokens in a row,
-      or any single one of at least four bytes, come in the source: what is one token there may be several in the
+    * A sequence of `ngram_size` tokens comes at most max(2, c) times, with c the most times that any two tokens in a
+      row, or any single one of at least four bytes, come in the source: what is one token there may be several in the
       translation. For a sequence twice as long, c is that of three tokens in a row. Of a translation the last `window`
       tokens count.
     * At most max(8, 2 p) tokens in a row have no letter or digit, with p the most such tokens in a row of the source.

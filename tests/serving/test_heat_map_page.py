@@ -83,7 +83,8 @@ def test_translations_of_several_lines_are_grouped_and_the_first_is_chosen() -> 
 
 def test_a_line_that_was_cut_has_a_note() -> None:
     cut = hypothesis(source=("▁a", "</s>", "▁b", "</s>", "▁c", "</s>"))
-    assert "The text was translated in 3 parts" in Outline(translations_table(["a b c"], [[cut]], "x")).find("p", role="status")[0]
+    note = Outline(translations_table(["a b c"], [[cut]], "x")).find("p", role="status")[0]
+    assert "The text was translated in 3 parts" in note
     outline = Outline(translations_table(["a", "a b c"], [[hypothesis()], [cut]], "x"))
     assert re.match("Line 2 was translated in 3 parts", outline.find("p", role="status")[0])
     assert not Outline(translations_table(["a"], [[hypothesis()]], "x")).find("p", role="status")
