@@ -50,11 +50,11 @@ def test_a_translation_model_from_compile_to_translate(tokenizer, arrays, tmp_pa
     model.fit(batches, epochs=1, verbose=0)
 
     # So does the fused one, with Keras's callbacks and metrics.
-    model.compile(optimizer=keras.optimizers.Adam(0.03), loss="auto", metrics=["accuracy"])
+    model.compile(optimizer=keras.optimizers.Adam(0.02), loss="auto", metrics=["accuracy"])
     history = model.fit(
         batches,
         validation_data=batches,
-        epochs=40,
+        epochs=35,
         verbose=0,
         callbacks=[
             keras.callbacks.EarlyStopping(patience=20, monitor="val_loss", restore_best_weights=True),
@@ -75,7 +75,10 @@ def test_a_translation_model_from_compile_to_translate(tokenizer, arrays, tmp_pa
     translations = nmt.Translator(model, tokenizer).translate([*SENTENCES, ""])
     assert translations[-1] == ""
     assert sum(ours == theirs for ours, theirs in zip(translations, TRANSLATIONS, strict=False)) >= 3
-    assert nmt.Translator(model, tokenizer, beam_size=1).translate(SENTENCES[0]) == translations[0]
+    greedy = nmt.Translator(model, tokenizer, beam_size=1)
+    assert greedy.translate(SENTENCES[0]) == translations[0]
+    keras.utils.set_random_seed(3)  # which frees what TensorFlow has loaded
+    assert greedy.translate(SENTENCES[0]) == translations[0]
     alone, together = model.generate(source[:1]).numpy()[0], model.generate(source).numpy()[0]
     np.testing.assert_array_equal(alone[alone > 0], together[together > 0])
 

@@ -50,7 +50,7 @@ def gradients(
 @app.command()
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN [RUN]", help="A run folder, or two to compare.", show_default=False)
+        list[Path], typer.Argument(metavar="RUN...", help="A run folder, or two to compare.", show_default=False)
     ],
     output: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which part of the run's corpus.")] = "test",

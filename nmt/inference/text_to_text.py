@@ -129,6 +129,11 @@ class TextToText(tf.Module):
             source, target = (find_word_classes(one.pieces()) for one in (source_tokenizer, target_tokenizer))
             self._constraints.append(RepetitionConstraint(tuple(symbols), source_classes=source, target_classes=target))
 
+    def reload_tokenizers(self) -> None:
+        """Loads the tokenizers again where TensorFlow has freed them, for a graph that is made anew."""
+        for tokenizer in {id(one): one for one in (self.source_tokenizer, self.target_tokenizer)}.values():
+            tokenizer.reload()
+
     def find(self, texts: tf.Tensor, n_best: int = 1) -> Found:
         """Tokenizes texts and searches their translations, in batches of like length.
 

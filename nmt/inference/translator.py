@@ -115,10 +115,10 @@ class Translator:
         language_model: LanguageModel | None = None,
         language_model_weight: float = 0.0,
         ensemble: Sequence[Seq2Seq] = (),
-        limit_repetition: bool = False,
-        split_sentences: bool = False,
-        lower_capitals: bool = False,
-        nest_tags: bool = False,
+        limit_repetition: bool = True,
+        split_sentences: bool = True,
+        lower_capitals: bool = True,
+        nest_tags: bool = True,
         source_language: str = "",
         target_language: str = "",
     ) -> None:
@@ -149,10 +149,14 @@ class Translator:
         self.n_best = n_best
         self.attention = attention
         self._loaded = LoadedHere()
+        self._ensemble = [model, *ensemble]
+        self._make_graphs()
+
+    def _make_graphs(self) -> None:
         texts, ids = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None), tf.int32)
         self._translate = tf.function(self._found_and_joined, input_signature=[texts], autograph=False)
         self._attend = tf.function(
-            lambda source, target: mean([one.attention_weights(source, target) for one in (model, *ensemble)]),
+            lambda source, target: mean([one.attention_weights(source, target) for one in self._ensemble]),
             input_signature=[ids, ids],
             autograph=False,
         )
@@ -204,7 +208,14 @@ class Translator:
         while chunk := read_ahead(lines, window, is_ready):
             self._loaded.check("the translator")
             # UTF-8 has no form for half a surrogate pair, which becomes a question mark.
-            found, joined = self._translate(tf.constant([line.encode(errors="replace") for line in chunk]))
+            texts = tf.constant([line.encode(errors="replace") for line in chunk])
+            try:
+                found, joined = self._translate(texts)
+            except tf.errors.NotFoundError:
+                # TensorFlow frees loaded tokenizers with its cache of kernels, which tf.random.set_seed empties.
+                self.text_to_text.reload_tokenizers()
+                self._make_graphs()
+                found, joined = self._translate(texts)
             yield from self._readable(found, joined, index)
             index += len(chunk)
 

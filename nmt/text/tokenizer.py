@@ -116,6 +116,10 @@ class Tokenizer(tf.Module):
         """
         return [self._pieces[index] for index in (range(self.vocabulary_size) if ids is None else ids)]
 
+    def reload(self) -> None:
+        """Loads the model again, for graphs to be made anew; those made before go on with what they have, or fail."""
+        self._operation = self._load_operation()
+
     def _load_operation(self) -> Any:
         with silenced():
             return tf_text.SentencepieceTokenizer(model=self.model, out_type=tf.int32, add_eos=True)
@@ -126,7 +130,7 @@ class Tokenizer(tf.Module):
             return call(self._operation)
         except tf.errors.NotFoundError:
             # TensorFlow frees the loaded model with its cache of kernels, which tf.random.set_seed empties.
-            self._operation = self._load_operation()
+            self.reload()
             return call(self._operation)
 
 

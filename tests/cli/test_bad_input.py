@@ -393,7 +393,7 @@ ERRORS = {
     ),
     "lines of one language to learn a translation from": (
         lines_to_translate_from,
-        r"data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv' or 'tfds'",
+        r"data.corpus.kind: 'lines' are of one language: expected 'text', 'tsv', 'memory' or 'tfds'",
     ),
     "a file that is not a tokenizer": (no_tokenizer, r"train.source.txt: is not a tokenizer model"),
     "a run to start from whose model has another shape": (

@@ -163,7 +163,7 @@ def test_training_does_not_go_on_with_other_data(tmp_path: Path) -> None:
         if path.name.endswith((".npy", ".txt", "report.json")):
             shutil.copy(path, tmp_path / "run" / "data" / path.name)
     longer = config.model_copy(update={"training": config.training.model_copy(update={"max_steps": 4})})
-    with pytest.raises(UserError, match=r"data: is not the data that .* was trained on"):
+    with pytest.raises(UserError, match=r"source\.model: is damaged: .* it is not prepared anew"):
         train(longer, tmp_path / "run")
 
 

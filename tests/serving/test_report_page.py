@@ -153,7 +153,7 @@ def test_the_command_compares_two_runs(of_a_run, tmp_path, capsys, monkeypatch):
     text = Reader(output.read_text(encoding="utf-8")).text
     assert "Compared" in text
     assert "runs/a and runs/b" in text  # their folders have the same name
-    assert refused(capsys, "report", *["run"] * 3) == "nmt: RUN [RUN]: expected one or two, got 3"
+    assert refused(capsys, "report", *["run"] * 3) == "nmt: RUN: expected one or two, got 3"
     with pytest.raises(UserError, match="expected at least 1, got 0"):
         write_report(["run"], output, sentences=0)
 

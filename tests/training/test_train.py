@@ -27,12 +27,12 @@ def share_reversed(folder) -> float:
     """The share of test strings that a training of less than a minute reverses without a mistake."""
     config = reversal_config(
         folder / "corpus",
-        lengths=range(5, 10),
-        pairs=20000,
+        lengths=range(4, 8),
+        pairs=8000,
         batches={"tokens": 1000, "shapes": 3},
         model={"units": 48, "embedding": 32, "dropout": 0.0},
         training={
-            "max_steps": 450, "validate_every": 450, "save_every": 450, "learning_rate": 0.006, "warmup_steps": 40,
+            "max_steps": 300, "validate_every": 300, "save_every": 300, "learning_rate": 0.006, "warmup_steps": 40,
             "schedule": "linear",
         },
         decoding={"beam_size": 1},
