@@ -188,7 +188,8 @@ def test_everything_together_equals_exhaustive_search(seed, penalties):
             np.testing.assert_allclose(got_score, score, atol=1e-3)
 
 
-def test_constrained_sentences_do_not_depend_on_their_batch(beam_size=4):
+def test_constrained_sentences_do_not_depend_on_their_batch():
+    beam_size = 4
     toy = Toy(5, vocabulary=SYMBOL_VOCABULARY, sentences=4)
     rows = [[1, 4, 3], [2, 5, 5], [3, 3, 0], [4, 4, 5]]
     constraints = [
