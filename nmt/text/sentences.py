@@ -217,23 +217,23 @@ def _may_begin(before: str, space: str, token: str, rules: SentenceRules) -> boo
 
 def _tokens(text: str, rules: SentenceRules) -> Iterator[tuple[str, str, str]]:
     """Yields each token with the white space before it, and as the rules read it; at last what white space is left."""
-    space = token = bare = last = ""
+    space = word = bare = last = ""
     for piece, is_separator in _pieces(text, rules.separator):
         is_space = bool(re.fullmatch(rules.space, piece))
-        if token and (is_space or re.fullmatch(rules.spaceless_end, last)):
-            yield space, token, bare
-            space = token = bare = ""
+        if word and (is_space or re.fullmatch(rules.spaceless_end, last)):
+            yield space, word, bare
+            space = word = bare = ""
         if is_space:
             space = piece
         else:
-            token += piece
+            word += piece
             seen = re.sub(rules.unseen, "", piece)
             if is_separator and not re.fullmatch(rules.no_placeholder, seen):
                 seen = QUOTE if re.fullmatch(rules.tag, seen) else PLACEHOLDER
             bare += seen
         last = piece
-    if token:
-        yield space, token, bare
+    if word:
+        yield space, word, bare
         space = ""
     yield space, "", ""
 
