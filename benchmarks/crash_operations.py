@@ -41,9 +41,9 @@ class Operation(NamedTuple):
         writes: patterns of the files that it may change or make; all others are the user's.
         kept: patterns of files among them: where there is one before, there is one at every moment, the former or the
             whole new one.
-        there: the same for files of which there are further versions in between.
+        there: patterns of files that must exist at every moment, in whichever of their versions.
         edit: what a person does in the world after that, by the name of the file and what is added to it.
-        verified: a folder all files of which are whole at every moment, by `nmt verify`.
+        verified: a folder that `nmt verify` must find whole at every moment.
         exported: a SavedModel that it makes, which translates as that of any other process, though its bytes differ.
     """
 

@@ -226,8 +226,8 @@ class Run:
         return list(load_translator(self.root, path.stem if path.suffix == ".npz" else None).best(LINES))
 
 
-class SavedModel:
-    """An export for TensorFlow Serving: how it is verified, opened, and translates."""
+class Export:
+    """What both kinds of export have in common."""
 
     def __init__(self, root: Path) -> None:
         from nmt.serving.verification import verify_folder
@@ -238,6 +238,10 @@ class SavedModel:
     def every(self, path: Path) -> int:
         """Returns how many damages to a file there are for each that is opened."""
         return 1
+
+
+class SavedModel(Export):
+    """An export for TensorFlow Serving: how it is verified, opened, and translates."""
 
     def open(self, path: Path) -> Any:
         """Compares the digests."""
@@ -265,18 +269,8 @@ class SavedModel:
         return {name: _bytes(reader.get_tensor(name)) for name in sorted(reader.get_variable_to_shape_map())}
 
 
-class Lite:
+class Lite(Export):
     """An export for LiteRT: how it is verified, opened, and translates."""
-
-    def __init__(self, root: Path) -> None:
-        from nmt.serving.verification import verify_folder
-
-        self.root = root
-        self.verify = lambda: verify_folder(root)
-
-    def every(self, path: Path) -> int:
-        """Returns how many damages to a file there are for each that is opened."""
-        return 1
 
     def open(self, path: Path) -> Any:
         """Opens the translator, which reads every file wholly."""
@@ -356,7 +350,7 @@ def _outcome(path: Path, call: Callable[[], str], translates: bool = False) -> s
     """Calls something; returns what it says, or what became of it."""
     try:
         with _deadline(), _warnings() as warnings:
-            start = time.process_time()  # on a busy machine all else depends on what runs beside
+            start = time.process_time()  # wall time would depend on what else runs on the machine
             said = call()
             if time.process_time() - start > SECONDS and not translates:
                 return "HANG"

@@ -121,7 +121,7 @@ def measure(folder: Path, algorithm: str) -> dict[str, Any]:
         stages[line] = now
 
     handler = logging.Handler()
-    handler.emit = lambda record: progress(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: progress(record.getMessage())
     log = logging.getLogger("nmt")
     log.setLevel(logging.INFO)
     log.addHandler(handler)

@@ -178,7 +178,7 @@ class _Opener:
         import http.client
         import urllib.error
 
-        response = http.client.HTTPResponse(_Socket(self.content), method="POST")  # type: ignore[arg-type]
+        response = http.client.HTTPResponse(_Socket(self.content), method="POST")
         try:
             response.begin()
         except OSError as error:
@@ -198,17 +198,17 @@ def read_rest_answer(content: bytes) -> None:
     class Deadline(transports._Deadline):
         def __init__(self, timeout: float) -> None:
             super().__init__(timeout)
-            self.opener = _Opener(content)  # type: ignore[assignment]
+            self.opener = _Opener(content)
 
         def __enter__(self) -> None:
             pass
 
-    genuine, transports._Deadline = transports._Deadline, Deadline  # type: ignore[misc]
+    genuine, transports._Deadline = transports._Deadline, Deadline
     try:
         with transports.rest_transport("localhost:1", "translator") as predict:
             _read_outputs(predict("nbest", {"text": [b"a", b"b"]}, 5.0))
     finally:
-        transports._Deadline = genuine  # type: ignore[misc]
+        transports._Deadline = genuine
 
 
 @_allowed
