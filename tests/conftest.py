@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.helpers import digit_strings, language_model_config, reversal_config, validating_by_loss
+
+# The same examples in every run, so that a commit passes or fails for what it changes. Other examples, from a new seed
+# each time, are drawn by `pytest --hypothesis-profile default`.
+settings.register_profile("reproducible", derandomize=True)
+settings.load_profile("reproducible")
 
 # Fixtures that train or export; and tests that train, compile for a long time, or start processes or a browser.
 _SLOW_FIXTURES = {"trained_run", "second_run", "exported", "language_model_run", "placeholder_run"}

@@ -140,47 +140,57 @@ def number_words_of_sentences(
 
 
 def number_target_words(
-    parts: Sequence[Sequence[str]],
+    sentences: Sequence[Sequence[Sequence[str]]],
     placeholders: Sequence[Sequence[str]] | None = None,
     spaces: Sequence[str] | None = None,
 ) -> list[tuple[int, ...]]:
     """Finds out to which words of a translation, as it is written, its pieces belong.
 
     Args:
-        parts: the subword pieces of each part that was translated by itself, with symbols in the place of placeholders.
-        placeholders: for each part, the placeholder of each symbol, empty where there is none; None for no symbols.
-        spaces: the white space before each part; None for a space each.
+        sentences: for each sentence, the subword pieces of each part that was translated by itself, with symbols in the
+            place of placeholders.
+        placeholders: for each sentence, the placeholder of each symbol, empty where there is none; None for no symbols.
+        spaces: the white space before each sentence; None for a space each.
 
     Returns:
         For each piece of all parts, the numbers of its words, as for `number_source_words`.
 
     Example:
 
-    >>> number_target_words([["▁die", "▁Kat", "ze", "</s>"], ["▁schläft", "</s>"]])
+    >>> number_target_words([[["▁die", "▁Kat", "ze", "</s>"]], [["▁schläft", "</s>"]]])
     [(0,), (1,), (1,), (), (2,), ()]
     """
     text, spans = "", []
-    placeholders = [()] * len(parts) if placeholders is None else placeholders
-    spaces = [" "] * len(parts) if spaces is None else spaces
-    for part, known_names, space in zip(parts, placeholders, spaces, strict=True):
+    placeholders = [()] * len(sentences) if placeholders is None else placeholders
+    spaces = [" "] * len(sentences) if spaces is None else spaces
+    for parts, known_names, space in zip(sentences, placeholders, spaces, strict=True):
         text += space
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for piece in part:
-            byte = _BYTE.fullmatch(piece)
-            text += "" if byte else decoder.decode(b"", final=True)
-            start = len(text)
-            if byte:
-                text += decoder.decode(bytes.fromhex(byte[1]))
-            elif known_names and piece in SYMBOLS:
-                known = known_names[SYMBOLS.index(piece)]
-                text = text + known if known else text.removesuffix(" ")
-            elif piece not in CONTROL_PIECES:
-                text += _SURFACES.get(piece, piece.replace(WORD_START, " "))
-            spans.append((start, max(len(text), start + bool(byte))))  # the first bytes of a character await the last
-        text += decoder.decode(b"", final=True)
+        kept = len(text)  # a symbol that stands for nothing takes the space before it, one, and none from before here
+        for number, part in enumerate(parts):
+            text += " " if number else ""
+            begin = len(text)
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            for piece in part:
+                byte = _BYTE.fullmatch(piece)
+                text += "" if byte else decoder.decode(b"", final=True)
+                start = len(text)
+                if byte:
+                    text += decoder.decode(bytes.fromhex(byte[1]))
+                elif known_names and piece in SYMBOLS:
+                    known = known_names[SYMBOLS.index(piece)]
+                    if known:
+                        text += known
+                    else:
+                        text = text[:kept] + text[kept:].removesuffix(" ")
+                        kept = len(text)
+                elif piece not in CONTROL_PIECES:
+                    surface = _SURFACES.get(piece, piece.replace(WORD_START, " "))
+                    text += surface.removeprefix(" ") if len(text) == begin and piece not in _SURFACES else surface
+                spans.append((start, max(len(text), start + bool(byte))))  # a character's first bytes await its last
+            text += decoder.decode(b"", final=True)
     words = _word_numbers(text)
     numbers = [_numbers_within(text, words, *span) for span in spans]
-    pieces = [piece for part in parts for piece in part]
+    pieces = [piece for parts in sentences for part in parts for piece in part]
     for index in reversed(range(len(pieces) - 1)):
         if pieces[index] == WORD_START:  # belongs to what follows it
             numbers[index] = numbers[index + 1][:1]

@@ -297,12 +297,12 @@ class Translator:
     def _target_words(self, sentences: Sequence["_Sentence"], target: list[list[str]]) -> list[tuple[int, ...]]:
         """The numbers of the words of a line's translation that each target piece belongs to."""
         spaces = [
-            " " if number else space_between(sentence.before, self.text_to_text.target_language) if place else ""
+            space_between(sentence.before, self.text_to_text.target_language) if place else ""
             for place, sentence in enumerate(sentences)
-            for number, _ in enumerate(sentence.parts)
         ]
-        placeholders = [sentence.placeholders for sentence in sentences for _ in sentence.parts]
-        return number_target_words(target, placeholders, spaces)
+        rest = iter(target)
+        of_sentences = [list(itertools.islice(rest, len(sentence.parts))) for sentence in sentences]
+        return number_target_words(of_sentences, [sentence.placeholders for sentence in sentences], spaces)
 
     def _attention(self, found: Found) -> Iterator[np.ndarray]:
         """What the decoder attends to in each hypothesis of each part, padded, `[target time, source time]`.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nmt.inference.alignment import (
@@ -162,27 +162,37 @@ def test_every_word_that_is_seen_has_pieces(tokenizer: Tokenizer, words: list[tu
     assert set(flat) == {number for number, word in enumerate(text.split()) if normalize(word)}
 
 
+PARTS = st.lists(st.lists(st.integers(4, 299), max_size=8), min_size=1, max_size=3)
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     source=st.lists(st.sampled_from(MARKED), max_size=6).map(" ".join),
-    parts=st.lists(st.lists(st.integers(4, 299), max_size=8), min_size=1, max_size=3),
+    sentences=st.lists(st.tuples(st.sampled_from(["", " ", "\t"]), PARTS), min_size=1, max_size=3),
 )
-def test_target_words_are_those_of_the_translation(tokenizer: Tokenizer, source: str, parts: list[list[int]]) -> None:
+@example(source="", sentences=[(" ", [[14], [], [8, 8, 14]])])  # one symbol after another that stands for nothing
+@example(source="", sentences=[(" ", [[14]]), (" ", [[8, 14]])])  # ... and at the beginning of a sentence
+def test_target_words_are_those_of_the_translation(
+    tokenizer: Tokenizer, source: str, sentences: list[tuple[str, list[list[int]]]]
+) -> None:
     """Of any tokens: bytes that form no character or white space, symbols that stand for nothing."""
     placeholders = mask(KINDS, tf.constant([source.encode()])).placeholders
-    parts = [[4 + token % (tokenizer.vocabulary_size - 4) for token in part] for part in parts]
-    decoded = tokenizer.decode(tf.ragged.constant(parts, tf.int32)).numpy()
-    text = restore(tf.constant([[b" ".join(decoded)]]), placeholders).numpy()[0, 0].decode()
     known = [placeholder.decode() for placeholder in placeholders.numpy()[0]]
-    numbers = number_target_words([tokenizer.pieces(part) for part in parts], [known] * len(parts))
-    assert len(numbers) == sum(map(len, parts))
+    text, pieces = "", []
+    for space, parts in sentences:
+        parts = [[4 + token % (tokenizer.vocabulary_size - 4) for token in part] for part in parts]
+        decoded = tokenizer.decode(tf.ragged.constant(parts, tf.int32)).numpy()
+        text += space + restore(tf.constant([[b" ".join(decoded)]]), placeholders).numpy()[0, 0].decode()
+        pieces.append([tokenizer.pieces(part) for part in parts])
+    numbers = number_target_words(pieces, [known] * len(pieces), [space for space, _ in sentences])
+    assert len(numbers) == sum(len(part) for parts in pieces for part in parts)
     assert {number for of_piece in numbers for number in of_piece} == set(range(len(text.split())))
 
 
 def test_alignments_number_the_words_as_they_were_written() -> None:
     pieces = ["\u2581the", "\u2581c", "at", "</s>"]
     source_words = number_source_words("\u200b  the cat", pieces)
-    target_words = number_target_words([["\u2581die", "\u2581Katze", "</s>"]])
+    target_words = number_target_words([[["\u2581die", "\u2581Katze", "</s>"]]])
     attention = [[1, 0, 0, 0], [0, 0.4, 0.5, 0.1], [0, 0, 0, 1]]
     target = ["\u2581die", "\u2581Katze", "</s>"]
     assert pharaoh(attention, pieces, target) == "0-0 1-1"
