@@ -179,8 +179,8 @@ def test_target_words_are_those_of_the_translation(
     placeholders = mask(KINDS, tf.constant([source.encode()])).placeholders
     known = [placeholder.decode() for placeholder in placeholders.numpy()[0]]
     text, pieces = "", []
-    for space, parts in sentences:
-        parts = [[4 + token % (tokenizer.vocabulary_size - 4) for token in part] for part in parts]
+    for space, drawn in sentences:
+        parts = [[4 + token % (tokenizer.vocabulary_size - 4) for token in part] for part in drawn]
         decoded = tokenizer.decode(tf.ragged.constant(parts, tf.int32)).numpy()
         text += space + restore(tf.constant([[b" ".join(decoded)]]), placeholders).numpy()[0, 0].decode()
         pieces.append([tokenizer.pieces(part) for part in parts])
