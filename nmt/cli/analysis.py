@@ -15,7 +15,7 @@ app = typer.Typer()
 def gradients(
     output: Annotated[Path, typer.Option(help="A folder for gradients.json and gradients.png.", show_default=False)],
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="A run folder: measure its model.", show_default=False)
+        Path | None, typer.Argument(metavar="RUN", help="A run folder: measure its model.", show_default=False)
     ] = None,
     cells: Annotated[
         list[str] | None, typer.Option("--cell", help="Which cell to train; may be repeated; all if absent.")
@@ -58,12 +58,7 @@ def report(
     samples: Annotated[int, typer.Option(min=0, help="Bootstrap samples; 0 for no intervals.")] = 1000,
     checkpoint: CheckpointOption = None,
 ) -> None:
-    """Write a page about a run, or about two: training, scores, translations, attention, settings.
-
-    nmt report RUN --output report.html
-
-    nmt report FIRST SECOND --output comparison.html
-    """
+    """Write a page about a run, or about two: training, scores, translations, attention, settings."""
     load_tensorflow()
     from nmt.serving.run_report import write_report
 

@@ -1,5 +1,6 @@
 """The console command `nmt`: its commands, its log messages, and its errors."""
 
+import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typer.core import TyperGroup
 
 from nmt import __version__
 from nmt.cli import analysis, augmentation, language_models, quickstart, serving, training, translation
+from nmt.cli.examples import epilog
 from nmt.cli.messages import logged_to_stderr
 from nmt.utils.errors import UserError
 from nmt.utils.standard_streams import abandon_stdout, open_streams
@@ -26,7 +28,16 @@ class _ReaderGoneError(Exception):
 
 
 class _Commands(TyperGroup):
-    """The commands. Where an error of the library names an argument, the user sees the option that gave it."""
+    """The commands, whose help ends with examples.
+
+    Where an error of the library names an argument, the user sees the option that gave it.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        for name, command in self.commands.items():
+            command.help = with_whole_paragraphs(command.help or "")
+            command.epilog = epilog(name)
 
     def invoke(self, ctx: Any) -> Any:
         """Runs a command."""
@@ -104,6 +115,23 @@ def _failure(message: str) -> SystemExit:
     with suppress(OSError):
         print(printable(f"nmt: {message}", sys.stderr), file=sys.stderr, flush=True)
     return SystemExit(2)
+
+
+def with_whole_paragraphs(docstring: str) -> str:
+    r'''Puts each paragraph on one line, which the help then wraps to the width of the terminal.
+
+    Args:
+        docstring: paragraphs with a blank line between them.
+
+    Example:
+
+    >>> with_whole_paragraphs("""First.
+    ...
+    ...     Two lines become
+    ...     one.""")
+    'First.\n\nTwo lines become one.'
+    '''
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(docstring))
 
 
 def with_options(message: str, options: Mapping[str, str]) -> str:

@@ -27,7 +27,7 @@ def augment(
     output: Annotated[Path, typer.Option("--to", help="The folder to write.", show_default=False)],
     monolingual: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Text of the language the run translates from.", show_default=False),
+        typer.Argument(metavar="FILE", help="Text of the language the run translates from.", show_default=False),
     ] = None,
     closest: Annotated[
         bool, typer.Option("--closest", help="For distillation: of the beam, what is closest to the reference.")

@@ -60,7 +60,7 @@ def select(
     ],
     output: Annotated[list[Path], typer.Option(help="Where to write; once for each file.", show_default=False)],
     target: Annotated[
-        Path | None, typer.Argument(metavar="[FILE2]", help="Its other side, line by line.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE2", help="Its other side, line by line.", show_default=False)
     ] = None,
     scores: Annotated[Path | None, typer.Option(help="Where to write the score of every line.")] = None,
 ) -> None:

@@ -23,11 +23,7 @@ def quickstart(
     """Train a small English-to-German translator of software strings on the built-in corpus, and evaluate it.
 
     It takes about 10 minutes on 2 cores. The corpus is downloaded once, by pip. The same command goes on where it was
-    stopped:
-
-        nmt quickstart
-
-        nmt quickstart --run runs/en-es --set data.target_language=es
+    stopped.
     """
     config = load_config(SETTINGS, overrides or [])
     load_tensorflow()

@@ -61,11 +61,7 @@ def train(
     """Train a model; the same command goes on where a training stopped or was killed.
 
     From files or a dataset alone, all settings are chosen for the corpus, the time and this machine, are logged, and
-    are kept in the run's config.yaml. In the end the search is tuned, as by `nmt tune`:
-
-        nmt train my.en.gz my.de.gz --run runs/mine --minutes 30
-
-        nmt train memory.tmx --source en --target de --run runs/mine
+    are kept in the run's config.yaml. In the end the search is tuned, as by `nmt tune`.
     """
     path = Path(corpus[0])
     yaml = [Path(name).suffix.lower() in (".yaml", ".yml") for name in corpus]

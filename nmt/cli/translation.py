@@ -17,7 +17,7 @@ def translate(
     document: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="A file to translate in place, such as .po, .xliff, .tmx, .json, .html, .docx; see docs/files.md.",
             show_default=False,
         ),
@@ -41,12 +41,7 @@ def translate(
     checkpoint: CheckpointOption = None,
     overrides: DecodingOption = None,
 ) -> None:
-    """Translate lines, in their order, as they come; or a file in place.
-
-    nmt translate RUN --input new.en --output new.de
-
-    nmt translate RUN strings.po --output strings.de.po
-    """
+    """Translate lines, in their order, as they come; or a file in place."""
     if document is not None:
         if input is not None or output is None:
             raise UserError(f"{document}: expected --output, and no --input")
@@ -110,7 +105,7 @@ def score(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="The run folder.", show_default=False)] = None,
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)] = None,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which part of the run's corpus.")] = "test",
     hypotheses: Annotated[Path | None, typer.Option(help="Translations in a file, instead of a run.")] = None,
     references: Annotated[Path | None, typer.Option(help="Their references.")] = None,

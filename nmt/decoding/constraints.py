@@ -12,7 +12,7 @@ same number is taken from all, which is faster.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -304,46 +304,40 @@ class RepetitionConstraint:
 
     def start(self, source: tf.Tensor, max_lengths: tf.Tensor) -> DecoderState:
         """Finds out how much each source repeats, and makes room for the last tokens."""
-        batch = tf.shape(source)[0]
-        history = tf.zeros((batch, self.window), tf.int32)
-        runs = tf.zeros((batch, self.longest_block), tf.int32)
-        return DecoderState(self._limits(source), (history, runs, tf.zeros((batch,), tf.int32)))
+        return DecoderState(self._limits(source), _no_words(tf.shape(source)[0], self.window))
 
     def advance(self, tokens: tf.Tensor, state: DecoderState) -> DecoderState:
-        """Appends the tokens to the last ones; counts for how many tokens each has been the one `block` before it."""
-        return state._replace(states=self._append(_class_of(tokens, self.target_classes), *state.states))
+        """Appends the tokens to the last ones, and compares them with these."""
+        return state._replace(states=_append(_class_of(tokens, self.target_classes), *state.states))
 
     def allow(self, log_probabilities: tf.Tensor, state: DecoderState) -> tf.Tensor:
         """See `Constraint.allow`."""
-        (times, counts, most_marks), (history, runs, marks) = state
+        (times, counts, most_marks), (last, matches, marks) = state
         blocks = tf.range(1, self.longest_block + 1)
-        candidates = history[:, : -self.longest_block - 1 : -1]  # the token that each block would go on with
-        going_on = (candidates != PUNCTUATION) & (runs >= blocks * (times[:, None] - 1))
-        ngrams = [self._same_before(history, multiple * self.ngram_size) for multiple in SOURCE_NGRAMS]
-        frequent = [tf.math.count_nonzero(same, 1, dtype=tf.int32) for _, same in ngrams]
+        is_word = last != PUNCTUATION
+        # The token that was `block` tokens ago would go on with the block.
+        going_on = is_word[:, : self.longest_block] & (
+            matches[:, : self.longest_block] >= blocks * (times[:, None] - 1)
+        )
+        sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
+        # If such a token of the window came next, it would make an n-gram of the window again.
+        again = [(is_word & (matches >= size - 1))[:, : self.window - size + 1] for size in sizes]
+        frequent = tf.stack([tf.reduce_sum(tf.cast(one, tf.int32), 1) for one in again], 1)
         too_many = marks >= most_marks
 
         def forbid_all() -> tf.Tensor:
-            classes, where = [candidates], [going_on]
-            for (later, same), count in zip(ngrams, tf.unstack(counts, axis=1), strict=True):
-                equal = (later[:, :, None] == later[:, None]) & same[:, None]
-                times = tf.math.count_nonzero(equal, 2, dtype=tf.int32)
-                classes.append(later)
-                where.append(same & (times >= count[:, None]))
+            classes, where = [last[:, : self.longest_block]], [going_on]
+            for one, count in zip(again, tf.unstack(counts, axis=1), strict=True):
+                candidates = last[:, : one.shape[1]]
+                equal = (candidates[:, :, None] == candidates[:, None]) & one[:, None]
+                found = tf.math.count_nonzero(equal, 2, dtype=tf.int32)
+                classes.append(candidates)
+                where.append(one & (found >= count[:, None]))
             return self._forbid(log_probabilities, tf.concat(classes, 1), tf.concat(where, 1), too_many)
 
         # Each pass over the vocabulary costs, and in most steps nothing is forbidden.
-        is_any = tf.reduce_any(going_on) | tf.reduce_any(tf.stack(frequent, 1) >= counts) | tf.reduce_any(too_many)
+        is_any = tf.reduce_any(going_on) | tf.reduce_any(frequent >= counts) | tf.reduce_any(too_many)
         return tf.cond(is_any, forbid_all, lambda: log_probabilities)
-
-    def _same_before(self, history: tf.Tensor, n: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The tokens of the history from its n-th on, and whether the n - 1 before each equal the last n - 1: if such a
-        token came next, it would make the same n-gram again."""
-        later = history[:, n - 1 :]
-        same = (later != PUNCTUATION) & tf.reduce_all(history[:, 1 - n :] != PUNCTUATION, 1, keepdims=True)
-        for back in range(1, n):
-            same &= history[:, n - 1 - back : self.window - back] == history[:, -back, None]
-        return later, same
 
     def _forbid(
         self, log_probabilities: tf.Tensor, classes: tf.Tensor, where: tf.Tensor, too_many_marks: tf.Tensor
@@ -358,46 +352,55 @@ class RepetitionConstraint:
         no_word = np.equal(self.target_classes.classes, PUNCTUATION)
         return tf.where(too_many_marks[:, None] & no_word, IMPOSSIBLE, log_probabilities)
 
-    def _append(
-        self, classes: tf.Tensor, history: tf.Tensor, runs: tf.Tensor, marks: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Appends tokens, passing over those without letters."""
-        is_word = (classes != PUNCTUATION)[..., None]
-        before = history[..., : -self.longest_block - 1 : -1]
-        further = tf.where(before == classes[..., None], runs + 1, 0)
-        appended = tf.concat([history[..., 1:], classes[..., None]], -1)
-        marks = tf.where(is_word[..., 0], 0, marks + 1)
-        return tf.where(is_word, appended, history), tf.where(is_word, further, runs), marks
-
     def _limits(self, source: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """How often a block may stand in a row; the counts c; how many tokens without letters may follow one another.
 
         Each is int32 `[batch]`, but the counts are `[batch, 2]`. A block that the source has begun to repeat counts as
         a whole one.
         """
-        blocks = tf.range(1, self.longest_block + 1)
         real = (source != PADDING) & (source != END)
         classes = tf.where(real, _class_of(source, self.source_classes), PUNCTUATION)
-        nothing = tf.zeros((tf.shape(source)[0], self.longest_block), tf.int32)
+        nothing = _no_words(tf.shape(source)[0], self.longest_block)
 
-        def step(
-            place: tf.Tensor, last: tf.Tensor, runs: tf.Tensor, marks: tf.Tensor, longest: tf.Tensor, most: tf.Tensor
-        ) -> tuple[tf.Tensor, ...]:
-            last, runs, marks = self._append(tf.gather(classes, place, axis=1), last, runs, marks)
+        def step(place: tf.Tensor, words: tuple[tf.Tensor, ...], longest: tf.Tensor, most: tf.Tensor) -> Any:
+            last, matches, marks = _append(tf.gather(classes, place, axis=1), *words)
             marks = tf.where(tf.gather(real, place, axis=1), marks, 0)  # padding is no punctuation
-            return place + 1, last, runs, marks, tf.maximum(longest, runs), tf.maximum(most, marks)
+            return place + 1, (last, matches, marks), tf.maximum(longest, matches), tf.maximum(most, marks)
 
-        start = (0, nothing, nothing, nothing[:, 0], nothing, nothing[:, 0])
+        start = (0, nothing, *nothing[1:])
         *_, longest, marks = tf.while_loop(lambda place, *_: place < tf.shape(source)[1], step, start)
+        blocks = tf.range(1, self.longest_block + 1)
         times = tf.maximum(tf.reduce_max((longest + blocks - 1) // blocks, 1) + 1, 2)
         is_long = real if self.source_classes is None else tf.gather(tf.constant(self.source_classes.long), source)
         # The words alone, in their order, to find neighbours across punctuation.
         order = tf.argsort(tf.cast(classes == PUNCTUATION, tf.int32), stable=True)
-        words = tf.gather(classes, order, batch_dims=1)
-        counts = [_largest_count(words, size) for size in SOURCE_NGRAMS.values()]
-        long_words = tf.where(is_long, classes, PUNCTUATION)
-        counts[0] = tf.maximum(counts[0], _largest_count(long_words, 1))
+        counts = _largest_counts(tf.gather(classes, order, batch_dims=1), list(SOURCE_NGRAMS.values()))
+        (long_words,) = _largest_counts(tf.where(is_long, classes, PUNCTUATION), [1])
+        counts[0] = tf.maximum(counts[0], long_words)
         return times, tf.maximum(tf.stack(counts, 1), 2), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
+
+
+def _no_words(batch: tf.Tensor, window: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What `_append` appends to, before the first token.
+
+    The last tokens that have letters, the latest first; for each number of tokens, from 1 on, how many of the last
+    tokens equal those that were so many before them; and how many tokens without letters came last. The first two are
+    int32 `[batch, window]`, the third is `[batch]`.
+    """
+    nothing = tf.zeros((batch, window), tf.int32)
+    return nothing, nothing, nothing[:, 0]
+
+
+def _append(
+    classes: tf.Tensor, last: tf.Tensor, matches: tf.Tensor, marks: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Appends one token each, passing over those without letters."""
+    new = classes[..., None]
+    is_word = new != PUNCTUATION
+    further = tf.where(last == new, matches + 1, 0)
+    appended = tf.concat([new, last[..., :-1]], -1)
+    marks = tf.where(is_word[..., 0], 0, marks + 1)
+    return tf.where(is_word, appended, last), tf.where(is_word, further, matches), marks
 
 
 def _class_of(tokens: tf.Tensor, classes: WordClasses | None) -> tf.Tensor:
@@ -423,10 +426,12 @@ def _forbid(log_probabilities: tf.Tensor, tokens: tf.Tensor, where: tf.Tensor) -
     )
 
 
-def _largest_count(classes: tf.Tensor, n: int) -> tf.Tensor:
-    """How often the most frequent n-gram without punctuation of each row comes: int32 `[batch]`."""
-    padded = tf.pad(classes, ((0, 0), (0, n - 1)))
-    grams = tf.stack([padded[:, start : start + tf.shape(classes)[1]] for start in range(n)], -1)
-    whole = tf.reduce_all(grams != PUNCTUATION, -1)
-    equal = tf.reduce_all(grams[:, :, None] == grams[:, None], -1) & whole[:, None]
-    return tf.reduce_max(tf.where(whole, tf.math.count_nonzero(equal, 2, dtype=tf.int32), 0), 1)
+def _largest_counts(classes: tf.Tensor, sizes: Sequence[int]) -> list[tf.Tensor]:
+    """How often the most frequent n-gram without punctuation of each row comes, for each size: int32 `[batch]` each."""
+    equal = (classes[:, :, None] == classes[:, None]) & (classes != PUNCTUATION)[:, None]
+    counts, same = {}, equal
+    for size in range(1, max(sizes) + 1):  # n-grams are equal whose first words are, and the (n - 1)-grams after these
+        same = equal if size == 1 else equal[:, : 1 - size, : 1 - size] & same[:, 1:, 1:]
+        # One zero more: of a row that is shorter than the n-gram there is no maximum.
+        counts[size] = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(same, tf.int32), 2), ((0, 0), (0, 1))), 1)
+    return [counts[size] for size in sizes]
