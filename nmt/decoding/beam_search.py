@@ -130,7 +130,7 @@ def beam_search(
     def some_steps(t: tf.Tensor, sentences: _Sentences, beams: _Beams, until: Any) -> tuple[tf.Tensor, _Beams]:
         """Steps until `until` sentences are done."""
         return tf.while_loop(
-            lambda t, beams: tf.math.count_nonzero(_done(beams), dtype=tf.int32) < until,
+            lambda t, beams: _count(_done(beams)) < until,
             lambda t, beams: (t + 1, _advance(t, sentences, beams, prepared, constraints, options)),
             (t, beams),
         )
@@ -206,7 +206,7 @@ def _start(
     lengths = options.max_length_factor, options.max_length_offset, options.min_length
     limits = max_lengths(tf.reduce_sum(tf.cast(mask, tf.int32), 1), *lengths)
     room = max_lengths(source_time, *lengths)  # from the shape alone: compilers have to know the sizes of arrays
-    places = tf.repeat(tf.range(room)[None, None], batch, axis=0)
+    places = tf.tile(tf.reshape(tf.range(room), (1, 1, -1)), (batch, 1, 1))
     first = scorer.start(source)
     constrained = [constraint.start(source, limits) for constraint in constraints]
     sentences = _Sentences(
@@ -224,7 +224,7 @@ def _start(
         tf.fill((batch, beam), IMPOSSIBLE),
     )
     states = first.states, tuple(state.states for state in constrained)
-    own, own_constrained = tf.nest.map_structure(lambda state: tf.repeat(state[:, None], beam, axis=1), states)
+    own, own_constrained = tf.nest.map_structure(lambda state: tf.stack([state] * beam, 1), states)
     beams = _Beams(
         tf.fill((batch, beam), options.begin_id),
         nothing.ids,
@@ -235,6 +235,11 @@ def _start(
         nothing,
     )
     return sentences, beams
+
+
+def _count(values: tf.Tensor, axis: int | None = None) -> tf.Tensor:
+    """How many are true; `tf.math.count_nonzero` takes twice the operations."""
+    return tf.reduce_sum(tf.cast(values, tf.int32), axis)
 
 
 def _done(beams: _Beams) -> tf.Tensor:
@@ -264,7 +269,7 @@ def _advance(
     else:
         totals, chosen = tf.math.top_k(tf.reshape(totals, (-1, beam * each)), beam)
         tokens = tf.gather(tf.reshape(tokens, (-1, beam * each)), chosen, batch_dims=1)
-        places = beam - tf.math.count_nonzero(finished.scores > IMPOSSIBLE / 2, 1, keepdims=True, dtype=tf.int32)
+        places = beam - _count(finished.scores > IMPOSSIBLE / 2, 1)[:, None]
         totals = tf.where(tf.range(beam) < places, totals, IMPOSSIBLE)
         ids, coverage, states, constrained = _chosen(chosen // each, (beams.ids, coverage, states, constrained))
     ids = tf.where(sentences.places == t, tokens[..., None], ids)
@@ -302,10 +307,12 @@ def _continuations(
     before = tf.reshape(beams.log_probabilities, (-1,))
     sentence, limits, rows = tf.range(tf.size(sentences.index)), sentences.limits, None
     if beam > 1:
-        sentence, limits = tf.repeat(sentence, beam), tf.repeat(limits, beam)
-        if not inside_xla():
+        if inside_xla():
+            sentence = tf.range(tf.size(before)) // beam
+        else:
             rows = tf.where(before > IMPOSSIBLE / 2)[:, 0]
-            before, sentence, limits = (tf.gather(x, rows) for x in (before, sentence, limits))
+            before, sentence = tf.gather(before, rows), rows // beam
+        limits = tf.gather(limits, sentence)
 
     state = DecoderState(sentences.memory, beams.states)
     plain = not options.min_length and all(getattr(one, "forbids_only", False) for one in constraints)
@@ -353,12 +360,17 @@ def _of_rows(state: DecoderState, sentence: tf.Tensor, rows: tf.Tensor | None) -
     """A constraint's state for single hypotheses, each tensor `[n, ...]`."""
 
     def own(values: tf.Tensor) -> tf.Tensor:
-        flat = tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], 0))
-        flat = tf.ensure_shape(flat, [None, *values.shape[2:]])
+        flat = tf.reshape(values, _flat_shape(values))
         return flat if rows is None else tf.gather(flat, rows)
 
     memory = tf.nest.map_structure(lambda values: tf.gather(values, sentence), state.memory)
     return DecoderState(memory, tf.nest.map_structure(own, state.states))
+
+
+def _flat_shape(values: tf.Tensor) -> Any:
+    """Of values `[sentences, beam, ...]` as `[sentences * beam, ...]`."""
+    others = values.shape[2:]
+    return (-1, *others) if others.is_fully_defined() else tf.concat([[-1], tf.shape(values)[2:]], 0)
 
 
 def _best(finished: Hypotheses, new: Hypotheses) -> Hypotheses:

@@ -74,7 +74,7 @@ class Attention(keras.layers.Layer):
         Returns:
             Keys, float `[batch, source time, units]`, and values, float `[batch, source time, width]`.
         """
-        return self.key_projection(memory), memory
+        return _by_rows(self.key_projection, memory), memory
 
     def attend(
         self, queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor | None = None
@@ -131,7 +131,7 @@ class Attention(keras.layers.Layer):
 
     def _exact_keys(self, memory: tf.Tensor) -> tf.Tensor:
         """Keys in full precision, for `dot_products`."""
-        return tf.cast(self.key_projection(memory), self.variable_dtype)
+        return tf.cast(_by_rows(self.key_projection, memory), self.variable_dtype)
 
 
 def dot_products(queries: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
@@ -304,18 +304,18 @@ class MultiHeadAttention(Attention):
         self.output_projection = self._dense("output")
 
     def project(self, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Keys, in full precision, and values of all heads, side by side, `[batch, source time, units]` each."""
-        return self._exact_keys(memory), self.value_projection(memory)
+        """Keys, in full precision, and values of each head, `[batch, heads, source time, units / heads]` each."""
+        return self._split_heads(self._exact_keys(memory)), self._split_heads(_by_rows(self.value_projection, memory))
 
     def attend(
         self, queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads what `project` computed, with every head; see `Attention.attend`."""
-        queries, keys, values = (self._split_heads(x) for x in (self.query_projection(queries), keys, values))
+        queries = self._split_heads(_by_rows(self.query_projection, queries))
         weights = masked_softmax(self.score(queries, keys), None if mask is None else mask[:, None, None, :])
         contexts = tf.transpose(tf.matmul(tf.cast(weights, values.dtype), values), (0, 2, 1, 3))
-        merged = tf.reshape(contexts, tf.concat([tf.shape(contexts)[:2], [self.units]], 0))
-        return self.output_projection(merged), tf.reduce_mean(weights, 1)
+        merged = tf.reshape(contexts, _shape(contexts, 2, self.units))
+        return _by_rows(self.output_projection, merged), tf.reduce_mean(weights, 1)
 
     def score(self, queries: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         """Scores of all heads, `[batch, heads, target time, source time]`, from `[batch, heads, time, width]`."""
@@ -338,8 +338,22 @@ class MultiHeadAttention(Attention):
 
     def _split_heads(self, values: tf.Tensor) -> tf.Tensor:
         """`[batch, time, units]` to `[batch, heads, time, units / heads]`."""
-        shape = tf.concat([tf.shape(values)[:2], [self.num_heads, self.units // self.num_heads]], 0)
+        shape = _shape(values, 2, self.num_heads, self.units // self.num_heads)
         return tf.transpose(tf.reshape(values, shape), (0, 2, 1, 3))
+
+
+def _by_rows(dense: keras.layers.Dense, values: tf.Tensor) -> tf.Tensor:
+    """`dense(values)`, as one product of a matrix: of three axes, Keras makes it of twenty operations more."""
+    rows = dense(tf.reshape(values, (-1, values.shape[-1])))
+    return tf.reshape(rows, _shape(values, 2, dense.units))
+
+
+def _shape(values: tf.Tensor, kept: int, *others: int) -> Any:
+    """The first `kept` sizes of `values`, then others; without an operation where at most one of them is unknown."""
+    known = values.shape[:kept]
+    if known.num_elements() is None and sum(size is None for size in known) > 1:
+        return tf.concat([tf.shape(values)[:kept], others], 0)
+    return [-1 if size is None else size for size in known] + list(others)
 
 
 def make_attention(

@@ -286,14 +286,15 @@ class ResetBeforeEquations:
         """See `Equations.step`."""
         units, (state,) = self.units, states
         gate_kernel, candidate_kernel, *normalization = weights
+        of_gates = [tf.split(weight, 3) for weight in normalization]
         normalized: list[tf.Tensor] = []
 
         def shifted(values: tf.Tensor, gate: int) -> tf.Tensor:
             if not self.layer_normalization:
                 return values
             normalized.extend(normalize(values))
-            scale, bias = (weight[self._part(gate)] for weight in normalization)
-            return normalized[-2] * scale + bias
+            scale, bias = of_gates
+            return normalized[-2] * scale[gate] + bias[gate]
 
         visible = apply_dropout_mask(state, dropout_mask)
         projected_gates, projected_candidate = tf.split(projected, [2 * units, units], 1)

@@ -278,7 +278,7 @@ def _forward(
     """
     steps, num_states = _length(projected), len(initial_states)
     # Outside XLA, reading from an array is one small operation and slicing is four; XLA compiles slices better.
-    reader = (lambda values: values.__getitem__) if keep_residuals else _array_reader
+    reader = (lambda values: values.__getitem__) if keep_residuals else functools.partial(_array_reader, steps)
     inputs_at, real_at = reader(projected), None if mask is None else reader(mask[:, :, None])
 
     def body(i: tf.Tensor, states: Tensors, arrays: tuple[tf.TensorArray, ...]) -> Any:
@@ -340,9 +340,9 @@ def _get_loop(loop: Any, equations: Equations, options: LoopOptions) -> Any:
     return tf.function(bound, jit_compile=True, autograph=False) if options.jit_compile else bound
 
 
-def _array_reader(values: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from a step to its slice of `values`, `[time, ...]`."""
-    return tf.TensorArray(values.dtype, _length(values), element_shape=values.shape[1:]).unstack(values).read
+def _array_reader(steps: tf.Tensor | int, values: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from a step to its slice of `values`, `[time, ...]`, of `steps` steps."""
+    return tf.TensorArray(values.dtype, steps, element_shape=values.shape[1:]).unstack(values).read
 
 
 def _length(values: tf.Tensor) -> tf.Tensor | int:
