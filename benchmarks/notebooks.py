@@ -2,7 +2,7 @@
 
     python benchmarks/notebooks.py [notebooks/inside.ipynb ...]
 
-An error in a cell ends it, with exit status 1. It needs `pip install nbclient ipykernel`.
+An error in a cell ends it, with exit status 1. It needs `pip install -e '.[dev]'`.
 """
 
 import argparse
