@@ -108,11 +108,11 @@ def describe_run(
     sources, references = (list(read_checked_sentences(folder.data, split, side))[:sentences] for side in SIDES)
     if not sources:
         raise UserError(f"{path}: its {split} split has no sentences")
+    metrics, tuning = read_metrics(folder), _tuning(folder)  # what is damaged shows before the work begins
     translator = load_translator(path, checkpoint, attention=True)
     translations = list(tracked(translator.best(sources), "translating", len(sources)))
     tested = Tested(sources, references, translations, config.data.target_language)
     evaluation = evaluate_translations(translations, references, tested.language, sources=sources, samples=samples)
-    metrics = read_metrics(folder)
     processes = [line for line in metrics if "step" not in line]
     description = {
         "name": folder.path.resolve().name,
@@ -122,7 +122,7 @@ def describe_run(
         "cleaning": load_report(folder.data)["cleaning"],
         "validations": [line for line in metrics if "step" in line],
         "attention": list(_attention(translator, sources)),
-        "tuning": _tuning(folder),
+        "tuning": tuning,
         "versions": _versions(processes),
     }
     description["choices"] = list(_choices(description, processes))

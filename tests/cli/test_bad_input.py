@@ -314,6 +314,24 @@ def folder_of_another_augmentation(bench):
     main(["augment", str(bench.trained), bench.lines(b"1 2\n"), *to])
 
 
+def three_runs_to_report(bench):
+    main(
+        ["report", str(bench.trained), str(bench.trained), str(bench.trained), "--output", str(bench.folder / "a.html")]
+    )
+
+
+def damaged_choices_to_report(bench):
+    run = bench.copy_of_run()
+    run.tuning.write_text("{")
+    main(["report", str(run.path), "--output", str(bench.folder / "report.html")])
+
+
+def gone_text_to_report(bench):
+    run = bench.copy_of_run()
+    (run.data / "test.target.txt").unlink()
+    main(["report", str(run.path), "--output", str(bench.folder / "report.html")])
+
+
 ERRORS = {
     "a setting that does not exist": (
         unknown_setting,
@@ -432,6 +450,9 @@ ERRORS = {
         more_lines_than_there_are,
         r"--keep: expected to select 1 to 1 lines of .*lines.txt, got 9",
     ),
+    "more than two runs to report on": (three_runs_to_report, r"RUN: expected one or two, got 3"),
+    "a damaged `tuning.json` of a run to report on": (damaged_choices_to_report, r".*tuning.json: is damaged: .*"),
+    "a run to report on whose prepared text is gone": (gone_text_to_report, r".*test.target.txt: does not exist"),
 }
 
 
