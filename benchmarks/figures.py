@@ -1,11 +1,12 @@
-"""Writes the figures of README.md and docs/benchmarks.md from the results.
+"""Writes the figures of README.md and other pages from the results.
 
     python benchmarks/figures.py
 
 `figures.yaml` has the phrases of each page that hold figures, with what stands in their place: in braces, a file under
 `results/` and the way to a value in it, what is done with the value, and its format. A part of the way such as
-`seed=1` keeps the elements of a list that have this value; the values of all that are kept are one figure by `mean`,
-`min` or `max`. `given` lists what is no result: sizes of data, settings, and versions of other systems.
+`seed=1` keeps the elements of a list that have this value; the values of all that are kept become one figure by `mean`,
+`min` or `max`. `given` lists what is no result, such as sizes of data, settings, and versions of other systems; a page
+that has it has no other figures.
 """
 
 import json

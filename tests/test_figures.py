@@ -23,7 +23,7 @@ def test_a_page_has_the_figures_of_the_results(page):
     assert text == written, "python benchmarks/figures.py writes them"
 
 
-@pytest.mark.parametrize("page", PHRASES)
+@pytest.mark.parametrize("page", [page for page in PHRASES if "given" in PHRASES[page]])
 def test_no_other_figure_is_there(page):
     text = (figures.ROOT / page).read_text(encoding="utf-8")
     for phrase in (*PHRASES[page]["figures"], *PHRASES[page]["given"]):
