@@ -155,7 +155,7 @@ def answers_alike(model: nmt.Seq2Seq, source: np.ndarray, folder: Path) -> bool:
 def main(
     seeds: Annotated[int, typer.Option(min=1, help="number of trainings of each cell")] = 3,
     epochs: Annotated[int, typer.Option(min=1, help="training epochs")] = 12,
-    count: Annotated[int, typer.Option(min=20, help="numbers, of which a tenth is for testing")] = 4000,
+    count: Annotated[int, typer.Option(min=20, help="numbers; a tenth of them is for testing")] = 4000,
     units: Annotated[int, typer.Option(min=1, help="width of the states")] = 64,
     output: Annotated[Path, typer.Option(help="PNG file to write")] = Path("new_cell.png"),
     results: Annotated[Path | None, typer.Option(help="JSON file to write the figures to")] = None,
