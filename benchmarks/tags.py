@@ -82,7 +82,7 @@ def measure_kept(run: Path, folder: Path, count: int) -> dict[str, Any]:
 
     config = load_run_config(run)[1]
     sources, draw = list(read_sentences(load_run_config(run)[0].data, "test", SIDES[0])), random.Random(SEED)
-    sources = [text for text in sources if not re.search(r"[<>{}%$&@\[\]]|://|\*\*", text) and len(text) < 200]
+    sources = [text for text in sources if not re.search(r"[<>{}%$&@\[\]]|://|\*\*", text) and len(text) < 80]
     segments = [segment(draw.choice(sources), draw) for _ in range(count)]
     source, target = folder / f"{run.name}.xlf", folder / f"{run.name}.translated.xlf"
     source.write_text(xliff(segments, str(config.data.source_language)), encoding="utf-8")

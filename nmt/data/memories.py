@@ -10,7 +10,7 @@ from nmt.data.formats.registry import Format, check_format
 from nmt.data.formats.units import Languages, Unit
 from nmt.data.raw_pair import RawPair
 from nmt.text.accelerators import find_accelerator
-from nmt.text.icu import branches
+from nmt.text.icu import branches, has_choice
 from nmt.text.layout import lay_out
 from nmt.utils.errors import UserError
 
@@ -89,7 +89,7 @@ def _joined(form: Format, source: Path, target: Path, languages: Languages) -> I
             state = unit.state if unit.state == "locked" else "translated" if translation else "untranslated"
             yield Unit(
                 unit.id, unit.line, unit.source, (translation,) if translation else (), state, unit.tags, unit.plural,
-                markup=unit.markup,
+                accelerators=unit.accelerators,
             )  # fmt: skip
 
 
@@ -127,10 +127,10 @@ def _counted(unit: Unit, target: str) -> list[tuple[str, str]]:
 
 
 def _texts(unit: Unit, target: str, languages: Languages) -> list[tuple[str, str]]:
-    if "icu" in unit.markup and "{" in unit.source and (options := _options(unit.source, target, languages)):
+    if has_choice(unit.source) and (options := _options(unit.source, target, languages)):
         return options
     sides = [unit.source, target]
-    if "accelerators" in unit.markup and find_accelerator(unit.source).mark:
+    if unit.accelerators and find_accelerator(unit.source).mark:
         sides = [find_accelerator(side).text for side in sides]
     source, translation = (lay_out(side).texts for side in sides)
     if len(source) == len(translation):

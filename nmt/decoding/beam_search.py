@@ -319,7 +319,7 @@ def _continuations(
     logits = getattr(scorer, "logits", None) if plain else None
     # Log-probabilities, or what becomes them below.
     scores, attention, new = (logits or scorer.step)(beams.last, state, rows)
-    log_total = tf.reduce_logsumexp(scores, 1, keepdims=True) if logits is not None and constraints else None
+    unconstrained = scores
     constrained: list[Any] = []
     for constraint, memory, states in zip(constraints, sentences.constrained, beams.constrained, strict=True):
         after = constraint.advance(beams.last, DecoderState(memory, states))
@@ -333,10 +333,7 @@ def _continuations(
         scores = tf.where((t < options.min_length) & is_end, IMPOSSIBLE, scores)
     values, tokens = top_k(scores, min(beam, scores.shape[1] or beam))
     if logits is not None:
-        if log_total is None:
-            # From the probability of the best token, which is never near zero, follows what all are divided by.
-            best = tf.gather(tf.nn.softmax(scores), tokens[:, :1], batch_dims=1)
-            log_total = values[:, :1] - tf.math.log(best)
+        log_total = _log_total(unconstrained, values[:, :1], tokens[:, :1], not constraints)
         values, ending = values - log_total, ending - log_total
     vocabulary = getattr(scorer, "vocabulary", None)
     if vocabulary is not None:
@@ -354,6 +351,22 @@ def _continuations(
         tokens = tf.scatter_nd(rows[:, None], tokens, tf.cast(shape, tf.int64))
     totals, tokens = (tf.reshape(x, (-1, beam, values.shape[-1])) for x in (totals, tokens))
     return attention, new.states, tuple(constrained), totals, tokens
+
+
+def _log_total(logits: tf.Tensor, logit: tf.Tensor, token: tf.Tensor, is_best: bool) -> tf.Tensor:
+    """log sum_i exp(logits_i), `[n, 1]`, from the logit of one token and whether it is the highest of all.
+
+    The logarithm of the token's probability says how much less its logit is: the softmax is one pass over the
+    vocabulary, and `tf.reduce_logsumexp` is four.
+    """
+    probability = tf.gather(tf.nn.softmax(logits), token, batch_dims=1)
+    if is_best:  # so that its probability is never near zero
+        return logit - tf.math.log(probability)
+    return tf.cond(
+        tf.reduce_all(probability > 1e-30),
+        lambda: logit - tf.math.log(probability),
+        lambda: tf.reduce_logsumexp(logits, 1, keepdims=True),
+    )
 
 
 def _of_rows(state: DecoderState, sentence: tf.Tensor, rows: tf.Tensor | None) -> DecoderState:

@@ -12,13 +12,14 @@ same number is taken from all, which is faster.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from nmt.constants import END, PADDING
 from nmt.decoding.scorers import IMPOSSIBLE
+from nmt.layers.xla import inside_xla
 from nmt.models.decoder import DecoderState
 from nmt.text.repetition import (
     LONGEST_BLOCK,
@@ -238,6 +239,16 @@ class NoRepeatConstraint:
         return tf.reduce_any(pairs, (1, 2))
 
 
+class _Repetitions(NamedTuple):
+    """What the last tokens of hypotheses repeat; see `RepetitionConstraint.allow`."""
+
+    last: tf.Tensor  # int32 [n, window], the last tokens that are words, the latest first
+    going_on: tf.Tensor  # boolean [n, longest block], whether such a token may not come again
+    again: tuple[tf.Tensor, ...]  # boolean [n, tokens], whether one makes an n-gram again; by the n-grams' size
+    counts: tf.Tensor  # int32 [n, sizes], how often an n-gram may come
+    too_many_marks: tf.Tensor  # boolean [n], whether no further token without letters may come
+
+
 class RepetitionConstraint:
     """No loops: what a translation repeats is limited by what its source repeats.
 
@@ -323,26 +334,27 @@ class RepetitionConstraint:
         # If such a token of the window came next, it would make an n-gram of the window again.
         again = [(is_word & (matches >= size - 1))[:, : self.window - size + 1] for size in sizes]
         frequent = tf.stack([tf.reduce_sum(tf.cast(one, tf.int32), 1) for one in again], 1)
-        too_many = marks >= most_marks
+        found = _Repetitions(last, going_on, tuple(again), counts, marks >= most_marks)
+        is_any = tf.reduce_any(going_on, 1) | tf.reduce_any(frequent >= counts, 1) | found.too_many_marks
 
-        def forbid_all() -> tf.Tensor:
-            classes, where = [last[:, : self.longest_block]], [going_on]
-            for one, count in zip(again, tf.unstack(counts, axis=1), strict=True):
-                candidates = last[:, : one.shape[1]]
-                equal = (candidates[:, :, None] == candidates[:, None]) & one[:, None]
-                found = tf.math.count_nonzero(equal, 2, dtype=tf.int32)
-                classes.append(candidates)
-                where.append(one & (found >= count[:, None]))
-            return self._forbid(log_probabilities, tf.concat(classes, 1), tf.concat(where, 1), too_many)
+        def forbid_in_few() -> tf.Tensor:
+            rows = tf.where(is_any)[:, 0]
+            few = self._forbid(*tf.nest.map_structure(lambda x: tf.gather(x, rows), (log_probabilities, found)))
+            return tf.tensor_scatter_nd_update(log_probabilities, rows[:, None], few)
 
-        # Each pass over the vocabulary costs, and in most steps nothing is forbidden.
-        is_any = tf.reduce_any(going_on) | tf.reduce_any(frequent >= counts) | tf.reduce_any(too_many)
-        return tf.cond(is_any, forbid_all, lambda: log_probabilities)
+        # Forbidding costs several passes over the vocabulary, and few hypotheses have anything forbidden.
+        forbid = (lambda: self._forbid(log_probabilities, found)) if inside_xla() else forbid_in_few
+        return tf.cond(tf.reduce_any(is_any), forbid, lambda: log_probabilities)
 
-    def _forbid(
-        self, log_probabilities: tf.Tensor, classes: tf.Tensor, where: tf.Tensor, too_many_marks: tf.Tensor
-    ) -> tf.Tensor:
-        """Forbids the tokens of the classes `[n, any number]` where `where` is true, and those without letters."""
+    def _forbid(self, log_probabilities: tf.Tensor, found: _Repetitions) -> tf.Tensor:
+        """Forbids what would go on with a repetition."""
+        all_classes, all_where = [found.last[:, : self.longest_block]], [found.going_on]
+        for again, count in zip(found.again, tf.unstack(found.counts, axis=1), strict=True):
+            candidates = found.last[:, : again.shape[1]]
+            equal = (candidates[:, :, None] == candidates[:, None]) & again[:, None]
+            all_classes.append(candidates)
+            all_where.append(again & (tf.math.count_nonzero(equal, 2, dtype=tf.int32) >= count[:, None]))
+        classes, where = tf.concat(all_classes, 1), tf.concat(all_where, 1)
         for exempt in self.exempt_ids:
             where &= classes != exempt
         if self.target_classes is None:
@@ -350,7 +362,7 @@ class RepetitionConstraint:
         tokens = tf.reshape(tf.gather(self._members, classes), (tf.shape(classes)[0], -1))
         log_probabilities = _forbid(log_probabilities, tokens, tf.repeat(where, self._members.shape[1], axis=1))
         no_word = np.equal(self.target_classes.classes, PUNCTUATION)
-        return tf.where(too_many_marks[:, None] & no_word, IMPOSSIBLE, log_probabilities)
+        return tf.where(found.too_many_marks[:, None] & no_word, IMPOSSIBLE, log_probabilities)
 
     def _limits(self, source: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """How often a block may stand in a row; the counts c; how many tokens without letters may follow one another.

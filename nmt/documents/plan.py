@@ -8,7 +8,7 @@ from nmt.data.formats.plurals import category_numbers, count_place, ordinal_cate
 from nmt.data.formats.units import Unit
 from nmt.documents.protection import has_words
 from nmt.text.accelerators import find_accelerator, put_accelerator
-from nmt.text.icu import Form, read_message
+from nmt.text.icu import Form, has_choice, read_message
 from nmt.text.layout import lay_out
 
 HASH = r"(?<![\w&])#(?!\w)"  # the number in a plural of ICU
@@ -36,23 +36,30 @@ def plan_unit(unit: Unit, language: str, numbers_masked: bool = False) -> Plan:
 
     Example:
 
-    >>> plan = plan_unit(Unit("open", 1, "&Open\\n\\nClose", markup="accelerators"), "de")
+    >>> plan = plan_unit(Unit("open", 1, "&Open\\n\\nClose", accelerators=True), "de")
     >>> plan.strings, plan.build(["Öffnen", "Schließen"])
     (['Open', 'Close'], '&Öffnen\\n\\nSchließen')
     """
     if unit.plural is not None and unit.plural.ambiguous:
         return _counted(unit.source, unit.plural.numbers, numbers_masked)
-    if "icu" in unit.markup and "{" in unit.source:
+    if has_choice(unit.source):
 
         def categories(ordinal: bool) -> Sequence[str]:
             return ordinal_categories(language) if ordinal else list(category_numbers(language))
 
         message = read_message(unit.source, categories)
-        if message is not None:
-            return _message(message.texts, message.forms, message.build, language, numbers_masked)
-    accelerator = find_accelerator(unit.source) if "accelerators" in unit.markup else find_accelerator("")
-    layout = lay_out(accelerator.text if accelerator.mark else unit.source)
-    return Plan(layout.texts, lambda translations: put_accelerator(layout.join(translations), accelerator))
+        if message is None:  # its words cannot be told from those of its choices
+            return Plan([], lambda _: None)
+        return _message(message.texts, message.forms, message.build, language, numbers_masked)
+    accelerator = find_accelerator(unit.source) if unit.accelerators else find_accelerator("")
+    text = accelerator.text if accelerator.mark else unit.source
+    layout = lay_out(text)
+
+    def whole(translations: Sequence[str]) -> str:
+        translation = layout.join(translations)
+        return unit.source if translation == text else put_accelerator(translation, accelerator)
+
+    return Plan(layout.texts, whole)
 
 
 def _message(

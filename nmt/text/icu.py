@@ -39,6 +39,17 @@ class _Options(NamedTuple):
     after: str
 
 
+def has_choice(text: str) -> bool:
+    """Returns whether a text seems to be a message with a choice, whatever file it is in.
+
+    Example:
+
+    >>> has_choice("{n, plural, one {# file} other {# files}}"), has_choice("{n} files")
+    (True, False)
+    """
+    return _CHOICE.search(text) is not None
+
+
 def read_message(text: str, categories: Callable[[bool], Sequence[str]]) -> Message | None:
     """Takes a message with choices apart.
 
@@ -58,7 +69,7 @@ def read_message(text: str, categories: Callable[[bool], Sequence[str]]) -> Mess
     >>> message.build(["Sie haben # Datei.", "Sie haben # Dateien."])
     '{n, plural, one {Sie haben # Datei.} other {Sie haben # Dateien.}}'
     """
-    if not _CHOICE.search(text):
+    if not has_choice(text):
         return None
     try:
         tree = _read(text, categories, None, False, 0)
@@ -141,7 +152,8 @@ def _build(node: _Text | _Choice, translations: Iterator[str | None]) -> str | N
         return next(translations)
     made = [(key, _build(branch, translations)) for key, branch in node.branches]
     written = [f"{key} {{{inside}}}" for key, inside in made if inside is not None]
-    if dict(made).get("other") is None:
+    needed = [inside for key, inside in made if key == "other"] or [inside for _, inside in made]
+    if None in needed:
         return None
     return f"{node.head} {' '.join(written)}}}"
 
@@ -165,7 +177,8 @@ def _options(text: str) -> _Options | None:
                 options.append((key[1], text[key.end() : close - 1]))
                 end = close
             closing = re.compile(r"\s*\}").match(text, end)
-            if closing is None or "other" not in dict(options):
+            # Angular needs no `other` in a choice between words.
+            if closing is None or not options or ("other" not in dict(options) and found[2] != "select"):
                 raise ValueError
             return _Options(head, found[2], options, text[:place], text[closing.end() :])
         else:

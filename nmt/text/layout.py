@@ -7,7 +7,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 # A space inside a tag is no place to break a line.
-_WORD = re.compile(r"(?:<[^<>\n]*>|[^\s<]|<)+")
+_WORD = re.compile(r"(?:<[^<>]*>|[^\s<]|<)+")
+_TAG = re.compile(r"</?[A-Za-z][^<>\n]*\n[^<>]*>")
+_LINE_IN_TAG = "\uffff"  # in the place of a line end inside a tag, which ends no line of the text
 _LIST = re.compile(r"\s*(?:[-*+•–]|\(?[0-9a-zA-Z]{1,3}[.)])\s")  # noqa: RUF001 (a dash begins an item of a list)
 _NARROWEST, _WIDEST = 45, 120  # columns: lines that are shorter or longer are lines of their own
 
@@ -36,7 +38,7 @@ def lay_out(text: str) -> Layout:
     >>> layout.texts, layout.join(["Eine Zeile.", "Noch eine"])
     (['One line.', 'Another'], ' Eine Zeile.\n\nNoch eine\n')
     """
-    pieces = re.split(r"(\s*\n\s*\n\s*)", text)
+    pieces = re.split(r"(\s*\n\s*\n\s*)", _TAG.sub(lambda tag: tag[0].replace("\n", _LINE_IN_TAG), text))
     texts: list[str] = []
     wholes: list[str | tuple[str, int, str, str]] = []  # what stays, or: before, width, indent and after of a part
     for piece in pieces:
@@ -49,10 +51,12 @@ def lay_out(text: str) -> Layout:
             lines = core.split("\n")
             width = max(map(columns, lines)) if len(lines) > 1 else 0
             indent = re.match(r"\s*", lines[1])[0] if len(lines) > 1 else ""  # type: ignore[index]
-            texts.append(" ".join(line.strip() for line in lines))
+            texts.append(" ".join(line.strip() for line in lines).replace(_LINE_IN_TAG, "\n"))
             wholes.append((paragraph[:begin], width, indent, paragraph[begin + len(core) :]))
 
     def join(translations: Sequence[str]) -> str:
+        if list(translations) == texts:
+            return text  # as it is written, white space at the ends of lines included
         remaining = iter(translations)
         written = []
         for part in wholes:
@@ -63,7 +67,7 @@ def lay_out(text: str) -> Layout:
             translation = next(remaining)
             lines = wrap(translation, width) if width else [translation]
             written.append(before + ("\n" + indent).join(lines) + after)
-        return "".join(written)
+        return "".join(written).replace(_LINE_IN_TAG, "\n")
 
     return Layout(texts, join)
 

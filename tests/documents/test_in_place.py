@@ -277,3 +277,54 @@ def test_formats_are_known_by_their_names(tmp_path):
     (tmp_path / "b.xml").write_text("<other/>")
     with pytest.raises(UserError, match="expected a file with one of the ends"):
         check_format(tmp_path / "b.xml")
+
+
+def test_a_memory_before_version_1_3_names_languages_as_it_does(tmp_path):
+    old = SAMPLES["a.tmx"].replace('version="1.4"', 'version="1.1"').replace("xml:lang", "lang")
+    written, _ = translated(tmp_path, "a.tmx", old)
+    assert b'<tuv lang="de" creationtool=' in written
+    assert b"xml:lang" not in written
+
+
+def test_choices_of_icu_stay_in_every_format(tmp_path):
+    choices = "{n, select, a {one} b {two} }", "{n, plural, one {# file} other {# files}}", "{n, plural, one {broken}}"
+    units = "".join(f'<trans-unit id="{text[-9]}"><source>{text}</source></trans-unit>' for text in choices)
+    start, end = '<xliff version="1.2"><file source-language="en"><body>', "</body></file></xliff>"
+    written, report = translated(tmp_path, "a.xlf", start + units + end)
+    made = [unit.targets for unit in units_of(tmp_path / "out-a.xlf")]
+    assert made == [("{n, select, a {ONE} b {TWO}}",), ("{n, plural, one {# FILE} other {# FILES}}",), ()]
+    assert report.counts == {"filled": 2, "left empty": 1}
+
+
+def test_a_template_without_plurals_gets_the_rule_of_plurals_too(tmp_path):
+    header = 'msgid ""\nmsgstr ""\n"Plural-Forms: nplurals=INTEGER; plural=EXPRESSION;\\n"\n\nmsgid "One"\nmsgstr ""\n'
+    assert b"nplurals=2; plural=(n != 1)" in translated(tmp_path, "a.po", header)[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("a=It's {0}\n", "a=IT'S {0}\n"),
+        ("a=It''s {0}\n", "a=IT''S {0}\n"),
+        ("a=The {0}\nb=It's {0}\n", "a=L'{0}\nb=IT'S {0}\n"),
+        ("a=The {0}\nb=It''s {0}\n", "a=L''{0}\nb=IT''S {0}\n"),
+        ("a=The {0}\n", "a=L''{0}\n"),
+    ],
+)
+def test_apostrophes_are_doubled_as_the_file_does(tmp_path, lines, expected):
+    def french(texts):
+        return [text.replace("THE ", "L'") for text in shout(texts)]
+
+    assert translated(tmp_path, "a.properties", lines, french)[0].decode() == expected
+
+
+def test_an_accelerator_of_a_text_that_stays_the_same_stays_where_it_is(tmp_path):
+    lines = "a=File &Filters...\nb=Select Mat&ch\n"
+    assert translated(tmp_path, "a.properties", lines, lambda texts: texts)[0].decode() == lines
+
+
+def test_names_of_forms_are_no_texts(tmp_path):
+    rows = [("$this.Name", "Dialog"), ("label1.Name", "label1"), ("Column.Name", "Name")]
+    data = "".join(f'<data name="{key}"><value>{text}</value></data>' for key, text in rows)
+    written = translated(tmp_path, "a.resx", f"<root>{data}</root>")[0].decode()
+    assert re.findall("<value>(.*?)</value>", written) == ["Dialog", "label1", "NAME"]

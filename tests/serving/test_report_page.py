@@ -1,7 +1,8 @@
 """The report about a run: what its page says, that all of it is escaped, and how a browser shows it.
 
-`NMT_REPORT_RUN=RUN NMT_REPORT_SCREENSHOT=docs/report.png pytest -k report_in_a_browser` renews the screenshot of
-docs/your-text.md.
+`NMT_REPORT=report.html NMT_REPORT_SCREENSHOT=docs/report.png pytest -k 'in_a_browser and 1'` renews two
+screenshots of docs/your-text.md, one in dark colours; 'in_a_browser and 2' those of docs/comparison.png, for a report
+about two runs.
 """
 
 import os
@@ -159,15 +160,18 @@ def test_the_command_compares_two_runs(of_a_run, tmp_path, capsys, monkeypatch):
 
 
 @needs_chromium
-def test_a_report_in_a_browser(tmp_path):
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_report_in_a_browser(runs, tmp_path):
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
-    page, run = tmp_path / "report.html", os.environ.get("NMT_REPORT_RUN")
-    if run:
-        write_report([run], page)
-    else:
-        page.write_text(report_page([described("<b>mine</b>", HOSTILE)]), encoding="utf-8")
+    page = tmp_path / "report.html"
+    others = [described("other", HOSTILE)] if runs == 2 else []
+    compared = [{"name": "BLEU", "value": 31.0, "baseline": 30.0, "p_value": 0.0123}]
+    page.write_text(
+        report_page([described("<b>mine</b>", HOSTILE), *others], compared if others else []), encoding="utf-8"
+    )
+    page = Path(os.environ.get("NMT_REPORT", page)).resolve()
     options = webdriver.ChromeOptions()
     for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", f"user-data-dir={tmp_path / 'chromium'}"):
         options.add_argument(f"--{argument}")
@@ -183,12 +187,29 @@ def test_a_report_in_a_browser(tmp_path):
             assert driver.execute_script(inside)
         assert not driver.get_log("browser")  # nothing is blocked, because nothing is loaded
         assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
-        cells = (
-            "return [...document.querySelectorAll('.attention td')].map((one) => getComputedStyle(one).backgroundColor)"
-        )
-        assert len(set(driver.execute_script(cells))) > 1
+        assert len(set(computed(driver, ".attention td", "backgroundColor"))) > 1
+        assert len(set(computed(driver, "polyline", "stroke"))) == runs
         assert driver.print_page()  # a PDF
-        if screenshot := os.environ.get("NMT_REPORT_SCREENSHOT"):
-            Path(screenshot).write_bytes(driver.get_screenshot_as_png())
+        for scheme, side in (("dark", 1), ("light", -1)):
+            paper, ink = colours(driver, scheme)
+            assert side * (ink - paper) > 128
     finally:
         driver.quit()
+
+
+def computed(driver, selector: str, name: str) -> list[str]:
+    """A style of all elements that a selector finds."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((one) => getComputedStyle(one)[arguments[1]])"
+    return driver.execute_script(script, selector, name)
+
+
+def colours(driver, scheme: str) -> list[float]:
+    """How bright the page and its text are, 0 to 255, for a reader who prefers a dark or a light scheme."""
+    preferred = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", preferred)
+    if screenshot := os.environ.get("NMT_REPORT_SCREENSHOT"):
+        path = Path(screenshot)
+        path = path.with_stem(f"{path.stem}-dark") if scheme == "dark" else path
+        path.write_bytes(driver.get_screenshot_as_png())
+    found = (computed(driver, "body", name)[0] for name in ("backgroundColor", "color"))
+    return [sum(map(float, re.findall(r"[\d.]+", one)[:3])) / 3 for one in found]

@@ -58,11 +58,11 @@ def read_resx(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
         value = element.first("value")
         if element.name != "data" or value is None or {"type", "mimetype"} & element.attributes.keys():
             continue  # numbers, pictures
-        if name.startswith(">>"):
+        if name.startswith(">>") or name == "$this.Name" or name == f"{value.text()}.Name":
             continue  # what the designer of forms needs
         comment = element.first("comment")
         locked = comment is not None and "{Locked}" in comment.text()
-        yield _plain(file, value, name, locked, "accelerators")
+        yield _plain(file, value, name, locked, accelerators=True)
 
 
 def read_stringsdict(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
@@ -87,7 +87,7 @@ def _plist_entry(file: XmlFile, name: str, entry: Element, languages: Languages)
         if key == "NSStringLocalizedFormatKey":
             text = value.text()
             locked = not re.search(r"[^\W\d_]", re.sub(r"%(?:\d+\$)?#@[^@]*@", "", text))
-            yield _plain(file, value, f"{name}/{key}", locked, "")
+            yield _plain(file, value, f"{name}/{key}", locked)
         elif value.name == "dict":
             yield from _categories(_ApplePlural(file, value, f"{name}/{key}"), languages.target)
 
@@ -139,7 +139,7 @@ class _ApplePlural:
         self.keys = {one.text(): one for one in element.named("key")}
 
     def unit(self, source: Element, category: str, plural: Plural, place: Element | None) -> Unit:
-        return _plain(self.file, source, f"{self.name}/{category}", False, "", plural, place)
+        return _plain(self.file, source, f"{self.name}/{category}", False, plural, place)
 
     def added(self, category: str, source: Element, content: str) -> str:
         key = self.keys[next(name for name, one in self.items.items() if one is source)]
@@ -211,7 +211,7 @@ def _android(
         content = f"<![CDATA[{content}]]>" if cdata else content
         return [file.filled(place or element, content)]
 
-    return Unit(name, element.line, text, (), state, tuple(tags.ranges), plural, edits, "icu", file.code_of(tags))
+    return Unit(name, element.line, text, (), state, tuple(tags.ranges), plural, edits, code=file.code_of(tags))
 
 
 def _android_text(written: str) -> str:
@@ -246,9 +246,9 @@ def _plain(
     element: Element,
     name: str,
     locked: bool,
-    markup: str,
     plural: Plural | None = None,
     place: Element | None = None,
+    accelerators: bool = False,
 ) -> Unit:
     text, cdata = element.text(), _cdata(element)
 
@@ -258,4 +258,4 @@ def _plain(
         content = file.tagged(value, Tags(), cdata)
         return [file.filled(place or element, f"<![CDATA[{content}]]>" if cdata else content)]
 
-    return Unit(name, element.line, text, (), "locked" if locked else "untranslated", (), plural, edits, markup)
+    return Unit(name, element.line, text, (), "locked" if locked else "untranslated", (), plural, edits, accelerators)

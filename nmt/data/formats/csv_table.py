@@ -61,7 +61,7 @@ def read_csv(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
 
         yield Unit(
             key or f"row {line}", line, source, (target,) if filled else (),
-            "translated" if filled else "untranslated", edits=edits, markup="icu accelerators",
+            "translated" if filled else "untranslated", edits=edits, accelerators=True,
         )  # fmt: skip
 
 

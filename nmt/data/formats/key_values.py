@@ -23,6 +23,7 @@ _PROPERTY = re.compile(
     r"(?P<value>(?:[^\\\r\n]|\\(?:\r\n|[\s\S]))*))(?P<end>\r\n|\n|\r|\Z)"
 )
 _ARGUMENT = re.compile(r"\{\d+[^{}]*\}")
+_LONE = re.compile(r"(?<!')'(?!')")
 
 
 def read_strings(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
@@ -72,6 +73,7 @@ def read_properties(path: str | Path, languages: Languages) -> Iterator[Unit | E
     """
     file = read_properties_file(path)
     ascii_only = file.text.isascii() or file.encoding == "iso8859-1"
+    doubles = _doubles_apostrophes(file.text)
     place, line_of = 0, file.line_numbers()
     while place < len(file.text):
         found = _PROPERTY.match(file.text, place)
@@ -81,7 +83,8 @@ def read_properties(path: str | Path, languages: Languages) -> Iterator[Unit | E
         if found["key"] is None or not found["separator"] + found["value"]:
             continue
         text = _unescaped(_continued(found["value"]))
-        message = bool(_ARGUMENT.search(text))  # Java's MessageFormat doubles apostrophes
+        # Java's MessageFormat doubles apostrophes; other formats with such arguments do not.
+        message = bool(_ARGUMENT.search(text)) and not _LONE.search(text) and (doubles or "''" in text)
         text = text.replace("''", "'") if message else text
         key = _unescaped(found["key"])
 
@@ -93,8 +96,14 @@ def read_properties(path: str | Path, languages: Languages) -> Iterator[Unit | E
             line_of(found.start()),
             text,
             edits=_value_edits(found.span("value"), written),
-            markup="icu accelerators",
+            accelerators=True,
         )
+
+
+def _doubles_apostrophes(text: str) -> bool:
+    """Whether lines with arguments have more doubled apostrophes than others; as Java's if they have none."""
+    lines = [line for line in text.splitlines() if _ARGUMENT.search(line)]
+    return sum("''" in line for line in lines) >= sum(_LONE.search(line) is not None for line in lines)
 
 
 def read_properties_file(path: str | Path) -> TextFile:

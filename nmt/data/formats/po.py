@@ -65,7 +65,8 @@ def read_po(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
     rule = gettext_rule(header.get("Plural-Forms", ""))
     width = _wrapping(file)
     if has_header and first is not None:
-        yield from _header_edits(file, first, header, languages, needs_plurals="msgid_plural" in file.text and not rule)
+        plurals = "msgid_plural" in file.text or "EXPRESSION" in header.get("Plural-Forms", "")  # as templates have it
+        yield from _header_edits(file, first, header, languages, needs_plurals=plurals and not rule)
     for entry in [] if first is None or has_header else [first]:
         yield from _units(file, entry, rule, languages, width, backwards)
     for entry in entries:
@@ -251,10 +252,9 @@ def _units(
 ) -> Iterator[Unit]:
     singular = entry.strings["msgid"].text
     shown = singular if len(singular) <= _LONGEST_ID else f"{singular[:_LONGEST_ID]}..."
-    markup = "accelerators"
     if "msgid_plural" not in entry.strings:
         translation = entry.translations[min(entry.translations)]
-        yield _unit(file, entry, shown, singular, translation, None, width, backwards, markup)
+        yield _unit(file, entry, shown, singular, translation, None, width, backwards)
         return
     assert rule is not None
     count, form_of = rule
@@ -263,7 +263,7 @@ def _units(
     for form, described in enumerate(plural_forms([str(form) for form in range(count)], numbers)):
         text, plural = form_source(described, singular, other) if count > 1 else (other, described)
         if form in entry.translations:
-            yield _unit(file, entry, shown, text, entry.translations[form], plural, width, backwards, markup)
+            yield _unit(file, entry, shown, text, entry.translations[form], plural, width, backwards)
         else:
             yield _missing_form(file, entry, shown, text, plural, width)
 
@@ -277,7 +277,6 @@ def _unit(
     plural: Plural | None,
     width: int,
     backwards: bool,
-    markup: str,
 ) -> Unit:
     texts = (source, translation.text)
     source, target = texts[::-1] if backwards else texts
@@ -293,7 +292,7 @@ def _unit(
 
     state = _state(entry, target)
     return Unit(
-        shown, entry.line, source, (target,) if target else (), state, plural=plural, edits=edits, markup=markup
+        shown, entry.line, source, (target,) if target else (), state, plural=plural, edits=edits, accelerators=True
     )
 
 

@@ -73,7 +73,7 @@ def _unit(file: XmlFile, message: Element, source: Element, context: str) -> Uni
     state = _STATES.get(kind, "translated") if texts or kind in ("obsolete", "vanished") else "untranslated"
     tag_names = tuple(tags.ranges)
     name = _name(message, source, context)
-    return Unit(name, message.line, text, texts, state, tag_names, edits=edits, markup="accelerators")
+    return Unit(name, message.line, text, texts, state, tag_names, edits=edits, accelerators=True)
 
 
 def _put(file: XmlFile, message: Element, source: Element, target: Element | None, content: str) -> list[Edit]:

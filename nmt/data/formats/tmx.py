@@ -107,7 +107,8 @@ def _unit(file: XmlFile, unit: Element, languages: Languages, date: str) -> Unit
             return [*file.with_attributes(targets[0], made), file.filled(place, content)]
         attributes = "".join(f' {key}="{value}"' for key, value in made.items())
         code = _target_code(languages.target)
-        inserted = f'<tuv xml:lang="{code}"{attributes}><seg>{content}</seg></tuv>'
+        named = "xml:lang" if "xml:lang" in sources[0].attributes else "lang"  # up to version 1.2
+        inserted = f'<tuv {named}="{code}"{attributes}><seg>{content}</seg></tuv>'
         indent = file.indent(sources[0], unit.children or ())
         return [file.edit(variants[-1].end, variants[-1].end, indent + inserted)]
 

@@ -94,7 +94,7 @@ def _units(file: TextFile, leaves: Sequence[Leaf], languages: Languages, writer:
             group = {category: leaves[place] for category, place in groups[number].items()}
             yield from _forms(group, leaves[max(groups[number].values())], languages, writer, line_of)
         elif number not in groups:
-            yield Unit(_name(leaf[0]), line_of(leaf[2]), leaf[1], edits=_replaced(leaf, leaf, writer), markup="icu")
+            yield Unit(_name(leaf[0]), line_of(leaf[2]), leaf[1], edits=_replaced(leaf, leaf, writer))
 
 
 def _forms(
@@ -111,7 +111,7 @@ def _forms(
             text, plural = form_source(form, group.get("one", group["other"])[1], group["other"][1])
         key = _form_key(source[0][-1], form.category)
         edits = _replaced(source, own, writer) if own else _inserted(source, last, key, writer)
-        yield Unit(_name((*source[0][:-1], key)), line_of(source[2]), text, plural=plural, edits=edits, markup="icu")
+        yield Unit(_name((*source[0][:-1], key)), line_of(source[2]), text, plural=plural, edits=edits)
 
 
 def _replaced(source: Leaf, place: Leaf, writer: _Writer) -> Callable[[str | None], Sequence[Edit]]:

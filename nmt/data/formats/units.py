@@ -60,8 +60,7 @@ class Unit:
         plural: the form of a plural that it is; None if it is none.
         edits: function from a translation to the changes of the file that put it there, or, for None, that leave the
             place of a form that cannot be made; None where nothing can be put.
-        markup: str, what the text may contain in addition: `icu` for arguments and plurals of ICU, `accelerators` for
-            `&` or `_` before the letter of a key; words separated by spaces.
+        accelerators: bool, whether `&` or `_` before a letter of the text stands for a key.
         code: function from one of `tags` to what the file has in its place; None if it is not known.
     """
 
@@ -73,5 +72,5 @@ class Unit:
     tags: tuple[str, ...] = ()
     plural: Plural | None = None
     edits: Callable[[str | None], Sequence[Edit]] | None = None
-    markup: str = ""
+    accelerators: bool = False
     code: Callable[[str], str] | None = None

@@ -164,5 +164,5 @@ def _unit(file: XmlFile, row: Element, columns: Columns, shared: Sequence[str], 
     yield Unit(
         key or f"{sheet} {number}", int(number) if number.isdecimal() else row.line, source,
         (target,) if filled else (), "translated" if filled else "untranslated",
-        edits=None if taken else edits, markup="icu accelerators",
+        edits=None if taken else edits, accelerators=True,
     )  # fmt: skip
