@@ -173,7 +173,8 @@ def test_a_report_in_a_browser(runs, tmp_path):
     )
     page = Path(os.environ.get("NMT_REPORT", page)).resolve()
     options = webdriver.ChromeOptions()
-    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", f"user-data-dir={tmp_path / 'chromium'}"):
+    switches = ("headless=new", "no-sandbox", "disable-dev-shm-usage", "hide-scrollbars")
+    for argument in (*switches, f"user-data-dir={tmp_path / 'chromium'}"):
         options.add_argument(f"--{argument}")
     options.binary_location = str(CHROMIUM)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -210,6 +211,7 @@ def colours(driver, scheme: str) -> list[float]:
     if screenshot := os.environ.get("NMT_REPORT_SCREENSHOT"):
         path = Path(screenshot)
         path = path.with_stem(f"{path.stem}-dark") if scheme == "dark" else path
+        driver.set_window_size(1100, 1500)
         path.write_bytes(driver.get_screenshot_as_png())
     found = (computed(driver, "body", name)[0] for name in ("backgroundColor", "color"))
     return [sum(map(float, re.findall(r"[\d.]+", one)[:3])) / 3 for one in found]
