@@ -5,8 +5,8 @@
 `figures.yaml` has the phrases of each page that hold figures, with what stands in their place: in braces, a file under
 `results/` and the way to a value in it, what is done with the value, and its format. A part of the way such as
 `seed=1` keeps the elements of a list that have this value; the values of all that are kept become one figure by `mean`,
-`min` or `max`. `given` lists what is no result, such as sizes of data, settings, and versions of other systems; a page
-that has it has no other figures.
+`min`, `max` or `sum`. `given` lists what is no result, such as sizes of data, settings, and versions of other systems;
+a page that has it has no other figures.
 """
 
 import json
@@ -23,15 +23,17 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PHRASES = ROOT / "benchmarks" / "figures.yaml"
 FIELD = re.compile(r"\{([^{}|:]+)(?:\|([^{}:]+))?:([^{}]+)\}")
-FIGURE = r"\d[\d,]*(?:\.\d+)?"
+FIGURE = r"\d[\d,]*(?:\.\d+)?(?:e-\d+)?"
 REDUCERS: dict[str, Callable[[list[float]], float]] = {
     "mean": statistics.mean,
     "min": min,
     "max": max,
+    "sum": sum,
 }
 CHANGES: dict[str, Callable[[float], float]] = {
     "gib": lambda mib: mib / 1024,
     "millions": lambda value: value / 1e6,
+    "milliseconds": lambda seconds: 1000 * seconds,
     "minutes": lambda seconds: seconds / 60,
     "percent": lambda share: 100 * share,
     "hundreds": lambda value: round(value, -2),
@@ -90,7 +92,7 @@ def figure(way: str, change: str | None, form: str) -> str:
     value = reducer(values) if reducer else values[0]
     for step in steps:
         value = CHANGES[step](value) if step in CHANGES else value
-    return format(value, form)
+    return format(value, form).replace("e-0", "e-")
 
 
 def values_at(way: str) -> Iterator[Any]:

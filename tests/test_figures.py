@@ -2,6 +2,7 @@
 
 import re
 
+import cells
 import figures
 import pytest
 
@@ -12,6 +13,7 @@ UNITS = (
     "translations|million"
 ).replace(" ", r"\s+")
 FIGURE = re.compile(rf"(?<![\w.])(?:\d[\d,]*(?:\.\d+)?\s*(?:{UNITS})|\d[\d,]*\.\d+|\d+,\d{{3}})")
+SHOWN = ("parameters", "of the model", "target tokens", "peak memory", "BLEU", "perplexity", "longest delay")
 CELL = re.compile(r"(?<=\|)[ *]*\d[\d.,]*%?[ *]*(?=\|)")
 
 
@@ -33,12 +35,24 @@ def test_no_other_figure_is_there(page):
     assert [found[0] for found in (*FIGURE.finditer(rest), *CELL.finditer(rest))] == []
 
 
+def test_the_tables_of_cells_are_those_of_their_results():
+    page = (figures.ROOT / "docs" / "cells.md").read_text(encoding="utf-8")
+    names = {"rnn": "traditional RNN", "lstm": "LSTM", "gru": "GRU", "min_gru": "minimal GRU", "ssru": "SSRU"}
+    for printed in cells.table(figures.RESULTS).split("\n\n"):
+        heads, _, *rows = ([cell.strip() for cell in row.strip("|").split("|")] for row in printed.splitlines())
+        for row in rows:
+            values = dict(zip(heads, row, strict=True))
+            shown = [value for head, value in values.items() if head.startswith(SHOWN)]
+            shown = [f"{value} GiB" if value == values.get("peak memory, GiB") else value for value in shown]
+            assert f"| {names[row[0]]} | {' | '.join(shown)} |" in page
+
+
 def test_a_figure_follows_its_result(monkeypatch):
     found = {"runs": [{"seed": seed, "bleu": 30.04 + seed, "share": 0.5} for seed in (1, 2)]}
     monkeypatch.setattr(figures, "_load", {"made": found}.__getitem__)
     template = "{made/runs/seed=2/bleu:.1f} BLEU (mean {made/runs/*/bleu|mean:.1f}), {made/runs/0/share|percent:.0f}%"
     assert figures.with_figures("It had 1.0 BLEU\n(mean 2), 3%.", template) == "It had 32.0 BLEU\n(mean 31.5), 50%."
-    with pytest.raises(ValueError, match="expected one value or mean, min, max, got 2 values"):
+    with pytest.raises(ValueError, match="expected one value or mean, min, max, sum, got 2 values"):
         figures.with_figures("9", "{made/runs/*/bleu:.1f}")
     with pytest.raises(ValueError, match="found 2 times"):
         figures.with_figures("9 or 9", "{made/runs/0/bleu:.1f}")
