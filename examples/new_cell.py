@@ -3,7 +3,7 @@
     python examples/new_cell.py
 
 The cell is the minimal gated unit (Zhou et al. 2016, arXiv:1603.09420), a GRU whose two gates are one. The translator
-learns to write numbers in words, `1 2 0 4` as `one thousand two hundred four`, beside the same model of `nmt.GRU`.
+writes numbers in words, `1 2 0 4` as `one thousand two hundred four`. The same model of `nmt.GRU` is its baseline.
 """
 
 import sys

@@ -3,8 +3,8 @@
     python examples/robotics.py
 
 simulates a pendulum whose motor is too weak to lift it at once. A network learns by imitation to swing it up and hold
-it there from the angle alone (Ross et al. 2011), beside one without memory. Another one predicts the angles of the next
-three seconds from the torques that will be applied, beside a linear model.
+it there from the angle alone (Ross et al. 2011), and is compared with one without memory. Another one predicts the
+angles of the next three seconds from the torques that will be applied, and is compared with a linear model.
 """
 
 import sys

@@ -2,8 +2,8 @@
 
     python examples/vision.py
 
-classifies the handwritten digits that are part of scikit-learn, beside logistic regression and a small convolutional
-network, and learns to describe pictures of two shapes that it draws itself, with and without attention.
+classifies the handwritten digits that are part of scikit-learn, compared with logistic regression and a small
+convolutional network, and learns to describe pictures of two shapes that it draws itself, with and without attention.
 """
 
 import sys
