@@ -1,6 +1,6 @@
 """Whether translations keep tags, placeholders, addresses and emoji, and whether tags enclose the right words.
 
-    python benchmarks/tags.py kept RUN FOLDER OUTPUT [--segments 10000]
+    python benchmarks/tags.py kept RUN FOLDER OUTPUT [--segments 10000] [--set decoding.beam_size=1]
     python benchmarks/tags.py words RUN FOLDER OUTPUT
 
 `kept` puts nested inline elements, tags, placeholders, addresses and emoji at random into sentences of the test split
@@ -54,18 +54,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--segments", type=int, default=10_000)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     from nmt.cli.options import load_tensorflow
 
     load_tensorflow()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     measured = (
-        measure_kept(arguments.run, arguments.folder, arguments.segments)
+        measure_kept(arguments.run, arguments.folder, arguments.segments, arguments.settings)
         if arguments.part == "kept"
-        else measure_words(arguments.run, arguments.folder)
+        else measure_words(arguments.run, arguments.folder, arguments.settings)
     )
     results = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.exists() else {}
-    results[f"{arguments.part} {arguments.run.name}"] = {
+    results[" ".join([arguments.part, arguments.run.name, *arguments.settings])] = {
         "command": shlex.join(["python", "benchmarks/tags.py", *sys.argv[1:]]),
         "versions": {name: version(name) for name in PACKAGES},
         "machine": describe_machine(),
@@ -76,7 +77,7 @@ def main() -> None:
     print(json.dumps(measured, indent=1, ensure_ascii=False))
 
 
-def measure_kept(run: Path, folder: Path, count: int) -> dict[str, Any]:
+def measure_kept(run: Path, folder: Path, count: int, settings: Sequence[str]) -> dict[str, Any]:
     """Translates generated segments, and counts those whose translation keeps everything."""
     from nmt.runs.documents import translate_document
 
@@ -86,7 +87,7 @@ def measure_kept(run: Path, folder: Path, count: int) -> dict[str, Any]:
     segments = [segment(draw.choice(sources), draw) for _ in range(count)]
     source, target = folder / f"{run.name}.xlf", folder / f"{run.name}.translated.xlf"
     source.write_text(xliff(segments, str(config.data.source_language)), encoding="utf-8")
-    report = translate_document(run, source, target)
+    report = translate_document(run, source, target, overrides=settings)
     before, after = both(target)
     faults = [(number, fault) for number, fault in enumerate(map(compare, before, after)) if fault]
     parts = [events(one) for one in before]
@@ -212,7 +213,7 @@ def in_text(text: str | None) -> list[str]:
     return names
 
 
-def measure_words(run: Path, folder: Path) -> dict[str, Any]:
+def measure_words(run: Path, folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     """Translates sentences with a term in a pair of tags, and counts the pairs that enclose the term's translation."""
     from nmt.runs.documents import translate_document
 
@@ -225,7 +226,7 @@ def measure_words(run: Path, folder: Path) -> dict[str, Any]:
     chosen = [found for pair in texts["test"] if (found := find_term(*pair, terms))]
     source, target = folder / f"{run.name}.words.xlf", folder / f"{run.name}.words.translated.xlf"
     source.write_text(xliff([one for one, _ in chosen], str(config.data.source_language)), encoding="utf-8")
-    translate_document(run, source, target)
+    translate_document(run, source, target, overrides=settings)
     verdicts, examples = Counter[str](), []
     for element, (content, term) in zip(both(target)[1], chosen, strict=True):
         kind = verdict(element, term)

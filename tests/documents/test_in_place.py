@@ -290,7 +290,7 @@ def test_choices_of_icu_stay_in_every_format(tmp_path):
     choices = "{n, select, a {one} b {two} }", "{n, plural, one {# file} other {# files}}", "{n, plural, one {broken}}"
     units = "".join(f'<trans-unit id="{text[-9]}"><source>{text}</source></trans-unit>' for text in choices)
     start, end = '<xliff version="1.2"><file source-language="en"><body>', "</body></file></xliff>"
-    written, report = translated(tmp_path, "a.xlf", start + units + end)
+    _, report = translated(tmp_path, "a.xlf", start + units + end)
     made = [unit.targets for unit in units_of(tmp_path / "out-a.xlf")]
     assert made == [("{n, select, a {ONE} b {TWO}}",), ("{n, plural, one {# FILE} other {# FILES}}",), ()]
     assert report.counts == {"filled": 2, "left empty": 1}
