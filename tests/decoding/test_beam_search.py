@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search, max_lengths
+from nmt.decoding.constraints import RepetitionConstraint, SymbolConstraint
 from nmt.models.seq2seq import Seq2Seq
 from tests.decoding.toys import Toy, assert_finds, every_sentence, of_toy, search, tokens_of
 
@@ -99,3 +100,19 @@ def test_a_model_is_a_scorer():
 def test_more_best_than_the_beam_holds():
     with pytest.raises(ValueError, match="expected `n_best` from 1 to `beam_size` 2, got 3"):
         search(Toy(0), beam_size=2, n_best=3)
+
+
+# Operations of one step of a two-layer model. Each costs some microseconds whatever it computes, and a step of a small
+# model is little else: a change that raises a number slows every translation.
+STEP_OPERATIONS = {(1, False): 194, (5, False): 233, (5, True): 293}  # by the beam's size, and whether constrained
+
+
+@pytest.mark.parametrize(("beam_size", "limited"), STEP_OPERATIONS)
+def test_a_step_gains_no_operation(beam_size, limited):
+    model = Seq2Seq(vocabulary_size=2048, units=16, decoder_layers=2)
+    constraints = [SymbolConstraint(END + 1, 10, END, -1), RepetitionConstraint()] if limited else []
+    searched = tf.function(lambda source: beam_search(model, source, constraints, beam_size=beam_size))
+    graph = searched.get_concrete_function(tf.TensorSpec((None, None), tf.int32)).graph.as_graph_def()
+    bodies = [function.node_def for function in graph.library.function if "while_body" in function.signature.name]
+    no_work = {"Const", "Identity", "NoOp"}
+    assert max(sum(node.op not in no_work for node in body) for body in bodies) <= STEP_OPERATIONS[beam_size, limited]
