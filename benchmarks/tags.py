@@ -10,7 +10,8 @@ was killed goes on where it was; FOLDER has the files.
 
 `words` encloses a term of each sentence in a pair of tags. A term is a string of the corpus (such as "Time zone") that
 another string of the test split contains once, whose translation contains the term's translation once. The pair is
-right if it encloses just that translation. Only sentences whose translation has the term's translation count.
+right if it encloses just that translation. Only sentences whose translation has the term's translation count; in
+addition those whose whole translation is close to the reference (chrF of at least 70) are counted by themselves.
 """
 
 import argparse
@@ -38,6 +39,7 @@ PACKAGES = ("tensorflow", "tensorflow-text", "sentencepiece", "lxml")
 NAMESPACE = "urn:oasis:names:tc:xliff:document:1.2"
 SEED = 1
 DEEPEST = 4
+CLOSE = 70.0  # chrF
 KEPT = (
     "{name}", "{0}", "{{count}}", "${value}", "%s", "%(count)d", "%1$s", "%@", "$HOME",
     "https://example.org/a?b=c#d", "http://www.example.com/", "mailto:me@example.org", "someone.else@example.net",
@@ -215,6 +217,8 @@ def in_text(text: str | None) -> list[str]:
 
 def measure_words(run: Path, folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     """Translates sentences with a term in a pair of tags, and counts the pairs that enclose the term's translation."""
+    from sacrebleu import sentence_chrf
+
     from nmt.runs.documents import translate_document
 
     loaded, config = load_run_config(run)
@@ -223,25 +227,35 @@ def measure_words(run: Path, folder: Path, settings: Sequence[str]) -> dict[str,
         for split in ("train", "test")
     }
     terms = known_terms([pair for pairs in texts.values() for pair in pairs])
-    chosen = [found for pair in texts["test"] if (found := find_term(*pair, terms))]
+    chosen = [(*found, pair[1]) for pair in texts["test"] if (found := find_term(*pair, terms))]
     source, target = folder / f"{run.name}.words.xlf", folder / f"{run.name}.words.translated.xlf"
-    source.write_text(xliff([one for one, _ in chosen], str(config.data.source_language)), encoding="utf-8")
+    source.write_text(xliff([one for one, *_ in chosen], str(config.data.source_language)), encoding="utf-8")
     translate_document(run, source, target, overrides=settings)
-    verdicts, examples = Counter[str](), []
-    for element, (content, term) in zip(both(target)[1], chosen, strict=True):
+    verdicts, of_close, examples = Counter[str](), Counter[str](), []
+    for element, (content, term, reference) in zip(both(target)[1], chosen, strict=True):
         kind = verdict(element, term)
         verdicts[kind] += 1
+        if sentence_chrf("".join(element.itertext()), [reference]).score >= CLOSE:
+            of_close[kind] += 1
         if kind not in ("right", "term translated otherwise") and len(examples) < 40:
             written = re.sub(r"</?(?:\w+:)?target[^>]*>", "", inner(element))
             examples.append({"kind": kind, "source": content, "translation": written, "term": term})
-    judged = sum(verdicts.values()) - verdicts["term translated otherwise"]
     return {
         "sentences": len(chosen),
-        "with the term's translation": judged,
-        "tags enclose it": verdicts["right"],
-        "share": round(verdicts["right"] / max(1, judged), 4),
-        "verdicts": dict(verdicts),
+        "all": judged(verdicts),
+        "whole translation is close to the reference": judged(of_close),
         "examples": examples,
+    }
+
+
+def judged(verdicts: Counter[str]) -> dict[str, Any]:
+    """How many pairs of tags enclose the right words, of those whose term is translated as expected."""
+    count = sum(verdicts.values()) - verdicts["term translated otherwise"]
+    return {
+        "with the term's translation": count,
+        "tags enclose it": verdicts["right"],
+        "share": round(verdicts["right"] / max(1, count), 4),
+        "verdicts": dict(verdicts),
     }
 
 

@@ -17,9 +17,9 @@ _EMOJI = (
 )
 _QT, _ENTITY, _VARIABLE = r"%L?[0-9]{1,2}|%n\b", r"&(?:\w+|#\d+|#x[0-9A-Fa-f]+);", r"\$\w+|\$\([\w.]+\)"
 _QUOTED = r"'[{}][^']*'"  # in ICU's messages
-_KEPT = "|".join((_URL, _EMAIL, _TAG, _QUOTED, KINDS["braces"], KINDS["printf"], _QT, _ENTITY, _VARIABLE, _EMOJI))
+KEPT = "|".join((_URL, _EMAIL, _TAG, _QUOTED, KINDS["braces"], KINDS["printf"], _QT, _ENTITY, _VARIABLE, _EMOJI))
 _LETTER = re.compile(r"[^\W\d_]")
-_PAIRED = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^<>]*?(/?)>")
+PAIRED = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^<>]*?(/?)>")
 
 
 class Protected(NamedTuple):
@@ -36,13 +36,14 @@ class Protected(NamedTuple):
     stands_for: dict[str, str]
 
 
-def protect(text: str, masked: Sequence[str], also: str = "") -> Protected:
+def protect(text: str, masked: Sequence[str], also: str = "", tags: bool = True) -> Protected:
     """Finds what a translation has to keep, and puts placeholders that the translator keeps in its place.
 
     Args:
         text: the source.
         masked: the kinds of placeholders, of `nmt.text.placeholders.KINDS`, that the translator is sure to keep.
         also: a regular expression of more that has to be kept; empty for nothing.
+        tags: bool, whether tags get placeholders too; False if the translator puts them where they belong.
 
     Example:
 
@@ -59,13 +60,13 @@ def protect(text: str, masked: Sequence[str], also: str = "") -> Protected:
     def replaced(found: re.Match[str]) -> str:
         part = found[0]
         kept.append(part)
-        if not form or own.fullmatch(part):
+        if not form or own.fullmatch(part) or (not tags and re.fullmatch(_TAG, part)):
             return part
         if part not in by_text:
             number = len(by_text) + 1
             while f"x{number}" in text:
                 number += 100
-            tag = _PAIRED.fullmatch(part)
+            tag = PAIRED.fullmatch(part)
             closes = tag is not None and tag[1] == "/" and tag[2] in opened
             # The search nests {x1} and {/x1} as it does tags: see `nmt.text.masking.closers`.
             by_text[part] = form.format("/" if closes else "", opened[tag[2]] if closes and tag else f"x{number}")
@@ -128,7 +129,7 @@ def nests(tags: Sequence[str]) -> bool:
     >>> nests(["<b>", "<i>", "</i>", "</b>", "<br>"]), nests(["<b>", "<i>", "</b>", "</i>"]), nests(["</b>", "<b>"])
     (True, False, False)
     """
-    found = [_PAIRED.fullmatch(tag) for tag in tags]
+    found = [PAIRED.fullmatch(tag) for tag in tags]
     names = [(one[2], bool(one[1])) for one in found if one and not one[3]]
     opened: list[str] = []
     both = {name for name, closes in names if closes} & {name for name, closes in names if not closes}
@@ -173,7 +174,7 @@ def has_words(text: str, also: str = "") -> bool:
 
 
 def _pattern(also: str) -> re.Pattern[str]:
-    return re.compile(f"{also}|{_KEPT}" if also else _KEPT)
+    return re.compile(f"{also}|{KEPT}" if also else KEPT)
 
 
 def _spaced(translation: str, protected: Protected) -> str:
@@ -181,7 +182,7 @@ def _spaced(translation: str, protected: Protected) -> str:
     source = protected.text
     for stands, part in protected.stands_for.items():
         source = source.replace(stands, part)
-    for tag in dict.fromkeys(part for part in protected.kept if _PAIRED.fullmatch(part)):
+    for tag in dict.fromkeys(part for part in protected.kept if PAIRED.fullmatch(part)):
         if tag.startswith("</") and f" {tag}" in translation and f" {tag}" not in source:
             translation = re.sub(rf" ({re.escape(tag)})(\w)?", lambda found: _apart(found[1], found[2]), translation)
         elif tag[1] != "/" and not tag.endswith("/>") and f"{tag} " in translation and f"{tag} " not in source:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,7 @@ from nmt.data.formats.xml_file import apply_to_xml
 from nmt.documents.html import HTML_CHARSET
 from nmt.documents.journal import open_journal
 from nmt.documents.memory import write_memory
+from nmt.documents.placement import translate_with_tags
 from nmt.documents.plan import HASH, Plan, is_text, plan_unit
 from nmt.documents.protection import protect, restored, split_at_kept
 from nmt.documents.registry import document_format, known_ends
@@ -131,7 +133,7 @@ def translate_file(
     ('{"open": "OPEN", "count": 3}', '1 filled')
     """
     form = check_document(path, output, as_tmx)
-    translate, kinds = _translator(translator, masked)
+    translate, kinds, places_tags = _translator(translator, masked)
     languages = Languages(source, target)
     begun = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))))
     options = [str(identity), source, target, all_units, as_tmx, list(kinds)]
@@ -144,7 +146,7 @@ def translate_file(
             plan_unit(unit, target, "numbers" in kinds) if wanted is True else None
             for unit, wanted in zip(units, chosen, strict=True)
         ]
-        finished = _translate_strings(plans, translate, kinds, journal, report)
+        finished = _translate_strings(plans, translate, kinds, places_tags, journal, report)
         made = [
             _made(unit, wanted, plan, finished, report) for unit, wanted, plan in zip(units, chosen, plans, strict=True)
         ]
@@ -186,12 +188,15 @@ def check_document(path: str | Path, output: str | Path, as_tmx: bool = False) -
     return form
 
 
-def _translator(translator: Any, masked: Sequence[str] | None) -> tuple[TranslateTexts, Sequence[str]]:
-    translate = getattr(translator, "translate", translator)
+def _translator(translator: Any, masked: Sequence[str] | None) -> tuple[TranslateTexts, Sequence[str], bool]:
+    """The function that translates, the placeholders that it keeps, and whether it puts tags where they belong."""
+    graph = getattr(translator, "text_to_text", None)
     if masked is None:
-        graph = getattr(translator, "text_to_text", None)
         masked = _MASKED if graph is None else graph.source_tokenizer.placeholders
-    return translate, masked
+    if graph is None or "tags" in masked:
+        return getattr(translator, "translate", translator), masked, False
+    # A model that has not learned to keep tags translates better without them.
+    return partial(translate_with_tags, translator), masked, True
 
 
 def _digest(path: str | Path, options: Sequence[Any]) -> str:
@@ -264,12 +269,17 @@ def _edits(
 
 
 def _translate_strings(
-    plans: Iterable[Plan | None], translate: TranslateTexts, kinds: Sequence[str], journal: Any, report: FileReport
+    plans: Iterable[Plan | None],
+    translate: TranslateTexts,
+    kinds: Sequence[str],
+    places_tags: bool,
+    journal: Any,
+    report: FileReport,
 ) -> dict[str, str]:
     """Translates the strings of all plans, each once; see `translate_file` on those that lose something."""
     wanted = dict.fromkeys(string for plan in plans if plan is not None for string in plan.strings)
     finished = {string: string for string in wanted if not is_text(string)}
-    protected = {string: protect(string, kinds, HASH) for string in wanted if string not in finished}
+    protected = {string: protect(string, kinds, HASH, not places_tags) for string in wanted if string not in finished}
     known = _ask(translate, (one.text for one in protected.values()), journal)
     broken = []
     for string, one in protected.items():
