@@ -180,8 +180,11 @@ def open_run(path: str | Path, config: Config) -> RunFolder:
 
 def write_settings(run: RunFolder, config: Config) -> None:
     """Writes the settings of a run, and records what was written, so that damage and edits are noticed."""
+    settings = config.model_dump(mode="json")
+    if run.config.exists():  # a call that is killed between the two files has edited nothing
+        _write_format(run, {"next": settings})
     save_config(config, run.config)
-    _write_format(run, config.model_dump(mode="json"))
+    _write_format(run, {"config": digest(run.config), "settings": settings})
 
 
 def run_id(run: RunFolder) -> str | None:
@@ -204,9 +207,10 @@ def edits(run: RunFolder, config: Config) -> list[str] | None:
         UserError: if the record of what was written is damaged.
     """
     record = _read_record(run)
-    if "settings" not in record or record["config"] == digest(run.config):
+    settings = config.model_dump(mode="json")
+    if "settings" not in record or record["config"] == digest(run.config) or record.get("next") == settings:
         return None
-    before, after = flat(record["settings"]), flat(config.model_dump(mode="json"))
+    before, after = flat(record["settings"]), flat(settings)
     return [f"{key}: {before[key]} -> {value}" for key, value in after.items() if before.get(key, value) != value]
 
 
@@ -317,10 +321,10 @@ def _warn_once(message: str) -> None:
     _LOG.warning("%s", message)
 
 
-def _write_format(run: RunFolder, settings: dict[str, Any] | None = None) -> None:
-    record = _read_record(run) | {"format": FORMAT, "nmt": nmt.__version__}
-    if settings is not None:
-        record |= {"config": digest(run.config), "settings": settings}
+def _write_format(run: RunFolder, additional: Mapping[str, Any] | None = None) -> None:
+    record = _read_record(run) | {"format": FORMAT, "nmt": nmt.__version__, **(additional or {})}
+    if additional and "config" in additional:
+        record.pop("next", None)
         if not run.has_begun() and not run.metrics.exists():  # else it began with an earlier version
             record.setdefault("id", record["config"]["sha256"])
     with written_whole(run.format) as file:

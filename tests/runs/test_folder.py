@@ -4,16 +4,18 @@ import json
 import multiprocessing
 import os
 import shutil
+from contextlib import contextmanager, suppress
 
 import keras
 import pytest
 import tensorflow as tf
 
 import nmt
-from nmt.config import parse_config, save_config
-from nmt.runs.folder import FORMAT, RunFolder, join_run, load_run_config, lock_run, open_run
+from nmt.config import load_saved_config, parse_config, save_config
+from nmt.runs.folder import FORMAT, RunFolder, edits, join_run, load_run_config, lock_run, open_run, write_settings
 from nmt.runs.models import build_model
 from nmt.utils.errors import UserError
+from nmt.utils.files import written_whole
 from tests.helpers import refused, reversal_config, run_command
 
 
@@ -106,6 +108,37 @@ def test_a_folder_of_something_else_is_left_alone(kind, command, config, tmp_pat
     line = refused(capsys, command, tmp_path / "mine.yaml", "--run", ".")
     assert line == "nmt: .: is not a run folder and not empty; choose a new one"
     assert contents(folder) == before
+
+
+def test_settings_that_a_killed_call_wrote_are_no_edit(config, tmp_path, monkeypatch):
+    """Killed at any moment of writing other settings, the run has these or those, and nobody has edited them."""
+    run, left = open_run(tmp_path / "run", config), 0
+    longer = config.model_copy(update={"training": config.training.model_copy(update={"max_steps": 77})})
+
+    @contextmanager
+    def counted(*arguments, **options):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        with written_whole(*arguments, **options) as file:
+            yield file
+
+    seen = set()
+    for writes in range(4):
+        write_settings(run, config)
+        left = writes
+        with monkeypatch.context() as patched:
+            patched.setattr("nmt.runs.folder.written_whole", counted)
+            patched.setattr("nmt.config.config.written_whole", counted)
+            with suppress(KeyboardInterrupt):
+                write_settings(run, longer)
+        now = load_saved_config(run.config)
+        seen.add(now.training.max_steps)
+        assert edits(run, now) is None
+    assert seen == {config.training.max_steps, 77}
+    run.config.write_text(run.config.read_text().replace("max_steps: 77", "max_steps: 78"))
+    assert edits(run, load_saved_config(run.config)) == ["training.max_steps: 77 -> 78"]
 
 
 def test_the_checkpoints_of_validations_have_exact_names(config, tmp_path):
