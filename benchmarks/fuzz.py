@@ -460,6 +460,8 @@ def _fuzz(name: str, folder: Path, seconds: int) -> dict[str, Any]:
         ]
         result["faults"] = {path.name: path.read_bytes().hex() for path in faults.iterdir()}
         result["status"], result["trace"] = finished.returncode, trace[-12:]
+        for path in faults.iterdir():  # what was a fault is read again by the tests
+            path.rename(corpus / path.name)
     return result
 
 

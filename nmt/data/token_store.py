@@ -205,12 +205,12 @@ def open_side(folder: str | Path, split: Split, side: Side) -> tuple[Array, Arra
     """
     ids_path, offsets_path = (Path(folder) / f"{split}.{side}.{name}.npy" for name in ("ids", "offsets"))
     ids, offsets = _map(ids_path), _map(offsets_path)
-    lengths = np.diff(offsets).astype(np.int32)
-    if offsets.dtype != np.int64 or len(offsets) < 2 or offsets[0] != 0 or lengths.min() < 1:
+    whole = offsets.dtype == np.int64 and len(offsets) > 1 and offsets[0] == 0
+    if not whole or (offsets[1:] <= offsets[:-1]).any():  # differences may overflow
         raise UserError(f"{offsets_path}: is damaged; delete the folder and prepare the data again")
     if offsets[-1] != len(ids):
         raise UserError(f"{ids_path}: is damaged: it has {len(ids)} tokens instead of {offsets[-1]}")
-    return ids, offsets, lengths
+    return ids, offsets, np.diff(offsets).astype(np.int32)
 
 
 def check_ids(folder: str | Path, split: Split, side: Side, vocabulary_size: int) -> None:

@@ -17,6 +17,7 @@ import tensorflow_text as tf_text
 
 from nmt.constants import BEGIN, END, PADDING, UNKNOWN
 from nmt.text.graph_normalization import normalize_in_graph
+from nmt.text.pieces import read_pieces
 from nmt.text.placeholders import SYMBOLS
 from nmt.utils.arguments import check_texts
 from nmt.utils.errors import UserError
@@ -223,9 +224,9 @@ def _train(
 
 def _load(model: bytes, origin: str) -> Any:
     try:
+        read_pieces(model)
         processor = sentencepiece.SentencePieceProcessor()
         processor.LoadFromSerializedProto(model)  # the constructor would accept empty bytes
-        processor.id_to_piece(list(range(processor.get_piece_size())))  # which may be no UTF-8
         special = [processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id()]
         good = special == [PADDING, UNKNOWN, BEGIN, END] and processor.is_byte(processor.piece_to_id("<0x00>"))
     except (RuntimeError, ValueError, TypeError):

@@ -125,6 +125,9 @@ def shift(path: Path) -> None:
         lambda path: np.save(path, np.zeros(5)),
         lambda path: np.save(path, np.array([{}])),
         lambda path: np.save(path, np.load(path)[:-1]),
+        # Each difference is positive once it has overflowed.
+        lambda path: np.save(path, np.array([0, 2**63 - 1, -(2**63) + 1, 5])),
+        lambda path: np.save(path, np.array([0, 2**53 + 3, 5])),
     ],
 )
 def test_damage_is_named(copy: tuple[Path, Config], name: str, damage: Any) -> None:

@@ -21,6 +21,7 @@ from nmt.constants import BEGIN, END, PADDING, SIDES
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
 from nmt.text.capitals import is_in_capitals, lower, upper
 from nmt.text.normalization import normalize
+from nmt.text.pieces import read_pieces
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, pattern, restore
 from nmt.text.repetition import RepetitionLimit, find_word_classes
 from nmt.text.sentences import space_between, split_sentences
@@ -218,9 +219,10 @@ def _pieces(tokenizer: sentencepiece.SentencePieceProcessor) -> list[str]:
 
 def _load_tokenizer(path: Path) -> Any:
     try:
+        model = path.read_bytes()
+        read_pieces(model)
         processor = sentencepiece.SentencePieceProcessor()
-        processor.LoadFromSerializedProto(path.read_bytes())  # the constructor would accept empty bytes
-        processor.id_to_piece(list(range(processor.get_piece_size())))  # which may be no UTF-8
+        processor.LoadFromSerializedProto(model)  # the constructor would accept empty bytes
         return processor
     except (OSError, RuntimeError, ValueError):
         raise UserError(f"{path}: is not a tokenizer that this program has exported") from None
