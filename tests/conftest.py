@@ -44,6 +44,7 @@ _SLOW_PLACES = (
     "tests/serving/test_client.py::test_a_program_that_writes", "tests/inference/test_alignment.py::test_heat_map",
     "tests/runs/test_folder.py::test_a_run_folder_is_written_by_one_process",
     "tests/data/test_noise.py::test_an_epoch_is_a_pure", "tests/data/test_noise.py::test_data_prepared",
+    "tests/text/test_nesting.py",
     "tests/text/test_sentences.py::test_the_graph_splits", "tests/text/test_masking.py::test_a_users_expression",
     "tests/inference/test_translator.py::test_each_sentence",
     "tests/serving/test_report_page.py::test_a_report_in_a_browser",

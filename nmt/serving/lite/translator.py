@@ -20,6 +20,7 @@ import sentencepiece
 from nmt.constants import BEGIN, END, PADDING, SIDES
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
 from nmt.text.capitals import is_in_capitals, lower, upper
+from nmt.text.nesting import TagNesting
 from nmt.text.normalization import normalize
 from nmt.text.pieces import read_pieces
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, pattern, restore
@@ -117,14 +118,15 @@ class LiteTranslator:
         if not ids:
             return None
         parts = split_long(ids, self.settings["max_tokens"] - 1, self._boundaries)
-        translation = " ".join(self._text(self.search([*part, END])) for part in parts)
+        translation = " ".join(self._text(self.search([*part, END], placeholders)) for part in parts)
         return restore(upper(translation, target) if capitals else translation, placeholders)
 
-    def search(self, ids: Sequence[int]) -> list[int]:
+    def search(self, ids: Sequence[int], placeholders: Sequence[str] = ()) -> list[int]:
         """Searches greedily: each token is the most likely one, given the source and the tokens before it.
 
         Args:
             ids: token ids of the source, with the end mark last.
+            placeholders: what each symbol of the source stands for; tags among them are nested.
 
         Returns:
             Token ids of the translation, with the end mark last.
@@ -138,6 +140,8 @@ class LiteTranslator:
         limited = self._repetition_limit(ids[:-1]) if settings.get("limit_repetition") else None
         symbols = {_FIRST_SYMBOL + number for number in range(len(SYMBOLS))} if settings["placeholders"] else set()
         missing = [ids.count(_FIRST_SYMBOL + number) for number in range(len(SYMBOLS))]
+        tags = placeholders if settings.get("nest_tags") else ()  # older exports lack the setting
+        nesting = TagNesting(tags, [token - _FIRST_SYMBOL for token in ids if token in symbols])
         found: list[int] = []
         while len(found) < limit - 1 and END not in found[-1:]:
             last = np.array([found[-1:] or [BEGIN]], np.int32)
@@ -145,6 +149,7 @@ class LiteTranslator:
             logits, states = step["logits"], step["states"]
             if settings["placeholders"]:
                 self._constrain_symbols(logits, missing, limit - len(found))
+                logits[[_FIRST_SYMBOL + number for number in nesting.forbidden()]] = -np.inf
             if len(found) < settings["min_length"]:
                 logits[END] = -np.inf
             if limited is not None:
@@ -153,6 +158,7 @@ class LiteTranslator:
             found.append(int(logits.argmax()))
             if found[-1] in symbols:
                 missing[found[-1] - _FIRST_SYMBOL] -= 1
+                nesting.advance(found[-1] - _FIRST_SYMBOL)
         return found if END in found[-1:] else [*found, END]
 
     def _repetition_limit(self, ids: Sequence[int]) -> RepetitionLimit:
