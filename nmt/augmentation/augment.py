@@ -35,10 +35,11 @@ from nmt.runs.folder import RunFolder, load_run_config
 from nmt.runs.translation import load_translator
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
-from nmt.utils.folders import locked, names_in
+from nmt.utils.folders import has_lock, locked, names_in
 from nmt.utils.progress import tracked
 
 _PARTS = "parts"  # the name of a folder in the output that is there until all is done
+_REPORT = "report.json"  # the last file to be written
 _NAMES = {_PARTS, *(f"{side}{suffix}" for side in SIDES for suffix in (".txt", ".txt.gz"))}
 
 Method = Literal["back-translation", "self-training", "distillation"]
@@ -58,7 +59,8 @@ def augment(
 ) -> dict[str, Any]:
     """Translates text and writes the cleaned pairs to `source.txt` and `target.txt`, and then `report.json`.
 
-    If the process is killed, a call with the same arguments resumes after the last 10,000 lines that were finished.
+    If the process is killed, a call with the same arguments resumes after the last 10,000 lines that were finished; if
+    only the clean-up was left, it does that.
 
     Args:
         run: run folder of a translator; for back-translation, of one that translates from the target language.
@@ -88,10 +90,35 @@ def augment(
     """
     run, output, inputs = Path(run), Path(output), [Path(path) for path in monolingual]
     _check(method, inputs, closest, keep, tag)
-    _check_output(output, inputs)
+    arguments = {
+        "run": str(run),
+        "method": method,
+        "monolingual": [str(path) for path in inputs],
+        "closest": closest,
+        "checkpoint": checkpoint,
+        "settings": list(overrides),
+    }
+    _check_output(output, inputs, was_cleaned_up=not has_lock(output))
     with locked(output):
-        _check_output(output, inputs)  # another process may have written it in between
-        return _augment(run, method, output, inputs, closest, keep, tag, checkpoint, overrides)
+        _check_output(output, inputs, was_cleaned_up=False)  # another process may have written it in between
+        report = _finished(output, arguments | {"keep": keep, "tag": tag})
+        report = report or _augment(run, method, output, inputs, arguments, closest, keep, tag, checkpoint, overrides)
+        remove_parts(output / _PARTS)
+        return report
+
+
+def _finished(output: Path, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns the report of a call with these arguments that was killed when all was written; None if it is not."""
+    path = output / _REPORT
+    if not path.exists():
+        return None
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        report = {}
+    if not isinstance(report, dict) or not report.items() >= arguments.items():
+        raise UserError(f"{output}: contains augmented data already; choose another folder")
+    return report
 
 
 def _augment(
@@ -99,6 +126,7 @@ def _augment(
     method: Method,
     output: Path,
     inputs: Sequence[Path],
+    arguments: dict[str, Any],
     closest: bool,
     keep: float,
     tag: str,
@@ -108,14 +136,6 @@ def _augment(
     """Does what `augment` says, in a folder that this process has locked."""
     folder, config = load_run_config(run, "translation")
     rules = config.data.cleaning.model_copy(update={"drop_copies": True, "drop_duplicates": True})
-    arguments = {
-        "run": str(run),
-        "method": method,
-        "monolingual": [str(path) for path in inputs],
-        "closest": closest,
-        "checkpoint": checkpoint,
-        "settings": list(overrides),
-    }
     lines_report, pairs_report = CleaningReport(), CleaningReport()
     lines = _lines(folder, inputs, rules, lines_report)
     n_best = load_saved_config(folder.config, overrides).decoding.beam_size if closest else 1
@@ -143,24 +163,25 @@ def _augment(
         "pairs": int(kept.sum()),
         "corpus": _corpus(folder, reverse, files),
     }
-    with written_whole(output / "report.json") as file:
+    with written_whole(output / _REPORT) as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
-    remove_parts(output / _PARTS)
     for name, counts in (("lines to translate", lines_report), ("with their translations", pairs_report)):
         if counts.read:
             counts.log(name)
     return report
 
 
-def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+def _check_output(output: Path, inputs: Sequence[Path], was_cleaned_up: bool) -> None:
     """Raises an error unless the folder is new, empty, or was begun by an earlier call, and contains no input."""
     where = output.resolve()
     for path in inputs:
         if where in path.resolve().parents:
             raise UserError(f"{output}: contains {path}, which is read; choose another folder")
     names = names_in(output)
-    if "report.json" in names:
-        raise UserError(f"{output}: contains augmented data already; choose another folder")
+    if _REPORT in names:
+        if was_cleaned_up and _PARTS not in names:
+            raise UserError(f"{output}: contains augmented data already; choose another folder")
+        return
     if not names <= _NAMES or (names and not are_parts(output / _PARTS)):
         raise UserError(f"{output}: contains other files; choose a new or an empty folder")
 

@@ -34,6 +34,15 @@ def names_in(folder: str | Path) -> set[str]:
         raise UserError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
+def has_lock(folder: str | Path) -> bool:
+    """Returns whether a process writes a folder, or was killed while it did.
+
+    Args:
+        folder: the folder, which may be missing.
+    """
+    return (Path(folder) / _LOCK).exists()
+
+
 @contextmanager
 def locked(folder: str | Path) -> Iterator[None]:
     """Keeps other processes that call this from a folder while the block runs.

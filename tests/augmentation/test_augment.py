@@ -158,6 +158,21 @@ def test_a_killed_call_resumes(trained_run, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="contains augmented data already"):
         augment(trained_run, "self-training", to, [file])
 
+    # Killed in the clean-up: with parts that are left, or with its lock alone.
+    whole = {path: path.read_bytes() for path in to.iterdir()}
+    for left in ("parts", "parts/000001.jsonl", ".nmt-lock"):
+        if left == "parts":
+            (to / left).mkdir()
+        else:
+            (to / left).parent.mkdir(exist_ok=True)
+            (to / left).touch()
+        with pytest.raises(UserError, match="contains augmented data already"):
+            augment(trained_run, "self-training", to, [file], keep=0.5)
+        if left == ".nmt-lock":  # which the refused call has taken away
+            (to / left).touch()
+        assert augment(trained_run, "self-training", to, [file]) == report
+        assert {path: path.read_bytes() for path in to.iterdir()} == whole
+
 
 @pytest.mark.parametrize(
     ("method", "options", "message"),
