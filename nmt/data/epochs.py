@@ -6,10 +6,9 @@ import itertools
 import logging
 import os
 import re
-import shutil
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +95,8 @@ def remove_epochs(folder: str | Path, chosen: Callable[[int], bool] = lambda epo
     """
     for place in epoch_folders(folder):
         if chosen(int(place.name.rpartition("-")[2])) and not place.is_symlink():
-            shutil.rmtree(place, ignore_errors=True)
+            with suppress(OSError):
+                _remove(place)
 
 
 def epoch_folders(folder: str | Path) -> list[Path]:
@@ -172,8 +172,17 @@ class _Side:
 
 def _remove_damaged(place: Path) -> None:
     """Removes the segmentation of an epoch if it is damaged: the same can be drawn again."""
+    if not place.is_dir():
+        return
     try:
         check_files(place, DIGESTS)
+        TokenizedCorpus.open(place, "train")
     except UserError as error:
         _LOG.warning("%s; the epoch is drawn again", error)
-        shutil.rmtree(place)
+        _remove(place)
+
+
+def _remove(place: Path) -> None:
+    """Deletes a folder: it is either whole or gone under its name, whenever that fails or the process is killed."""
+    with temporary_folder(place.parent) as beside:
+        os.replace(place, beside)

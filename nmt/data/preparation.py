@@ -81,6 +81,8 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
         known = load_report(folder)
         if known["settings"] == settings and known.get("corpus_files") in (None, corpus_files(config)):
             check_complete(folder)
+            with suppress(OSError):  # of a call that ended as soon as it had begun, or when all was done
+                (folder / _UNFINISHED).unlink(missing_ok=True)
             return known
     report_path, unfinished = folder / "report.json", folder / _UNFINISHED
     names = names_in(folder)

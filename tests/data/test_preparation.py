@@ -148,7 +148,9 @@ def test_a_complete_folder_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptu
     caplog.clear()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
     other = config.model_copy(update={"training": config.training.model_copy(update={"max_steps": 7})})
+    (tmp_path / "data" / ".unfinished").touch()  # of a call that failed before it changed anything
     assert prepare(other, tmp_path / "data") == report == load_report(str(tmp_path / "data"))
+    assert not (tmp_path / "data" / ".unfinished").exists()
     assert caplog.messages == []
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()} == before
 

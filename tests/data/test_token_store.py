@@ -1,6 +1,7 @@
 """The token store gives back what was written, tells of damage, and draws the same segmentation twice."""
 
 import itertools
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,11 +17,12 @@ from hypothesis import strategies as st
 from nmt.config import CleaningSettings, Config, parse_config
 from nmt.constants import END, SIDES
 from nmt.data import token_store as module
-from nmt.data.epochs import training_epoch
+from nmt.data.epochs import remove_epochs, training_epoch
 from nmt.data.preparation import prepare
 from nmt.data.token_store import TokenizedCorpus, read_model, read_sentences
 from nmt.data.vocabulary import load_tokenizers
 from nmt.utils.errors import UserError
+from nmt.utils.files import is_temporary
 
 PAIRS = [
     (f"{who} {does} {what} {number}", f"{what} {number} {does} {who} 日本")
@@ -141,6 +143,30 @@ def test_offsets_that_do_not_fit_are_named(copy: tuple[Path, Config]) -> None:
     shift(copy[0] / "train.target.offsets.npy")
     with pytest.raises(UserError, match=r"train\.target\.ids\.npy: is damaged: it has \d+ tokens instead of"):
         TokenizedCorpus.open(copy[0], "train")
+
+
+@pytest.mark.parametrize("missing", [{"digests.json", "train.source.ids.npy"}, {"digests.json"}, None])
+def test_an_epoch_that_is_partly_deleted_is_drawn_again(
+    copy: tuple[Path, Config], missing: set[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, config = copy
+    whole = rows(training_epoch(folder, config, 0))
+    for path in (folder / "epoch-0000").iterdir():
+        if missing is None or path.name in missing:
+            path.unlink()
+    assert rows(training_epoch(folder, config, 0)) == whole
+
+    def fail(*_: object) -> None:
+        raise OSError("the file system is read-only")
+
+    before = {path: path.read_bytes() for path in (folder / "epoch-0000").iterdir()}
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", fail)
+        remove_epochs(folder)
+    assert {path: path.read_bytes() for path in (folder / "epoch-0000").iterdir()} == before
+    remove_epochs(folder)
+    assert not (folder / "epoch-0000").exists()
+    assert not [name for name in os.listdir(folder) if is_temporary(name)]
 
 
 def test_a_missing_model_or_text_is_named(copy: tuple[Path, Config]) -> None:
