@@ -1,6 +1,6 @@
 """The pieces of a SentencePiece model's file, read without SentencePiece.
 
-SentencePiece ends the process where a piece is empty, so a damaged file has to be refused before it is loaded. This
+SentencePiece ends the process where a piece is empty or begins with a zero byte, so a damaged file has to be refused before it is loaded. This
 module needs the standard library only.
 """
 
@@ -18,7 +18,7 @@ def read_pieces(model: bytes) -> list[str]:
         model: a serialized model.
 
     Raises:
-        ValueError: if it is none, or a piece is empty or not UTF-8.
+        ValueError: if it is none, or a piece is empty, has a zero byte, or is not UTF-8.
 
     Example:
 
@@ -29,8 +29,8 @@ def read_pieces(model: bytes) -> list[str]:
     for number, piece in _fields(model):
         if number == _PIECES:
             text = b"".join(value for inner, value in _fields(piece) if inner == _TEXT)
-            if not text:
-                raise ValueError("a piece is empty")
+            if not text or b"\0" in text:
+                raise ValueError("a piece is empty, or has a zero byte, which ends it for SentencePiece")
             pieces.append(text.decode())
     return pieces
 

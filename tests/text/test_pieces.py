@@ -29,10 +29,11 @@ def test_bytes_that_are_no_model_are_a_value_error(content: bytes) -> None:
         assert all(read_pieces(content))
 
 
-@pytest.mark.parametrize("kind", [3, 4, 6], ids=["control", "of the user", "byte"])
-def test_an_empty_piece_is_no_tokenizer(kind: int, model: bytes, tmp_path) -> None:
-    """SentencePiece ends the process at one of the user's."""
-    damaged = model + bytes([10, 9, 10, 0, 21, 0, 0, 0, 0, 24, kind])
+@pytest.mark.parametrize("text", [b"", b"\0", b"\0a"])
+@pytest.mark.parametrize("kind", [1, 3, 4, 6], ids=["normal", "control", "of the user", "byte"])
+def test_an_empty_piece_is_no_tokenizer(kind: int, text: bytes, model: bytes, tmp_path) -> None:
+    """SentencePiece ends the process at some of them."""
+    damaged = model + bytes([10, 9 + len(text), 10, len(text), *text, 21, 0, 0, 0, 0, 24, kind])
     with pytest.raises(UserError, match="is not a tokenizer model that this program has trained"):
         Tokenizer(damaged)
     (tmp_path / "source.model").write_bytes(damaged)
