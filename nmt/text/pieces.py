@@ -1,7 +1,7 @@
 """The pieces of a SentencePiece model's file, read without SentencePiece.
 
-SentencePiece ends the process where a piece is empty or begins with a zero byte, so a damaged file has to be refused before it is loaded. This
-module needs the standard library only.
+SentencePiece ends the process where a piece is empty or begins with a zero byte, so a damaged file has to be refused
+before it is loaded. This module needs the standard library only.
 """
 
 from collections.abc import Iterator
