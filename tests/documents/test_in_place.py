@@ -328,3 +328,17 @@ def test_names_of_forms_are_no_texts(tmp_path):
     data = "".join(f'<data name="{key}"><value>{text}</value></data>' for key, text in rows)
     written = translated(tmp_path, "a.resx", f"<root>{data}</root>")[0].decode()
     assert re.findall("<value>(.*?)</value>", written) == ["Dialog", "label1", "NAME"]
+
+
+def test_a_catalogue_of_the_programs_own_language_is_a_template(tmp_path):
+    """As Django's: of English, and nothing is translated in it. One with translations is read backwards."""
+    header = 'msgid ""\nmsgstr ""\n"Language: en\\n"\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
+    header += '"Plural-Forms: nplurals=2; plural=(n != 1);\\n"\n\n'
+    own = header + 'msgid "one day"\nmsgid_plural "days"\nmsgstr[0] ""\nmsgstr[1] ""\n\nmsgid "no day"\nmsgstr ""\n'
+    made, report = translated(tmp_path, "en.po", own, target="pl")
+    assert re.search(rb'"Language: pl\\n"\n.*\n"Plural-Forms: nplurals=3; ', made)
+    assert made.endswith(b'msgid "no day"\nmsgstr "NO DAY"\n')
+    assert report.counts["filled"] >= 2
+    other = header + 'msgid "kein Tag"\nmsgstr "no day"\n\nmsgid "morgen"\nmsgstr ""\n'
+    (tmp_path / "other.po").write_text(other)
+    assert [unit.source for unit in units_of(tmp_path / "other.po")] == ["no day", ""]

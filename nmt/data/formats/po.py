@@ -46,7 +46,8 @@ def read_po(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
 
     Args:
         path: the file.
-        languages: the languages that are wanted. A catalogue of the opposite direction is read backwards.
+        languages: the languages that are wanted. A catalogue of the opposite direction is read backwards, unless nothing
+            is translated in it: it is then a template, as that of a program's own language.
 
     Yields:
         A unit for each entry and for each form of a plural; and the edits that a header which is not filled in needs.
@@ -62,10 +63,19 @@ def read_po(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
     if first is not None and has_header and first.translations:
         header = dict(re.findall(r"^([\w-]+):[ \t]*(.*)$", first.translations[0].text, re.MULTILINE))
     backwards = _is_backwards(file, header.get("Language", ""), languages)
+    if backwards and _is_template(file):
+        backwards = False
+        header |= {name: "" for name in ("Language", "Plural-Forms") if name in header}
     rule = gettext_rule(header.get("Plural-Forms", ""))
     width = _wrapping(file)
     if has_header and first is not None:
-        plurals = "msgid_plural" in file.text or "EXPRESSION" in header.get("Plural-Forms", "")  # as templates have it
+        plurals = (
+            "msgid_plural" in file.text
+            or header.get("Plural-Forms", "EXPRESSION") == ""
+            or (
+                "EXPRESSION" in header.get("Plural-Forms", "")  # as templates have it
+            )
+        )
         yield from _header_edits(file, first, header, languages, needs_plurals=plurals and not rule)
     for entry in [] if first is None or has_header else [first]:
         yield from _units(file, entry, rule, languages, width, backwards)
@@ -235,6 +245,12 @@ def _is_backwards(file: TextFile, language: str, languages: Languages) -> bool:
     if serves(language, languages.source):
         return True
     raise UserError(f"{file.path}: translates into {language!r}, expected {languages.target!r}")
+
+
+def _is_template(file: TextFile) -> bool:
+    """Whether no text has a translation."""
+    entries = (entry for entry in _entries(file) if entry.strings["msgid"].text and not entry.obsolete)
+    return not any(string.text for entry in entries for string in entry.translations.values())
 
 
 def _own_rule(entry: _Entry, languages: Languages) -> tuple[int, PluralRule] | None:
