@@ -46,8 +46,8 @@ def read_po(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
 
     Args:
         path: the file.
-        languages: the languages that are wanted. A catalogue of the opposite direction is read backwards, unless nothing
-            is translated in it: it is then a template, as that of a program's own language.
+        languages: the languages that are wanted. A catalogue of the opposite direction is read backwards, unless
+            nothing is translated in it: it is then a template, as that of a program's own language.
 
     Yields:
         A unit for each entry and for each form of a plural; and the edits that a header which is not filled in needs.
