@@ -26,10 +26,8 @@ from nmt.documents.journal import journal_path
 from nmt.runs.folder import load_run_config
 from nmt.utils.files import written_whole
 
-LOADING, TRANSLATING = (
-    8.0,
-    15.0,
-)  # seconds: the latest kill after the start, and after the first translations can be kept
+# Seconds: the latest kill after the start, and the latest one after the first translations can be kept.
+LOADING, TRANSLATING = 8.0, 15.0
 HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n"Language: {}\\n"\n'
 
 

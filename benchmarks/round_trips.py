@@ -325,7 +325,7 @@ def by_schema(path: Path, schema: Path) -> list[str]:
 
     class Resolver(etree.Resolver):
         def resolve(self, url: str, _: Any, context: Any) -> Any:
-            """Finds the schema of `xml:lang`, which the others import from the web, beside them."""
+            """Takes the schema of `xml:lang` from the folder of the others, which import it from the web."""
             return self.resolve_filename(str(schema.with_name("xml.xsd")), context) if "xml.xsd" in url else None
 
     parser = etree.XMLParser()

@@ -68,10 +68,10 @@ def training_epoch(folder: str | Path, config: Config, epoch: int) -> TokenizedC
         place = folder / f"epoch-{epoch:04}"
         _remove_damaged(place)
         if not place.is_dir():
-            with temporary_folder(folder) as beside:
-                _draw_epoch(folder, beside, config, epoch)
+            with temporary_folder(folder) as temporary:
+                _draw_epoch(folder, temporary, config, epoch)
                 try:
-                    os.replace(beside, place)
+                    os.replace(temporary, place)
                 except OSError:
                     if not place.is_dir():
                         raise  # else another worker was faster, and drew the same
@@ -183,6 +183,6 @@ def _remove_damaged(place: Path) -> None:
 
 
 def _remove(place: Path) -> None:
-    """Deletes a folder: it is either whole or gone under its name, whenever that fails or the process is killed."""
-    with temporary_folder(place.parent) as beside:
-        os.replace(place, beside)
+    """Deletes a folder at once: if that fails, or the process is killed, the folder is still whole or already gone."""
+    with temporary_folder(place.parent) as temporary:  # which is deleted when the block ends
+        os.replace(place, temporary)

@@ -356,8 +356,8 @@ def _continuations(
 def _log_total(logits: tf.Tensor, logit: tf.Tensor, token: tf.Tensor, is_best: bool) -> tf.Tensor:
     """log sum_i exp(logits_i), `[n, 1]`, from the logit of one token and whether it is the highest of all.
 
-    The logarithm of the token's probability says how much less its logit is: the softmax is one pass over the
-    vocabulary, and `tf.reduce_logsumexp` is four.
+    It is the token's logit less the logarithm of its probability: the softmax is one fused operation, and
+    `tf.reduce_logsumexp` is four over the whole vocabulary.
     """
     probability = tf.gather(tf.nn.softmax(logits), token, batch_dims=1)
     if is_best:  # so that its probability is never near zero

@@ -342,7 +342,7 @@ class RepetitionConstraint:
             few = self._forbid(*tf.nest.map_structure(lambda x: tf.gather(x, rows), (log_probabilities, found)))
             return tf.tensor_scatter_nd_update(log_probabilities, rows[:, None], few)
 
-        # Forbidding costs several passes over the vocabulary, and few hypotheses have anything forbidden.
+        # Forbidding costs several passes over the vocabulary: only the hypotheses that repeat something pay for it.
         forbid = (lambda: self._forbid(log_probabilities, found)) if inside_xla() else forbid_in_few
         return tf.cond(tf.reduce_any(is_any), forbid, lambda: log_probabilities)
 
@@ -395,9 +395,10 @@ class RepetitionConstraint:
 def _no_words(batch: tf.Tensor, window: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """What `_append` appends to, before the first token.
 
-    The last tokens that have letters, the latest first; for each number of tokens, from 1 on, how many of the last
-    tokens equal those that were so many before them; and how many tokens without letters came last. The first two are
-    int32 `[batch, window]`, the third is `[batch]`.
+    Returns:
+        The last tokens that have letters, the latest first, int32 `[batch, window]`; for each distance from 1 to
+        `window`, how many of the last tokens in a row equal the tokens at that distance before them, int32 `[batch,
+        window]`; and the number of tokens without letters since then, int32 `[batch]`.
     """
     nothing = tf.zeros((batch, window), tf.int32)
     return nothing, nothing, nothing[:, 0]

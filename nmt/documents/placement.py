@@ -21,9 +21,9 @@ from nmt.text.placeholders import KINDS
 _TAG = re.compile(KINDS["tags"])
 # What tags never divide: placeholders, words, characters of scripts without spaces.
 _UNIT = re.compile(rf"{KEPT}|[\u2e80-\u9fff\uf900-\ufaff]|[^\W\u2e80-\u9fff\uf900-\ufaff]+")
-_SHARE = (
-    0.55  # of its attention that a word gives to the words that a pair of tags encloses; measured, benchmarks/tags.py
-)
+# A word belongs to a pair of tags if it gives this share of its attention to the words that the pair encloses. Chosen
+# by benchmarks/tags.py on one run of software strings.
+_SHARE = 0.55
 
 Span = tuple[int, int]
 Weights = NDArray[np.floating[Any]]
@@ -227,7 +227,7 @@ def _extent(source: str, parent: _Node, child: _Node, aligned: Aligned, span: Sp
 def _single(
     parent: _Node, child: _Node, aligned: Aligned, words: Span, place: Span, taken: Sequence[Span]
 ) -> tuple[int, int, str]:
-    """Where a single tag stands: beside the translation of the word beside which it stands in the source."""
+    """Where a single tag stands: next to the word that translates its neighbour in the source."""
     text, inside = child.begin + child.end, _inside(parent, aligned)
     before = [number for number in inside if aligned.source[number][1] <= child.start]
     after = [number for number in inside if aligned.source[number][0] >= child.start]

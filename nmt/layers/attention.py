@@ -343,7 +343,7 @@ class MultiHeadAttention(Attention):
 
 
 def _by_rows(dense: keras.layers.Dense, values: tf.Tensor) -> tf.Tensor:
-    """`dense(values)`, as one product of a matrix: of three axes, Keras makes it of twenty operations more."""
+    """`dense(values)`, as one product of matrices; with three axes, Keras adds operations that compute shapes."""
     rows = dense(tf.reshape(values, (-1, values.shape[-1])))
     return tf.reshape(rows, _shape(values, 2, dense.units))
 
