@@ -443,7 +443,7 @@ def _largest_counts(classes: tf.Tensor, sizes: Sequence[int]) -> list[tf.Tensor]
     """How often the most frequent n-gram without punctuation of each row comes, for each size: int32 `[batch]` each."""
     equal = (classes[:, :, None] == classes[:, None]) & (classes != PUNCTUATION)[:, None]
     counts, same = {}, equal
-    for size in range(1, max(sizes) + 1):  # n-grams are equal whose first words are, and the (n - 1)-grams after these
+    for size in range(1, max(sizes) + 1):  # equal first words, and equal (n - 1)-grams after these
         same = equal if size == 1 else equal[:, : 1 - size, : 1 - size] & same[:, 1:, 1:]
         # One zero more: of a row that is shorter than the n-gram there is no maximum.
         counts[size] = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(same, tf.int32), 2), ((0, 0), (0, 1))), 1)

@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from nmt.decoding.scorers import IMPOSSIBLE
 from nmt.models.decoder import DecoderState
-
-_DEEPEST = 16  # tags that are open at the same time
+from nmt.text.nesting import DEEPEST_NESTING
 
 
 class _Roles(NamedTuple):
@@ -56,7 +55,7 @@ class TagConstraint:
         order = tf.argsort(tf.cast(~is_single, tf.int32), stable=True)
         queue = tf.where(tf.sort(tf.cast(~is_single, tf.int32)) == 0, tf.gather(source, order, batch_dims=1), 0)
         batch = tf.shape(source)[0]
-        stack, counters = tf.zeros((batch, _DEEPEST), tf.int32), tf.zeros((batch, 2), tf.int32)
+        stack, counters = tf.zeros((batch, DEEPEST_NESTING), tf.int32), tf.zeros((batch, 2), tf.int32)
         memory = (roles.closer, roles.closes, single, tf.pad(queue, ((0, 0), (0, 1))))
         return DecoderState(memory, (stack, counters))
 
@@ -69,7 +68,7 @@ class TagConstraint:
         closed = is_symbol & tf.gather(closes, symbol, batch_dims=1)
         came = is_symbol & tf.gather(single, symbol, batch_dims=1)
         depth = counters[..., 0]
-        top = tf.range(_DEEPEST) == depth[..., None]
+        top = tf.range(DEEPEST_NESTING) == depth[..., None]
         stack = tf.where(top & opened[..., None], closing[..., None], stack)
         depth += tf.cast(opened, tf.int32) - tf.cast(closed, tf.int32)
         return state._replace(states=(stack, tf.stack([depth, counters[..., 1] + tf.cast(came, tf.int32)], -1)))
@@ -82,7 +81,7 @@ class TagConstraint:
         last = tf.gather(stack, tf.maximum(depth - 1, 0), batch_dims=1)[:, None]
         following = tf.gather(queue, place, batch_dims=1)[:, None] - self.first_id
         forbidden = closes & ((depth[:, None] == 0) | (last != numbers))
-        forbidden |= (closer >= 0) & (depth[:, None] >= _DEEPEST)
+        forbidden |= (closer >= 0) & (depth[:, None] >= DEEPEST_NESTING)
         forbidden |= single & ((depth[:, None] > 0) | (following != numbers))
 
         def without() -> tf.Tensor:
@@ -128,7 +127,7 @@ class TagConstraint:
         wanted = tf.gather(closing, tf.maximum(last, 0), batch_dims=1)
         number = source - self.first_id
         right = ~closes | ((last >= 0) & (wanted == number))
-        inside = (depth >= 0) & (depth <= _DEEPEST)
+        inside = (depth >= 0) & (depth <= DEEPEST_NESTING)
         return tf.reduce_all(right & inside, 1)
 
 

@@ -165,7 +165,9 @@ def number_target_words(
     spaces = [" "] * len(sentences) if spaces is None else spaces
     for parts, known_names, space in zip(sentences, placeholders, spaces, strict=True):
         text += space
-        kept = len(text)  # a symbol that stands for nothing takes the space before it, one, and none from before here
+        kept = len(
+            text
+        )  # a symbol that stands for nothing is removed with one space before it, if that follows this place
         for number, part in enumerate(parts):
             text += " " if number else ""
             begin = len(text)

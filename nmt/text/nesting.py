@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_DEEPEST = 16  # tags that are open at the same time
+DEEPEST_NESTING = 16  # tags that are open at the same time
 _OPENS = re.compile(r"(?:<([A-Za-z][^ \t\r\n/<>]*)(?:[^<>]*[^<>/])?>|\{([A-Za-z][^ \t\r\n/{}]*)[^{}]*\})")
 _CLOSES = re.compile(r"(?:</([A-Za-z][^ \t\r\n/<>]*)[^<>]*>|\{/([A-Za-z][^ \t\r\n/{}]*)[^{}]*\})")
 
@@ -46,7 +46,7 @@ class TagNesting:
         """Returns the symbols that may not come next."""
         closers, singles = self._tags
         found = set(closers.values()) - set(self._open[-1:])
-        if len(self._open) >= _DEEPEST:
+        if len(self._open) >= DEEPEST_NESTING:
             found |= set(closers)
         following = singles[self._singles : self._singles + 1] if not self._open else []
         return found | (set(singles) - set(following))
@@ -97,7 +97,7 @@ def _pairs(closers: dict[int, int], source: Sequence[int]) -> _Tags:
         elif symbol in balanced and (not opened or opened.pop() != symbol):
             kept = {}
             break
-        if len(opened) > _DEEPEST:
+        if len(opened) > DEEPEST_NESTING:
             kept = {}
             break
     tags = closers.keys() | set(closers.values())

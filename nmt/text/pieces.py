@@ -36,7 +36,7 @@ def read_pieces(model: bytes) -> list[str]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The number and the bytes of each field of a message; of a number, no bytes."""
+    """The number and the bytes of each field of a message; no bytes if its value is a number."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
