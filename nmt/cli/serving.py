@@ -32,6 +32,14 @@ def export(
             "decoding.limit_repetition.",
         ),
     ] = None,
+    xla: Annotated[
+        bool,
+        typer.Option(
+            "--xla",
+            help="Have XLA compile the search of a sentence that comes alone: several times as fast once it is warm. "
+            "TensorFlow Serving needs --xla_cpu_compilation_enabled=true.",
+        ),
+    ] = False,
     weights: Annotated[
         Literal["float32", "float16", "int8"], typer.Option(help="How LiteRT's weights are stored.")
     ] = "float32",
@@ -39,8 +47,8 @@ def export(
     overrides: DecodingOption = None,
 ) -> None:
     """Write a model that runs without this package: a SavedModel, the next version in its folder, or LiteRT's files."""
-    if format == "litert" and (n_best or shortlist):
-        raise UserError("--format litert: its search is greedy; expected neither --n-best nor --shortlist")
+    if format == "litert" and (n_best or shortlist or xla):
+        raise UserError("--format litert: its search is greedy; expected none of --n-best, --shortlist and --xla")
     if format == "savedmodel" and weights != "float32":
         raise UserError(f"--weights {weights}: expected --format litert as well")
     load_tensorflow()
@@ -52,7 +60,7 @@ def export(
     else:
         from nmt.serving.saved_model import export_saved_model
 
-        version = export_saved_model(run, output, checkpoint, overrides or [], n_best, shortlist)
+        version = export_saved_model(run, output, checkpoint, overrides or [], n_best, shortlist, xla)
         _LOG.info("%s: a SavedModel, strings in, strings out", version)
 
 

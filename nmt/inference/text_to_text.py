@@ -30,6 +30,8 @@ _AT_ONCE = 2
 # Scores of a vocabulary for each token of so many pairs have to fit the memory.
 LONGEST_SCORED = 512
 _SCORED_AT_ONCE = 16
+# Tokens that a sentence is padded to where XLA compiles its search. Each length is compiled by itself, in some seconds.
+COMPILED_LENGTHS = (16, 32, 64)
 
 
 class Found(NamedTuple):
@@ -74,6 +76,9 @@ class TextToText(tf.Module):
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
         source_language: str, its code, which decides where sentences end.
         target_language: str, its code, which decides on the white space between sentences.
+        xla: bool, whether XLA compiles the search of a sentence that is alone and has at most 64 tokens: its operations
+            are so small that to start each takes longer than to compute it. More sentences share an operation's start,
+            and leave the batch when they are done, which XLA's shapes do not allow.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class TextToText(tf.Module):
         nest_tags: bool = False,
         source_language: str = "",
         target_language: str = "",
+        xla: bool = False,
     ) -> None:
         fused = language_model if language_model_weight else None
         if shortlist is not None and (fused is not None or ensemble):
@@ -110,6 +116,7 @@ class TextToText(tf.Module):
         self.lower_capitals = lower_capitals
         self.source_language = source_language
         self.target_language = target_language
+        self.xla = xla
         self.shortlist = shortlist and Shortlist(*(tf.Variable(table, trainable=False) for table in shortlist))
         self.language_model = fused
         self.language_model_weight = language_model_weight
@@ -229,12 +236,16 @@ class TextToText(tf.Module):
         scorer, options = self._scorer(), self.options._replace(n_best=n_best)
         tags = closers(placeholders) if self._nest_tags else None
 
+        def search(rows: tf.Tensor, *tags: tf.Tensor) -> Hypotheses:
+            constraints = list(self._constraints)
+            constraints[1:1] = [TagConstraint(one, END + 1) for one in tags]
+            return beam_search(scorer, rows, constraints, **options._asdict())
+
+        compiled = _compiled(search) if self.xla and n_best == 1 else search
+
         def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.gather(source, chosen).to_tensor(PADDING)
-            constraints = list(self._constraints)
-            if tags is not None:
-                constraints.insert(1, TagConstraint(tf.gather(tags, chosen), END + 1))
-            found: Hypotheses = beam_search(scorer, rows, constraints, **options._asdict())
+            found = compiled(rows, *([] if tags is None else [tf.gather(tags, chosen)]))
             scores = found.scores[:, :n_best]
             ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :n_best], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
@@ -269,6 +280,24 @@ class TextToText(tf.Module):
         if self.language_model is not None:
             scorer = FusedScorer(scorer, of_model(self.language_model), self.language_model_weight)
         return scorer
+
+
+def _compiled(search: Callable[..., Hypotheses]) -> Callable[..., Hypotheses]:
+    """Has XLA compile the search of a short sentence that is alone; its shapes are then a few."""
+    compiled = tf.function(search, jit_compile=True, autograph=False)
+
+    def search_either(rows: tf.Tensor, *others: tf.Tensor) -> Hypotheses:
+        time = tf.shape(rows)[1]
+        lengths = tf.constant(COMPILED_LENGTHS)
+
+        def search_padded() -> Hypotheses:
+            length = tf.reduce_min(tf.where(lengths >= time, lengths, COMPILED_LENGTHS[-1]))
+            return compiled(tf.pad(rows, [[0, 0], [0, length - time]], constant_values=PADDING), *others)
+
+        fits = (tf.shape(rows)[0] == 1) & (time <= COMPILED_LENGTHS[-1])
+        return tf.cond(fits, search_padded, lambda: search(rows, *others))
+
+    return search_either
 
 
 def _in_batches(

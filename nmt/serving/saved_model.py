@@ -10,7 +10,7 @@ from nmt.data.batches import evaluation_batches
 from nmt.data.token_store import TokenizedCorpus
 from nmt.decoding.beam_search import SearchOptions
 from nmt.decoding.shortlist import Shortlist, make_shortlist
-from nmt.inference.text_to_text import TextToText
+from nmt.inference.text_to_text import COMPILED_LENGTHS, TextToText
 from nmt.inference.translator import sentences_at_once
 from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.folder import RunFolder
@@ -35,6 +35,7 @@ def export_saved_model(
     overrides: Sequence[str] = (),
     n_best: int | None = None,
     shortlist: int | None = None,
+    xla: bool = False,
 ) -> Path:
     """Exports a run's model as the next version of a model for TensorFlow Serving.
 
@@ -64,6 +65,9 @@ def export_saved_model(
         n_best: number of translations in `nbest`; None for the size of the beam.
         shortlist: number of target tokens to score for each source token, those that the model's attention aligns to
             it most often in the run's training data; None to score the whole vocabulary.
+        xla: whether XLA compiles the search of the best translation of one sentence that comes alone. The first such
+            sentence of up to 16, 32 and 64 tokens takes some seconds each, which the warm-up requests spend, and all
+            others a fraction of the time. TensorFlow Serving needs the flag `--xla_cpu_compilation_enabled=true`.
 
     Returns:
         The folder of the new version, which appears once it is complete.
@@ -91,12 +95,13 @@ def export_saved_model(
         language_model=language_model,
         language_model_weight=config.decoding.language_model_weight,
         ensemble=ensemble,
+        xla=xla,
         **config.text_arguments(),
     )
     try:
         with temporary_folder(output) as complete:
             _save(graph, complete, n_best or config.decoding.beam_size)
-            write_warmup(complete, _warmup_texts(tokenizers[0]), output.resolve().name)
+            write_warmup(complete, _warmup_texts(tokenizers[0], xla), output.resolve().name)
             write_digests(complete, DIGESTS)
             version = output / str(max(map(int, _versions(output)), default=0) + 1)
             complete.rename(version)
@@ -158,8 +163,12 @@ def _versions(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.isdecimal()]
 
 
-def _warmup_texts(tokenizer: Tokenizer) -> list[str]:
-    """Builds texts of several lengths from the vocabulary, because the run's training data may be private."""
+def _warmup_texts(tokenizer: Tokenizer, xla: bool) -> list[str]:
+    """Builds texts of several lengths from the vocabulary, because the run's training data may be private.
+
+    With `xla` they have as many tokens as the longest sentences that it compiles a search for, or a few less.
+    """
     pieces = tokenizer.pieces()
     words = [piece[1:] for piece in pieces if piece.startswith(WORD_START) and len(piece) > 1] or ["a"]
-    return [" ".join((words * 25)[:count]) for count in (1, 6, 12, 25)]
+    counts = [1, *(length - 6 for length in COMPILED_LENGTHS)] if xla else [1, 6, 12, 25]
+    return [" ".join((words * counts[-1])[:count]) for count in counts]

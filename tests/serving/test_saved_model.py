@@ -121,11 +121,20 @@ def test_versions_are_counted_and_nothing_else_is_left(trained_run, tmp_path):
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["1", "2"]
 
 
-def test_the_command_exports_and_says_where(trained_run, tmp_path, capsys):
-    main_exits_well(["export", str(trained_run), "--to", str(tmp_path / "model"), "--n-best", "1"])
+def test_the_command_exports_and_says_where(trained_run, tmp_path, capsys, signatures):
+    main_exits_well(["export", str(trained_run), "--to", str(tmp_path / "model"), "--n-best", "1", "--xla"])
     assert f"{tmp_path / 'model' / '1'}: a SavedModel" in capsys.readouterr().err
-    answer = tf.saved_model.load(str(tmp_path / "model" / "1")).signatures["nbest"](text=tf.constant(["1 2"]))
-    assert answer["translations"].shape == (1, 1)
+    loaded = tf.saved_model.load(str(tmp_path / "model" / "1"))
+    assert loaded.signatures["nbest"](text=tf.constant(["1 2"]))["translations"].shape == (1, 1)
+
+    # What XLA has compiled translates alike: sentences of up to 16 tokens and of up to 32, and what it does not take.
+    for texts in (["3 1 4"], [""], ["9 9 9 9 1 2 3"], ["5 6 7 " * 7], ["5 6 7 " * 40], ["3 1 4", "1 5"]):
+        compiled, plain = (ask(one, texts) for one in (loaded.signatures, signatures))
+        assert compiled["translation"].tolist() == plain["translation"].tolist()
+        np.testing.assert_allclose(compiled["score"], plain["score"], atol=1e-5)
+    graph = loaded.signatures["serving_default"].graph.as_graph_def()
+    compiled = [one for one in graph.library.function if one.attr["_XlaMustCompile"].b]
+    assert len(compiled) == 1
 
 
 @pytest.mark.parametrize(
