@@ -1,0 +1,206 @@
+"""A new user's first hour: a translation memory, a model, a translated catalogue, the page, an answer of the export.
+
+    python benchmarks/new_user.py RUN CATALOGUE.po FOLDER OUTPUT [--package PACKAGE] [--minutes 6]
+
+FOLDER, new, becomes an empty home. The training split of RUN, written as a TMX, is the user's memory, and CATALOGUE.po
+their catalogue without translations. The commands are those of docs/installation.md, README.md and docs/production.md,
+given in that order and with no other set-up; PACKAGE is what pip installs, the checkout if it is not given. Each is
+timed and its output kept. What a person does in the meantime is an estimate: they read those pages at 200 words a
+minute and type at 100 characters a minute. Needs chromium and chromedriver, msgfmt and selenium.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from machine import describe_machine
+
+from nmt.constants import SIDES
+from nmt.data.token_store import read_sentences
+from nmt.runs.folder import load_run_config
+from nmt.utils.files import written_whole
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+# What a person reads, from the heading to the next one of its level; a whole page where none is given.
+READ = [
+    ("docs/installation.md", "With pip"), ("README.md", "Your own text"), ("README.md", "Commands"),
+    ("docs/files.md", None), ("docs/production.md", "A SavedModel"), ("docs/production.md", "A web page"),
+]  # fmt: skip
+WORDS, CHARACTERS = 200, 100  # in a minute
+TEXT = ["Restart the device.", "No connection"]
+# The block of docs/production.md, with what it was exported to, and printing.
+ASK = """import tensorflow as tf, tensorflow_text
+model = tf.saved_model.load("models/translator/1")
+answer = model.signatures["serving_default"](text=tf.constant({text!r}))["translation"]
+print(*(text.decode() for text in answer.numpy()), sep="\\n")"""
+HEADER = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<tmx version="1.4"><header creationtool="memory" creationtoolversion="1" '
+    'segtype="sentence" o-tmf="none" adminlang="en" srclang="{}" datatype="plaintext"/><body>\n'
+)
+Json = dict[str, Any]
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("catalogue", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--package", type=Path, default=CHECKOUT)
+    parser.add_argument("--minutes", type=int, default=6)
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True)
+    home = arguments.folder.resolve()
+    languages, units = write_memory(arguments.run, home / "memory.tmx")
+    shutil.copy(arguments.catalogue, home / "app.po")
+    source, target = languages
+    train = f"nmt train memory.tmx --source {source} --target {target} --run mine --minutes {arguments.minutes}"
+    steps = [
+        run(home, "python3 -m venv translator"),
+        run(home, f"translator/bin/pip install '{arguments.package.resolve()}[demo,documents]'"),
+        *(run(home, f"translator/bin/{command}") for command in (
+            train, f"nmt translate mine app.po --output app.{target}.po", "nmt export mine --to models/translator",
+        )),
+        run(home, f"translator/bin/python -c {shlex.quote(ASK.format(text=TEXT))}"),
+    ]  # fmt: skip
+    checks = check_catalogue(home / f"app.{target}.po")
+    seen = see_page(home, "translator/bin/nmt demo mine --port 8765")
+    machine_minutes = (sum(step["seconds"] for step in steps) + seen["seconds"]) / 60
+    words = sum(len(section(page, heading).split()) for page, heading in READ)
+    typed = sum(len(step["command"]) for step in steps) + len(seen["command"])
+    person_minutes = words / WORDS + typed / CHARACTERS
+    result = {
+        "command": shlex.join(["python", "benchmarks/new_user.py", *sys.argv[1:]]),
+        "machine": describe_machine(),
+        "memory": {"units": units, "bytes": (home / "memory.tmx").stat().st_size},
+        "steps": steps,
+        "catalogue": checks,
+        "page": seen,
+        "minutes": {
+            "machine": round(machine_minutes, 1),
+            "person": round(person_minutes, 1),
+            "together": round(machine_minutes + person_minutes, 1),
+        },
+        "read": {"words": words, "characters typed": typed},
+    }
+    text = json.dumps(result, indent=1, ensure_ascii=False).replace(str(arguments.package.resolve()), "gru-nmt")
+    text = text.replace(str(home), "~")
+    with written_whole(arguments.output) as file:
+        file.write(text)
+    print(text)
+
+
+def write_memory(run: Path, path: Path) -> tuple[list[str], int]:
+    """Writes the training pairs of a run as a TMX; returns the languages, and how many pairs there are."""
+    loaded, config = load_run_config(run)
+    languages = [config.data.source_language, config.data.target_language]
+    units = 0
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(HEADER.format(languages[0]))
+        for pair in zip(*(read_sentences(loaded.data, "train", side) for side in SIDES), strict=True):
+            variants = (
+                f'<tuv xml:lang="{language}"><seg>{escape(text)}</seg></tuv>'
+                for language, text in zip(languages, pair, strict=True)
+            )
+            file.write(f"<tu>{''.join(variants)}</tu>\n")
+            units += 1
+        file.write("</body></tmx>\n")
+    return languages, units
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What a login of a new user has: a home and the system's programs; and how pip reaches its packages."""
+    network = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or "PIP_" in name}
+    programs = os.pathsep.join([str(Path(sys.base_prefix) / "bin"), "/usr/bin", "/bin"])
+    return network | {"HOME": str(home), "PATH": programs, "LANG": "C.UTF-8"}
+
+
+def run(home: Path, command: str) -> Json:
+    """Gives a command, which must succeed; returns its duration and what it printed."""
+    print(f"$ {command}", file=sys.stderr, flush=True)
+    start = time.perf_counter()
+    done = subprocess.run(
+        command, shell=True, check=False, cwd=home, env=environment(home), capture_output=True, encoding="utf-8"
+    )
+    seconds = round(time.perf_counter() - start, 1)
+    if done.returncode:
+        raise SystemExit(f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
+    lines = [line for line in re.split(r"[\r\n]+", done.stdout) if line]
+    return {"command": command, "seconds": seconds, "stdout": [] if " install " in command else lines[-40:]}
+
+
+def check_catalogue(path: Path) -> Json:
+    """What gettext says of a catalogue, and how many of its entries have a translation in every form."""
+    found = subprocess.run(
+        ["msgfmt", "--check", "--statistics", "--use-fuzzy", "-o", os.devnull, str(path)],
+        check=False, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"},
+    )  # fmt: skip
+    return {"status": found.returncode, "msgfmt": found.stderr.strip().replace(str(path), path.name)}
+
+
+def see_page(home: Path, command: str) -> Json:
+    """Opens the page in a browser, translates a text there as a person does, and closes it."""
+    from selenium import webdriver
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    print(f"$ {command}", file=sys.stderr, flush=True)
+    start = time.perf_counter()
+    server = subprocess.Popen(
+        shlex.split(command), cwd=home, env=environment(home), stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    try:
+        assert server.stderr is not None
+        for line in server.stderr:
+            if found := re.search(r"http://\S+", line):
+                break
+        else:
+            raise SystemExit(f"{command}: no page")
+        options = webdriver.ChromeOptions()
+        options.binary_location = shutil.which("chromium") or "chromium"
+        for switch in ("headless", "no-sandbox", "disable-gpu", f"user-data-dir={home / 'chromium'}"):
+            options.add_argument(f"--{switch}")
+        driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+        try:
+            driver.implicitly_wait(60)
+            driver.get(found[0])
+            driver.find_element("css selector", "#source textarea").send_keys(TEXT[0])
+            driver.find_element("css selector", "#translate").click()
+            translation = driver.find_element("css selector", "#target textarea")
+            WebDriverWait(driver, 60).until(lambda _: translation.get_attribute("value"))
+            answer = translation.get_attribute("value")
+        finally:
+            driver.quit()
+    finally:
+        server.terminate()
+        server.wait()
+    return {
+        "command": command,
+        "seconds": round(time.perf_counter() - start, 1),
+        "typed": TEXT[0],
+        "shown": answer,
+    }
+
+
+def section(page: str, heading: str | None) -> str:
+    """The text of a page, or what stands under one of its headings."""
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    if heading is None:
+        return text
+    found = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^\1 |\Z)", text, flags=re.DOTALL | re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"{page}: no heading {heading!r}")
+    return found[2]
+
+
+if __name__ == "__main__":
+    main()
