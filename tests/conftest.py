@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.helpers import digit_strings, language_model_config, reversal_config, validating_by_loss
+from tests.helpers import SHIPPED_DECODING, digit_strings, language_model_config, reversal_config, validating_by_loss
 
 # The same examples in every run, so that a commit passes or fails for what it changes. Other examples, from a new seed
 # each time, are drawn by `pytest --hypothesis-profile default`.
@@ -135,12 +135,12 @@ def second_run(trained_run: Path, shared: Shared) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(trained_run: Path, shared: Shared) -> Path:
-    """The trained run's export, a folder that holds the version `1`."""
+    """The trained run's export with `SHIPPED_DECODING`, a folder that holds the version `1`."""
 
     def fill(folder: Path) -> None:
         from nmt.serving.saved_model import export_saved_model
 
-        export_saved_model(trained_run, folder / "translator")
+        export_saved_model(trained_run, folder / "translator", overrides=SHIPPED_DECODING)
 
     return shared("exported", fill) / "translator"
 

@@ -15,7 +15,7 @@ from nmt.config import Config, parse_config
 DIGITS = "0123456789"
 
 
-# The plain shape: tests of what does not depend on the model or its schedule are fast with it.
+# The plain shape and search: tests of what does not depend on the model, its schedule or its search are fast with them.
 PLAIN_MODEL: dict[str, Any] = {
     "encoder_layers": 1, "decoder_layers": 1, "attention": "dot", "layer_normalization": False,
 }  # fmt: skip
@@ -23,6 +23,12 @@ PLAIN_TRAINING: dict[str, Any] = {
     "learning_rate": 1e-3, "schedule": "inverse_square_root", "average_decay": 0.0, "precision": "float32",
     "xla": "none",
 }  # fmt: skip
+PLAIN_DECODING: dict[str, Any] = {
+    "beam_size": 2, "limit_repetition": False, "split_sentences": False, "lower_capitals": False, "nest_tags": False,
+}  # fmt: skip
+
+# What `PLAIN_DECODING` leaves out, as overrides: tests that compare two ways to translate compare what users get.
+SHIPPED_DECODING = [f"decoding.{name}=true" for name in PLAIN_DECODING if name != "beam_size"]
 
 
 def digit_strings(count: int, lengths: range, seed: int) -> list[str]:
@@ -48,10 +54,10 @@ def reversal_config(folder: Path, lengths: range = range(3, 8), pairs: int = 200
         "batches": {"tokens": 600, "shapes": 2},
         "model": PLAIN_MODEL | {"units": 16, "embedding": 16, "dropout": 0.1},
         "training": PLAIN_TRAINING | {"max_steps": 24, "validate_every": 12, "save_every": 5, "warmup_steps": 4},
-        "decoding": {"beam_size": 2},
+        "decoding": PLAIN_DECODING,
     }
     for group, settings in changes.items():
-        tree[group] |= settings
+        tree[group] = tree[group] | settings
     return parse_config(tree, "test")
 
 

@@ -14,6 +14,7 @@ from nmt.cli import main
 from nmt.runs.scoring import score_files
 from nmt.serving.saved_model import export_saved_model
 from nmt.utils.errors import UserError
+from tests.helpers import SHIPPED_DECODING
 
 ODD = [b"", b"  \t\n ", b"\xff\xfe\x80", b"\x00\x01\x1b", "1 2\u2028 3".encode(), b"7 " * 50_000, "好".encode() * 2_000]
 
@@ -25,7 +26,7 @@ def signatures(exported):
 
 @pytest.fixture(scope="module")
 def translator(trained_run):
-    return nmt.load_translator(str(trained_run), n_best=2)
+    return nmt.load_translator(str(trained_run), overrides=SHIPPED_DECODING, n_best=2)
 
 
 def ask(signatures, texts, name="serving_default"):
@@ -56,6 +57,7 @@ def test_the_command_translates_alike(signatures, trained_run, tmp_path):
     (tmp_path / "in.txt").write_text("".join(line + "\n" for line in lines))
     main_exits_well(
         ["translate", str(trained_run), "--input", str(tmp_path / "in.txt"), "--output", str(tmp_path / "out")]
+        + [part for override in SHIPPED_DECODING for part in ("--set", override)]
     )
     assert (tmp_path / "out").read_text().split("\n")[:-1] == [
         text.decode() for text in ask(signatures, encoded(lines))["translation"]
@@ -122,7 +124,8 @@ def test_versions_are_counted_and_nothing_else_is_left(trained_run, tmp_path):
 
 
 def test_the_command_exports_and_says_where(trained_run, tmp_path, capsys, signatures):
-    main_exits_well(["export", str(trained_run), "--to", str(tmp_path / "model"), "--n-best", "1", "--xla"])
+    shipped = [part for override in SHIPPED_DECODING for part in ("--set", override)]
+    main_exits_well(["export", str(trained_run), "--to", str(tmp_path / "model"), "--n-best", "1", "--xla", *shipped])
     assert f"{tmp_path / 'model' / '1'}: a SavedModel" in capsys.readouterr().err
     loaded = tf.saved_model.load(str(tmp_path / "model" / "1"))
     assert loaded.signatures["nbest"](text=tf.constant(["1 2"]))["translations"].shape == (1, 1)
