@@ -113,43 +113,30 @@ class Cluster:
         return [(worker.returncode, text.splitlines()) for worker, text in zip(self.workers, written, strict=True)]
 
 
-def test_two_devices_train_as_one_and_go_on_from_one(reference, tmp_path):
+def test_two_devices_train_as_one_go_on_from_one_and_fine_tune_as_one(reference, tmp_path):
     run, config = reference
     mirrored = with_training(config, strategy="mirrored")
     fresh = begin(tmp_path / "fresh", run, mirrored)
     gone_on = begin(tmp_path / "gone_on", run, mirrored)
     train(with_training(config, max_steps=10), gone_on[1])
+    tuned = with_training(config, start_from=run, max_steps=10, learning_rate=3e-3)
+    train(tuned, tmp_path / "one")
+    tuned_on_two = begin(tmp_path / "mirrored", run, with_training(tuned, strategy="mirrored"))
     run_script(
         """
 import sys
 from nmt.config import load_config
 from nmt.training.train import train
-train(load_config(sys.argv[1]), sys.argv[2])
-train(load_config(sys.argv[3]), sys.argv[4])
+for config, run in zip(sys.argv[1::2], sys.argv[2::2]):
+    train(load_config(config), run)
 """,
         *fresh,
         *gone_on,
+        *tuned_on_two,
     )
     assert_same_training(run, fresh[1])
     assert_same_training(run, gone_on[1])
-
-
-@pytest.mark.no_cover
-def test_two_devices_fine_tune_as_one(reference, tmp_path):
-    run, config = reference
-    tuned = with_training(config, start_from=run, max_steps=10, learning_rate=3e-3)
-    mirrored = begin(tmp_path / "mirrored", run, with_training(tuned, strategy="mirrored"))
-    train(tuned, tmp_path / "one")
-    run_script(
-        """
-import sys
-from nmt.config import load_config
-from nmt.training.train import train
-train(load_config(sys.argv[1]), sys.argv[2])
-""",
-        *mirrored,
-    )
-    assert_same_training(tmp_path / "one", mirrored[1])
+    assert_same_training(tmp_path / "one", tuned_on_two[1])
     (tuned_loss, base_loss) = (
         load_arrays(RunFolder(path).best)[1]["validation_loss"] for path in (tmp_path / "one", run)
     )
@@ -161,7 +148,7 @@ def test_two_workers_train_as_one_device_and_the_loss_of_one_is_an_error(referen
     files = begin(tmp_path, run, with_training(config, strategy="multi_worker"))
     with Cluster(*files) as cluster:
         while saved_step(files[1]) < 5 and all(worker.poll() is None for worker in cluster.workers):
-            time.sleep(0.01)
+            time.sleep(0.05)
         os.kill(cluster.workers[1].pid, signal.SIGKILL)
         (status, lines), (killed, _) = cluster.finish()
     assert killed == -signal.SIGKILL

@@ -68,7 +68,7 @@ def start_training(config, run) -> subprocess.Popen:
     )
 
 
-def test_killed_three_times_ends_with_the_same_weights_bit_for_bit(tmp_path):
+def test_killed_twice_ends_with_the_same_weights_bit_for_bit(tmp_path):
     config = reversal_config(
         tmp_path / "corpus",
         tokenizer={"sampling": 0.3},
@@ -85,12 +85,12 @@ def test_killed_three_times_ends_with_the_same_weights_bit_for_bit(tmp_path):
     seed = random.SystemRandom().randrange(10**6)
     print(f"the moments of the kills come from seed {seed}")  # shown when the test fails
     generator = random.Random(seed)
-    for kill in range(3):
+    for kill in range(2):  # benchmarks/crash_campaign.py kills 300 times
         process = start_training(tmp_path / "config.yaml", killed.path)
-        # From a random step of a third of the way each time on, at a random moment.
-        at_least = 7 * generator.randint(3 * kill, 3 * kill + 2)
+        # From a random step of a half of the way each time on, at a random moment.
+        at_least = 7 * generator.randint(4 * kill, 4 * kill + 3)
         while saved_step(killed) < at_least and process.poll() is None:
-            time.sleep(0.01)
+            time.sleep(0.05)
         time.sleep(generator.uniform(0.0, 0.7))
         assert process.poll() is None, process.stderr.read()
         os.kill(process.pid, signal.SIGKILL)
