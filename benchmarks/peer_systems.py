@@ -6,7 +6,7 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class System:
     def versions(self) -> dict[str, str]:
         """Of its Python and its packages."""
         own = {"nmt": nmt.__version__} if self.ours else {}
-        return own | json.loads(output_of([self.python, "-c", _VERSIONS, *self.packages]))
+        return own | versions_in(self.python, self.packages)
 
 
 def our_system(label: str, folder: Path, multi30k: Path, changes: list[str]) -> System:
@@ -141,6 +141,12 @@ def start(system: System, command: list[str]) -> subprocess.Popen[str]:
         text=True,
         errors="replace",
     )
+
+
+def versions_in(python: Path, packages: Sequence[str]) -> dict[str, str]:
+    """Of a Python and packages that it has."""
+    versions: dict[str, str] = json.loads(output_of([python, "-c", _VERSIONS, *packages]))
+    return versions
 
 
 def output_of(command: list[Any]) -> str:

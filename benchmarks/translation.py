@@ -1,4 +1,4 @@
-"""Measures the speed of translation of this project, OpenNMT-tf and Marian side by side, without an accelerator.
+"""Measures the speed of translation of this project, CTranslate2, OpenNMT-tf and Marian, without an accelerator.
 
     benchmarks/peers/setup.sh FOLDER MULTI30K_FOLDER
     benchmarks/peers/train.sh FOLDER
@@ -13,6 +13,8 @@ SentencePiece, sorts it by length, makes batches, searches and joins the pieces 
 
     GRU NMT, SavedModel     one request of all sentences to the export, which sorts and batches inside its graph
     GRU NMT, translator     `nmt.load_translator`, which is what `nmt translate` uses
+    CTranslate2             a Transformer of random weights with RUN's vocabulary, in int8 and in float32, forced to say
+                            15 pieces; see peers/ctranslate2_translate.py
     OpenNMT-tf              what its `infer` does, SentencePiece in its graph; see peers/opennmt_tf_translate.py
     Marian                  pymarian's `Translator` with a thread for each core
 
@@ -22,9 +24,9 @@ count. --tune finds the batch size with which each peer is fastest, keeps it in 
 copied into the result. The length penalty is 1 everywhere, and all compute in float32, but for our own if both exports
 and `--set` have decoding.precision=bfloat16.
 
-Then one sentence at a time, each when the one before is done, through the SavedModels of this project and OpenNMT-tf,
-both from a string to a string: the time of the call in Python. Those of 13 words (split at spaces) are translated in
-every round, and in each round another share of all sentences.
+Then one sentence at a time, each when the one before is done, through CTranslate2 and the SavedModels of this project
+and OpenNMT-tf, all from a string to a string: the time of the call in Python. Those of 13 words (split at spaces) are
+translated in every round, and in each round another share of all sentences.
 
 The shapes agree in widths and depths, not in every equation; peers.py says how they differ. The peers are trained for
 less time than RUN: the time of a search hangs on how long the translations are, not on whether they are good, so their
@@ -37,6 +39,7 @@ Needs Linux.
 import argparse
 import json
 import shlex
+import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -46,10 +49,10 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
-from peer_systems import output_of, peer_systems
+from peer_systems import output_of, peer_systems, versions_in
 from peers import MATRIX_PRODUCT
 from translation_report import WORDS, summarize, tables
-from translation_systems import BATCH_SIZES, TUNED, System, Worker, opennmt_tf_saved_model, our_systems
+from translation_systems import BATCH_SIZES, OUR_TOKENIZER, TUNED, System, Worker, opennmt_tf_saved_model, our_systems
 
 from nmt.utils.files import written_whole
 
@@ -112,6 +115,7 @@ def main() -> None:
         (folder / f"test_2016_flickr.{language}").read_text(encoding="utf-8").splitlines()[: arguments.sentences]
         for language in ("en", "de")
     )
+    shutil.copy(arguments.run / "data" / "source.model", folder / OUR_TOKENIZER)
     tuning = folder / "translation-tuning.json"
     with tempfile.TemporaryDirectory() as temporary:
         sentences = Sentences.written(Path(temporary), english, arguments.rounds)
@@ -127,7 +131,8 @@ def main() -> None:
             systems += our_systems(arguments.run.resolve(), export.resolve(), beam_size, arguments.set)
             for name in arguments.peers:
                 systems.append(TUNED[name](folder, beam_size, tuned[name][str(beam_size)]["best"]))
-            systems.append(opennmt_tf_saved_model(folder, beam_size))
+            if "OpenNMT-tf" in arguments.peers:
+                systems.append(opennmt_tf_saved_model(folder, beam_size))
         rounds = measure(systems, folder / "runs", sentences, arguments.rounds)
 
     options = [str(arguments.output), "--rounds", str(arguments.rounds)]
@@ -139,9 +144,9 @@ def main() -> None:
         ),
         "machine": describe_machine(),
         "versions": {"GRU NMT": {name: version(name) for name in PACKAGES}}
-        | {system.name: system.versions() for system in peer_systems(folder) if system.name in arguments.peers},
+        | versions_of_peers(folder, arguments.peers),
         "batch_sizes_tried": tuned,
-        **summarize(systems, rounds, german, folder / "joint.model"),
+        **summarize(systems, rounds, german, folder / OUR_TOKENIZER),
     }
     with written_whole(arguments.output) as file:
         json.dump(result, file, indent=1)
@@ -149,6 +154,16 @@ def main() -> None:
     disturbance = max(result["cores_of_others"])
     if disturbance > 0.1:
         print(f"other processes took up to {disturbance} cores: measure again when it is quiet", file=sys.stderr)
+
+
+def versions_of_peers(folder: Path, peers: list[str]) -> dict[str, dict[str, str]]:
+    """The versions of the packages of each peer."""
+    found = {}
+    if any(name.startswith("CTranslate2") for name in peers):
+        found["CTranslate2"] = versions_in(folder / "ctranslate2" / "bin" / "python", ("ctranslate2", "numpy"))
+    if set(peers) & {"OpenNMT-tf", "Marian"}:
+        found |= {system.name: system.versions() for system in peer_systems(folder) if system.name in peers}
+    return found
 
 
 def tune(folder: Path, sentences: Sentences, peers: list[str]) -> dict[str, Any]:

@@ -6,12 +6,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from peer_systems import CHECKOUT, ENVIRONMENT, SETTINGS
 
 Task = Literal["all", "each"]
+
+# In the folder of the peers: a copy of our run's tokenizer, for the peer whose weights are random.
+OUR_TOKENIZER = "ours.model"
 
 # What is tried for the peers: sentences of a batch.
 BATCH_SIZES = (8, 16, 32, 64, 128)
@@ -114,8 +118,27 @@ def marian(folder: Path, beam_size: int, batch_size: int) -> System:
     )
 
 
+def ctranslate2(folder: Path, beam_size: int, batch_size: int, compute_type: str) -> System:
+    """CTranslate2 with a Transformer of random weights, each core on batches of its own."""
+    files = folder / OUR_TOKENIZER, folder / "trained" / "ctranslate2"
+    options = compute_type, beam_size, batch_size
+    return System(
+        name=f"CTranslate2, {compute_type}",
+        beam_size=beam_size,
+        command=_peer(folder, "ctranslate2", "ctranslate2_translate.py", *files, *options),
+        place=folder,
+        batch_size=batch_size,
+        tasks=("all", "each"),
+    )
+
+
 # Those whose batch size is chosen by trying.
-TUNED = {"OpenNMT-tf": opennmt_tf, "Marian": marian}
+TUNED = {
+    "OpenNMT-tf": opennmt_tf,
+    "Marian": marian,
+    "CTranslate2, int8": partial(ctranslate2, compute_type="int8"),
+    "CTranslate2, float32": partial(ctranslate2, compute_type="float32"),
+}
 
 
 def _peer(folder: Path, environment: str, script: str, *arguments: Any) -> tuple[str, ...]:
