@@ -18,7 +18,7 @@ RUN = ("config.yaml", "--run", "run")
 SETTINGS = ("run/config.yaml", "run/run.json")
 STATE = (*SETTINGS, "run/checkpoints/best.npz", "run/checkpoints/last.npz", "run/metrics.jsonl")
 DATA = ("run/data/report.json", "run/data/*.model", "run/data/*.txt", "run/data/[tv]*.npy")
-EPOCHS = re.compile(r"run/data/epoch-\d{4}(/.*)?")  # drawn ahead of the steps, kept for some epochs
+EPOCHS = re.compile(r"(run|tuned)/data/epoch-\d{4}(/.*)?")  # drawn ahead of the steps, kept for some epochs
 EVENTS = "tensorboard/"  # what TensorBoard shows; each process adds a file
 PART = re.compile(r"\.nmt-[^/]*\.part|#\d+ \(deleted\)")
 # What differs between processes, and the losses, which are means over the steps since the process began.

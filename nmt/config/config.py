@@ -36,6 +36,7 @@ _FORMERLY: dict[str, Any] = {
     "decoding.split_sentences": False,
     "decoding.lower_capitals": False,
     "decoding.nest_tags": False,
+    "decoding.keep_unreadable": False,
 }
 
 
@@ -53,7 +54,7 @@ class Config(Settings):
 
     def text_arguments(self) -> dict[str, Any]:
         """The settings of a search for texts that are arguments of `nmt.Translator`, by name."""
-        names = ("limit_repetition", "split_sentences", "lower_capitals", "nest_tags")
+        names = ("limit_repetition", "split_sentences", "lower_capitals", "nest_tags", "keep_unreadable")
         languages = {
             "source_language": self.data.source_language or "",
             "target_language": self.data.target_language,

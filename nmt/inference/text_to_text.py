@@ -1,7 +1,7 @@
 """Texts to translations in one graph: what the translator runs, and what is exported."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -17,7 +17,9 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.models.token_model import TokenModel
 from nmt.text.boundaries import WORD_START, find_boundaries
 from nmt.text.graph_capitals import are_in_capitals, lower, upper
+from nmt.text.graph_letters import are_unreadable
 from nmt.text.graph_normalization import normalize_in_graph
+from nmt.text.letters import count_letters
 from nmt.text.masking import closers, encode_pair, mask, restore
 from nmt.text.placeholders import SYMBOLS
 from nmt.text.repetition import find_word_classes
@@ -74,6 +76,8 @@ class TextToText(tf.Module):
         lower_capitals: bool, whether a sentence in capitals is translated in small letters, and its translation put in
             capitals; see `nmt.text.capitals`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
+        keep_unreadable: bool, whether a sentence in a script that the model has no letters of stays as it is, with the
+            score 0; see `nmt.text.letters`.
         source_language: str, its code, which decides where sentences end.
         target_language: str, its code, which decides on the white space between sentences.
         xla: bool, whether XLA compiles the search of a sentence that is alone and has at most 64 tokens: its operations
@@ -98,6 +102,7 @@ class TextToText(tf.Module):
         split_sentences: bool = False,
         lower_capitals: bool = False,
         nest_tags: bool = False,
+        keep_unreadable: bool = False,
         source_language: str = "",
         target_language: str = "",
         xla: bool = False,
@@ -125,6 +130,7 @@ class TextToText(tf.Module):
         transposed += [*self.ensemble, *([fused] if fused else [])]
         self._output_weights = {id(one): tf.Variable(one.output_weights(), trainable=False) for one in transposed}
         self._boundaries = find_boundaries(source_tokenizer.pieces())
+        self._letters = count_letters(source_tokenizer.pieces()) if keep_unreadable else None
         self._nest_tags = nest_tags and bool({"tags", "braces"} & set(target_tokenizer.placeholders))
         self._constraints: list[Constraint] = []
         if target_tokenizer.placeholders:
@@ -158,12 +164,21 @@ class TextToText(tf.Module):
             in_capitals = are_in_capitals(sentences)
             sentences = tf.where(in_capitals, lower(sentences, self.source_language), sentences)
         encoded = self.source_tokenizer.encode(sentences, normalized=True)
-        parts, counts = split_long(encoded[:, :-1], self.max_tokens - 1, self._boundaries)
+        unreadable = tf.zeros((encoded.nrows(),), tf.bool)
+        if self._letters is not None:
+            unreadable = are_unreadable(encoded, self._letters)
+        read = tf.where(~unreadable)[:, 0]
+        parts, counts = split_long(tf.gather(encoded, read)[:, :-1], self.max_tokens - 1, self._boundaries)
         ends = tf.fill((parts.nrows(), 1), END)
         source = tf.concat([parts, tf.RaggedTensor.from_tensor(ends, row_splits_dtype=parts.row_splits.dtype)], 1)
-        sentence = tf.repeat(tf.range(tf.size(counts)), tf.cast(counts, tf.int32))
-        found = self._search(source, n_best, tf.gather(masked.placeholders, sentence))
-        return Found(split, in_capitals, masked.placeholders, tf.cast(counts, tf.int32), source, *found)
+        sentence = tf.repeat(read, counts)
+        found: tuple[Any, ...] = source, *self._search(source, n_best, tf.gather(masked.placeholders, sentence))
+        if self._letters is not None:
+            kept = tf.where(unreadable)[:, 0]
+            sentence = tf.concat([sentence, kept], 0)
+            found = self._with_kept(found, tf.gather(encoded, kept), tf.argsort(sentence, stable=True), n_best)
+        counts = tf.math.unsorted_segment_sum(tf.ones_like(sentence, tf.int32), sentence, tf.size(sentences))
+        return Found(split, in_capitals, masked.placeholders, counts, *found)
 
     def translations(self, texts: tf.Tensor, n_best: int = 1) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Translates texts.
@@ -228,6 +243,30 @@ class TextToText(tf.Module):
         )
         back = tf.math.invert_permutation(order)
         return tf.gather(log_probabilities, back), tf.cast(tf.gather(tokens, back), tf.int32)
+
+    def _with_kept(
+        self, found: tuple[Any, ...], kept: tf.RaggedTensor, order: tf.Tensor, n_best: int
+    ) -> tuple[Any, ...]:
+        """Adds sentences that the model cannot read: each is its own translation, the only one, with the score 0.
+
+        Args:
+            found: `Found.source` and so on of what was translated.
+            kept: int32 `[n, (time)]`, the other sentences, closed by the end token.
+            order: where each part comes from in both, one after the other.
+            n_best: translations of each.
+        """
+        source, target, *scores = found
+        own = self.target_tokenizer.encode(self.source_tokenizer.decode(kept), normalized=True)
+        others = [[0, 0], [0, n_best - 1]]
+        lengths = tf.reshape(tf.pad(own.row_lengths()[:, None], others), (-1,))
+        own = tf.RaggedTensor.from_row_lengths(own.flat_values, lengths, validate=False)
+        zero = tf.pad(tf.zeros((kept.nrows(), 1)), others, constant_values=IMPOSSIBLE)
+        rows = tf.reshape(order[:, None] * n_best + tf.range(n_best), (-1,))
+        return (
+            tf.gather(tf.concat([source, kept], 0), order),
+            tf.gather(tf.concat([target, own], 0), rows),
+            *(tf.gather(tf.concat([one, zero], 0), order) for one in scores),
+        )
 
     def _search(
         self, source: tf.RaggedTensor, n_best: int, placeholders: tf.Tensor

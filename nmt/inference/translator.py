@@ -82,6 +82,8 @@ class Translator:
         lower_capitals: bool, whether a sentence in capitals is translated in small letters, and its translation put in
             capitals; see `nmt.text.capitals`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
+        keep_unreadable: bool, whether a sentence in a script that the model has no letters of stays as it is, with the
+            score 0; see `nmt.text.letters`.
         source_language: str, the code of the language that the texts are in, which decides where sentences end.
         target_language: str, the code of the other, which decides on the white space between sentences.
 
@@ -119,6 +121,7 @@ class Translator:
         split_sentences: bool = True,
         lower_capitals: bool = True,
         nest_tags: bool = True,
+        keep_unreadable: bool = True,
         source_language: str = "",
         target_language: str = "",
     ) -> None:
@@ -143,6 +146,7 @@ class Translator:
             split_sentences=split_sentences,
             lower_capitals=lower_capitals,
             nest_tags=nest_tags,
+            keep_unreadable=keep_unreadable,
             source_language=source_language,
             target_language=target_language,
         )

@@ -96,6 +96,17 @@ def test_each_sentence_is_translated_as_if_alone(by_sentence: Translator) -> Non
     assert "{c}" in c[0].text.replace("{a}", "") == c[0].text.upper().replace("{A}", "").replace("{C}", "{c}")
 
 
+def test_what_the_model_cannot_read_stays_as_it_is(by_sentence: Translator) -> None:
+    korean = "고양이가 {a} 앉았다."
+    (kept,) = next(by_sentence.hypotheses([korean]))
+    assert (kept.text, kept.score, kept.log_probability) == (korean, 0.0, 0.0)
+    assert {number for of_piece in kept.target_words for number in of_piece} == {0, 1, 2}
+    before, after = by_sentence.translate(["The cat sat.", "{b} sat!"])
+    assert by_sentence.translate([f"The cat sat. {korean}  {{b}} sat!", "", korean, "{b} sat!"]) == [
+        f"{before} {korean}  {after}", "", korean, after,
+    ]  # fmt: skip
+
+
 def test_white_space_is_kept_around_what_can_be_seen(by_sentence: Translator) -> None:
     assert by_sentence.translate([" \t", "", "\u200b", " \u200b\n\n"]) == [""] * 4
     assert by_sentence.translate(" the cat\u3000") == " " + by_sentence.translate("the cat") + "\u3000"

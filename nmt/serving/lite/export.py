@@ -170,6 +170,7 @@ def _settings(config: Config, weights: Weights, files: dict[str, bytes]) -> dict
         "split_sentences": search.split_sentences,
         "lower_capitals": search.lower_capitals,
         "nest_tags": search.nest_tags,
+        "keep_unreadable": search.keep_unreadable,
         "placeholders": config.tokenizer.placeholders,
         # For translators that do not know of the file with the digests.
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},

@@ -20,6 +20,7 @@ import sentencepiece
 from nmt.constants import BEGIN, END, PADDING, SIDES
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
 from nmt.text.capitals import is_in_capitals, lower, upper
+from nmt.text.letters import count_letters, is_unreadable
 from nmt.text.nesting import TagNesting
 from nmt.text.normalization import normalize
 from nmt.text.pieces import read_pieces
@@ -78,6 +79,7 @@ class LiteTranslator:
         self._source = _load_tokenizer(folder / SOURCE_TOKENIZER)
         self._target = _load_tokenizer(folder / TARGET_TOKENIZER)
         self._boundaries = find_boundaries(_pieces(self._source))
+        self._letters = count_letters(_pieces(self._source))
         self._source_classes = find_word_classes(_pieces(self._source))
         self._classes = np.array(find_word_classes(_pieces(self._target)).classes)
         self._languages = tuple(str(self.settings.get(f"{side}_language", "")) for side in SIDES)
@@ -117,8 +119,11 @@ class LiteTranslator:
         ids = self._source.encode(lower(text, source) if capitals else text)
         if not ids:
             return None
-        parts = split_long(ids, self.settings["max_tokens"] - 1, self._boundaries)
-        translation = " ".join(self._text(self.search([*part, END], placeholders)) for part in parts)
+        if self.settings.get("keep_unreadable") and is_unreadable(ids, self._letters):  # older exports lack the setting
+            translation = str(self._source.decode(ids))
+        else:
+            parts = split_long(ids, self.settings["max_tokens"] - 1, self._boundaries)
+            translation = " ".join(self._text(self.search([*part, END], placeholders)) for part in parts)
         return restore(upper(translation, target) if capitals else translation, placeholders)
 
     def search(self, ids: Sequence[int], placeholders: Sequence[str] = ()) -> list[int]:

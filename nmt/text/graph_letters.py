@@ -1,0 +1,29 @@
+"""Whether a model can read texts, in the TensorFlow graph; see `nmt.text.letters`."""
+
+import tensorflow as tf
+
+from nmt.text.letters import Letters
+
+
+def are_unreadable(ids: tf.RaggedTensor, letters: Letters) -> tf.Tensor:
+    """`nmt.text.letters.is_unreadable` for each text.
+
+    Args:
+        ids: int32 `[n, (time)]`.
+        letters: of the vocabulary.
+
+    Returns:
+        Boolean `[n]`.
+
+    Example:
+
+    >>> from nmt.text.letters import count_letters
+    >>> letters = count_letters(["<pad>", "<unk>", "<s>", "</s>", "\u2581Hi", "<0xE6>", "<0x97>", "<0xA5>"])
+    >>> are_unreadable(tf.ragged.constant([[4, 5, 6, 7], [5, 6, 7], []], tf.int32), letters).numpy().tolist()
+    [False, True, False]
+    """
+    flat = ids.flat_values
+    known, unknown, begins, continues = (tf.gather(tf.constant(counts), flat) for counts in letters)
+    # What follows the last token of a text, the first one of the next text, is no second byte.
+    symbols = tf.cast(tf.bitwise.bitwise_and(begins, tf.roll(continues, -1, 0)) > 0, tf.int32)
+    return tf.reduce_sum(ids.with_flat_values(unknown - symbols - known), 1) > 0

@@ -1,0 +1,73 @@
+"""Whether a model can read a text: whether its vocabulary has the letters, in plain Python.
+
+A character that the vocabulary lacks is split into its bytes. A model has hardly seen these, and writes what no source
+says when a sentence consists of them: a text in another script than those that it was trained on.
+`nmt.text.graph_letters` does the same in the TensorFlow graph. This module needs the standard library only.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_UNKNOWN = 1  # the id of what is neither in the vocabulary nor split into bytes
+# Symbols such as arrows (U+2000 to U+2BFF) and emoji (U+1F000 to U+1FFFF) are no letters: their first byte, and those
+# that follow it then.
+_SYMBOLS = ((0xE2, range(0x80, 0xB0)), (0xF0, range(0x9F, 0xA0)))
+
+
+class Letters(NamedTuple):
+    """What each token of a vocabulary says about letters; four lists of int, one element for each id.
+
+    Attributes:
+        known: how many letters and digits the token has.
+        unknown: 1 if the token begins a character that the vocabulary lacks.
+        begins_symbol: a bit for each kind of symbols whose first byte the token is.
+        continues_symbol: a bit for each kind of symbols whose second byte the token may be.
+    """
+
+    known: list[int]
+    unknown: list[int]
+    begins_symbol: list[int]
+    continues_symbol: list[int]
+
+
+def count_letters(pieces: Sequence[str]) -> Letters:
+    """Counts the letters of each token.
+
+    Args:
+        pieces: the pieces of all ids in order, as `Tokenizer.pieces()` returns them.
+
+    Example:
+
+    >>> letters = count_letters(["<pad>", "<unk>", "<s>", "</s>", "\u2581Hi", "<0xE6>", "<0x97>"])
+    >>> letters.known, letters.unknown
+    ([0, 0, 0, 0, 2, 0, 0], [0, 1, 0, 0, 0, 1, 0])
+    """
+    letters = Letters([], [], [], [])
+    for index, piece in enumerate(pieces):
+        byte = int(piece[3:5], 16) if len(piece) == 6 and piece.startswith("<0x") else -1
+        special = byte >= 0 or index <= 3
+        letters.known.append(0 if special else sum(letter.isalnum() for letter in piece))
+        letters.unknown.append(int(byte >= 0xC2 or index == _UNKNOWN))
+        letters.begins_symbol.append(sum((byte == first) << bit for bit, (first, _) in enumerate(_SYMBOLS)))
+        letters.continues_symbol.append(sum((byte in others) << bit for bit, (_, others) in enumerate(_SYMBOLS)))
+    return letters
+
+
+def is_unreadable(ids: Sequence[int], letters: Letters) -> bool:
+    """Returns whether more characters of a text are unknown than it has known letters; symbols do not count.
+
+    Args:
+        ids: the ids of the text.
+        letters: of the vocabulary.
+
+    Example:
+
+    >>> letters = count_letters(["<pad>", "<unk>", "<s>", "</s>", "\u2581Hi", "<0xE6>", "<0x97>", "<0xA5>"])
+    >>> is_unreadable([4, 5, 6, 7], letters), is_unreadable([5, 6, 7], letters)
+    (False, True)
+    """
+    pairs = itertools.pairwise(ids)
+    symbols = sum(bool(letters.begins_symbol[one] & letters.continues_symbol[after]) for one, after in pairs)
+    unknown, known = (sum(counts[one] for one in ids) for counts in (letters.unknown, letters.known))
+    return unknown - symbols > known

@@ -1,0 +1,42 @@
+"""Which texts a model cannot read: the same in plain Python and in the graph."""
+
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.text.graph_letters import are_unreadable
+from nmt.text.letters import count_letters, is_unreadable
+from nmt.text.tokenizer import Tokenizer, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer(
+        train_tokenizer(["the cat sat on the mat", "Die Katze, schöne Grüße: 3 > 1!"], vocabulary_size=320)
+    )
+
+
+def ids_of(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    return [row[:-1] for row in tokenizer.encode(tf.constant(texts)).to_list()]
+
+
+@pytest.mark.parametrize(
+    ("text", "unreadable"),
+    [
+        ("the cat", False), ("", False), ("!?", False), ("3 1", False), ("schöne Grüße", False),
+        ("고양이가 매트 위에 앉았다", True), ("猫", True), ("Кот сидел", True), ("\U00010900\U0001090a", True),
+        ("the cat 猫", False), ("猫猫猫猫 cat", True),
+        ("\N{GRINNING FACE}\N{GRINNING FACE}\N{GRINNING FACE} on", False),  # emoji are no letters
+        ("\N{RIGHTWARDS ARROW}\N{RIGHTWARDS ARROW} \N{BULLET}", False), ("\N{TIFINAGH LETTER YA}", True),
+    ],
+)  # fmt: skip
+def test_what_a_model_cannot_read(tokenizer, text, unreadable):
+    assert is_unreadable(ids_of(tokenizer, [text])[0], count_letters(tokenizer.pieces())) == unreadable
+
+
+@given(texts=st.lists(st.text(max_size=12) | st.sampled_from(["the cat", "\U0001f600", "\u2192\u2192"]), min_size=1))
+def test_the_graph_says_the_same(tokenizer, texts):
+    letters, rows = count_letters(tokenizer.pieces()), ids_of(tokenizer, texts)
+    found = are_unreadable(tf.ragged.constant(rows, tf.int32, ragged_rank=1), letters)
+    assert found.numpy().tolist() == [is_unreadable(row, letters) for row in rows]
