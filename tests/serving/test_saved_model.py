@@ -130,8 +130,8 @@ def test_the_command_exports_and_says_where(trained_run, tmp_path, capsys, signa
     loaded = tf.saved_model.load(str(tmp_path / "model" / "1"))
     assert loaded.signatures["nbest"](text=tf.constant(["1 2"]))["translations"].shape == (1, 1)
 
-    # What XLA has compiled translates alike: sentences of up to 16 tokens and of up to 32, and what it does not take.
-    for texts in (["3 1 4"], [""], ["9 9 9 9 1 2 3"], ["5 6 7 " * 7], ["5 6 7 " * 40], ["3 1 4", "1 5"]):
+    # What XLA has compiled translates alike: sentences of up to 16 tokens, and what it does not take.
+    for texts in (["3 1 4"], [""], ["9 9 9 9 1 2 3"], ["5 6 7 " * 40], ["3 1 4", "1 5"]):
         compiled, plain = (ask(one, texts) for one in (loaded.signatures, signatures))
         assert compiled["translation"].tolist() == plain["translation"].tolist()
         np.testing.assert_allclose(compiled["score"], plain["score"], atol=1e-5)
