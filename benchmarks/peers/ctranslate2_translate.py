@@ -79,9 +79,9 @@ def load() -> tuple[FileTranslator, LineTranslator]:
     def translator(threads: dict[str, int]) -> ctranslate2.Translator:
         return ctranslate2.Translator(folder, device="cpu", compute_type=compute_type, **threads)
 
-    # A batch for each core, or all cores for one sentence: each is how CTranslate2 is fastest.
-    cores = os.cpu_count() or 1
-    many, one = translator({"inter_threads": cores, "intra_threads": 1}), translator({"intra_threads": cores})
+    # A batch for each core, and one core for one sentence: with two it took three to six times as long.
+    many = translator({"inter_threads": os.cpu_count() or 1, "intra_threads": 1})
+    one = translator({"intra_threads": 1})
 
     def translate(chosen: ctranslate2.Translator, lines: list[str]) -> list[str]:
         found = chosen.translate_batch(
