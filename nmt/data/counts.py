@@ -10,7 +10,7 @@ from nmt.config import DataSettings
 from nmt.data.cleaning import CleaningReport, clean
 from nmt.data.readers import read_split
 from nmt.text.placeholders import KINDS
-from nmt.text.tokenizer import Tokenizer, train_tokenizer
+from nmt.text.tokenizer import Tokenizer, TooFewSubwordsError, train_tokenizer
 
 _COVERAGE = 0.9995  # share of the text that the alphabet makes up
 _SAMPLE = 10_000  # pairs, the first in the order of random numbers
@@ -44,11 +44,14 @@ class TokenCounts(NamedTuple):
         source: float, the tokens of a source, the end token included: their mean.
         target: float, those of a target.
         longest: int, the tokens that 99.5% of the texts do not exceed.
+        largest_vocabulary: int or None, the pieces for which the texts have enough different subwords, where these are
+            fewer than were asked for.
     """
 
     source: float
     target: float
     longest: int
+    largest_vocabulary: int | None = None
 
 
 def count_corpus(data: DataSettings) -> CorpusCounts:
@@ -98,15 +101,18 @@ def count_tokens(counts: CorpusCounts, vocabulary_size: int) -> TokenCounts:
 
     Args:
         counts: what `count_corpus` returned.
-        vocabulary_size: int, the number of pieces for both languages.
-
-    Raises:
-        UserError: if the text has too few different subwords for the vocabulary; the message says for how many it has.
+        vocabulary_size: int, the number of pieces for both languages; it gets fewer if it has too few subwords.
     """
     import tensorflow as tf
 
     sides = list(zip(*counts.sample, strict=True))
-    tokenizer = Tokenizer(train_tokenizer([*sides[0], *sides[1]], vocabulary_size, "bpe"))
+    texts, largest = [*sides[0], *sides[1]], None
+    try:
+        model = train_tokenizer(texts, vocabulary_size, "bpe")
+    except TooFewSubwordsError as error:
+        largest = error.largest
+        model = train_tokenizer(texts, largest, "bpe")
+    tokenizer = Tokenizer(model)
     lengths = [tokenizer.encode(tf.constant(side)).row_lengths().numpy() for side in sides]
     source, target = (float(side.mean()) for side in lengths)
-    return TokenCounts(source, target, int(np.quantile(np.maximum(*lengths), 0.995)))
+    return TokenCounts(source, target, int(np.quantile(np.maximum(*lengths), 0.995)), largest)

@@ -135,6 +135,22 @@ class Tokenizer(tf.Module):
             return call(self._operation)
 
 
+class TooFewSubwordsError(UserError):
+    """A text has too few different subwords for a vocabulary.
+
+    Args:
+        vocabulary_size: int, the pieces that were asked for.
+        largest: int, for how many pieces the text has enough.
+    """
+
+    def __init__(self, vocabulary_size: int, largest: int) -> None:
+        super().__init__(
+            f"vocabulary_size {vocabulary_size} is too large for this training text: it has enough different subwords "
+            f"for at most {largest}"
+        )
+        self.largest = largest
+
+
 def train_tokenizer(
     sentences: Iterable[str],
     vocabulary_size: int = 8000,
@@ -189,6 +205,8 @@ def train_tokenizer(
         too_large = re.search(r"set it to a value <= (\d+)", str(error))
         if too_large and int(too_large[1]) < _SMALLEST_VOCABULARY:
             return train(exactly=False)
+        if too_large:
+            raise TooFewSubwordsError(vocabulary_size, int(too_large[1])) from error
         raise UserError(_explain(str(error), vocabulary_size)) from error
 
 
@@ -257,12 +275,9 @@ def _sample(sentences: Iterable[str], seed: int) -> list[str]:
 
 def _explain(message: str, vocabulary_size: int) -> str:
     """Returns what an error of SentencePiece's trainer means."""
-    size = f"vocabulary_size {vocabulary_size}"
-    if found := re.search(r"set it to a value <= (\d+)", message):
-        return f"{size} is too large for this training text: it has enough different subwords for at most {found[1]}"
     if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
         return (
-            f"{size} is too small for the different characters of this training text: "
+            f"vocabulary_size {vocabulary_size} is too small for the different characters of this training text: "
             f"set at least {found[1]}, or a lower character_coverage"
         )
     if "!sentences_.empty()" in message:

@@ -155,6 +155,9 @@ def make_plan(
     padding = 1 + 1.4 / shapes  # 22% with 4 shapes on Multi30k, 41% on ui_strings, whose lengths vary more
     seconds = None if minutes is None else 60 * minutes * 0.88 - shapes * machine.compile_seconds - 10
     vocabulary = choose_vocabulary(counts)
+    if tokens.largest_vocabulary is not None:  # a text that repeats itself
+        # Some less, because the text of placeholders, which are masked in training, is not there then.
+        vocabulary = min(vocabulary, max(round(0.9 * tokens.largest_vocabulary), _smallest_vocabulary(counts)))
 
     def epochs_of(units: int, passes: int = 1) -> float:
         """How many epochs there is time for."""
@@ -246,8 +249,12 @@ def choose_vocabulary(counts: CorpusCounts) -> int:
     [1100, 2250, 3950, 16000]
     """
     merges = 3600 * (sum(counts.characters) / _CHARACTERS) ** 0.4
-    symbols = 10 if counts.placeholders else 0
-    return max(_rounded(min(260 + counts.alphabet + merges, 16_000), 50), 260 + symbols + counts.alphabet + 50)
+    return max(_rounded(min(260 + counts.alphabet + merges, 16_000), 50), _smallest_vocabulary(counts) + 50)
+
+
+def _smallest_vocabulary(counts: CorpusCounts) -> int:
+    """Bytes, special tokens, symbols and the alphabet."""
+    return 260 + (10 if counts.placeholders else 0) + counts.alphabet
 
 
 def choose_placeholders(counts: CorpusCounts) -> list[str]:

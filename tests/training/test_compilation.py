@@ -68,6 +68,7 @@ def test_a_choice_once_made_stays(tmp_path, monkeypatch):
     def configured(steps):
         return reversal_config(
             tmp_path / "corpus",
+            batches={"shapes": 1},
             training={"xla": "auto", "max_steps": steps, "validate_every": 2, "schedule": "constant"},
         )
 

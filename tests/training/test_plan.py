@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from nmt.config import parse_config
-from nmt.data.counts import CorpusCounts, TokenCounts
+from nmt.data.counts import CorpusCounts, TokenCounts, count_tokens
+from nmt.text.tokenizer import train_tokenizer
 from nmt.training.plan import Machine, check_enough, make_plan
 from nmt.utils.errors import UserError
 
@@ -38,6 +39,19 @@ def test_less_text_means_fewer_subwords_more_dropout_and_smaller_held_out_sets()
         assert less.model.dropout >= more.model.dropout
         assert less.data.held_out < more.data.held_out
     assert configs[0].model.dropout > configs[-1].model.dropout
+
+
+def test_a_text_that_repeats_itself_gets_the_vocabulary_that_it_has():
+    words = ["the", "cat", "dog", "sat", "ran", "on", "mat"]
+    texts = [" ".join(pair) for pair in itertools.permutations(words, 3)]
+    sample = [(text, text.upper()) for text in texts]
+    repetitive = CorpusCounts(len(texts), len(texts), (3000, 3000), 24, (), sample)
+    tokens = count_tokens(repetitive, 900)
+    assert 260 < tokens.largest_vocabulary < 400
+    tree = make_plan(DATA, repetitive, tokens, MACHINE, minutes=5).tree
+    size = tree["tokenizer"]["vocabulary_size"]
+    assert size < tokens.largest_vocabulary
+    train_tokenizer([text for pair in sample for text in pair], size, "bpe")  # raises nothing
 
 
 def test_settings_are_smooth():
