@@ -5,8 +5,8 @@
 FOLDER, new, becomes an empty home. The training split of RUN, written as a TMX, is the user's memory, and CATALOGUE.po
 their catalogue without translations. The commands are those of docs/installation.md, README.md and docs/production.md,
 given in that order and with no other set-up; PACKAGE is what pip installs, the checkout if it is not given. Each is
-timed and its output kept. What a person does in the meantime is an estimate: they read those pages at 200 words a
-minute and type at 100 characters a minute. Needs chromium and chromedriver, msgfmt and selenium.
+timed and its output kept. What a person does in the meantime is an estimate: they read the sections that hold them at 200
+words a minute, and type 200 characters a minute. Needs chromium and chromedriver, msgfmt and selenium.
 """
 
 import argparse
@@ -30,12 +30,12 @@ from nmt.runs.folder import load_run_config
 from nmt.utils.files import written_whole
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-# What a person reads, from the heading to the next one of its level; a whole page where none is given.
+# What a person reads, from the heading to the next one of its level.
 READ = [
-    ("docs/installation.md", "With pip"), ("README.md", "Your own text"), ("README.md", "Commands"),
-    ("docs/files.md", None), ("docs/production.md", "A SavedModel"), ("docs/production.md", "A web page"),
+    ("docs/installation.md", "With pip"), ("README.md", "Your own text"), ("docs/files.md", "Translating in place"),
+    ("docs/production.md", "A SavedModel"), ("docs/production.md", "A web page"),
 ]  # fmt: skip
-WORDS, CHARACTERS = 200, 100  # in a minute
+WORDS, CHARACTERS = 200, 200  # in a minute
 TEXT = ["Restart the device.", "No connection"]
 # The block of docs/production.md, with what it was exported to, and printing.
 ASK = """import tensorflow as tf, tensorflow_text
@@ -191,11 +191,9 @@ def see_page(home: Path, command: str) -> Json:
     }
 
 
-def section(page: str, heading: str | None) -> str:
-    """The text of a page, or what stands under one of its headings."""
+def section(page: str, heading: str) -> str:
+    """What stands under a heading of a page."""
     text = (CHECKOUT / page).read_text(encoding="utf-8")
-    if heading is None:
-        return text
     found = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^\1 |\Z)", text, flags=re.DOTALL | re.MULTILINE)
     if found is None:
         raise SystemExit(f"{page}: no heading {heading!r}")

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 import typer
 from matplotlib.figure import Figure
+from results import write_results
 from speech_data import BANDS, HOP, RATE, SHORTEST, WIDTH, log_mel, read_corpus, synthesize
 
 import nmt
@@ -195,6 +196,7 @@ def main(
     with_keras: Annotated[bool, typer.Option("--keras", help="also train the network with keras.layers.GRU")] = False,
     seed: Annotated[int, typer.Option(help="seed of sentences, voices and weights")] = 1,
     output: Annotated[Path, typer.Option(help="PNG file to write")] = Path("speech.png"),
+    results: Annotated[Path | None, typer.Option(help="JSON file to write the figures to")] = None,
 ) -> None:
     """Train a speech recognizer, and compare encoders."""
     counts = {"train": sentences, "validation": sentences // 20, "test": sentences // 10}
@@ -211,17 +213,22 @@ def main(
         batches[split] = each.apply(tf.data.experimental.assert_cardinality(len(sizes)))
     guess = min(texts["train"][:100], key=lambda text: word_error_rate([text] * 300, texts["train"][-300:]))
     print(f"word error rate on {len(texts['test'])} test utterances")
-    print(f"constant guess    {word_error_rate([guess] * len(texts['test']), texts['test']):6.1%}")
+    rates = {"constant guess": word_error_rate([guess] * len(texts["test"]), texts["test"])}
+    print(f"constant guess    {rates['constant guess']:6.1%}")
+    seconds: dict[str, float] = {}
     for name, recurrent in list(ENCODERS.items())[: 2 if with_keras else 1]:
         say(f"training with {name}")
         keras.utils.set_random_seed(seed)
         model, start = Recognizer(tokens.vocabulary_size(), recurrent=recurrent), time.perf_counter()
         train(model, batches["train"], batches["validation"], epochs)
-        seconds = time.perf_counter() - start
-        hypotheses, references = transcribe(model, batches["test"], tokens.get_vocabulary())
-        print(f"{name:17} {word_error_rate(hypotheses, references):6.1%}   trained in {seconds:.0f} s", flush=True)
+        seconds[name] = time.perf_counter() - start
+        rates[name] = word_error_rate(*transcribe(model, batches["test"], tokens.get_vocabulary()))
+        print(f"{name:17} {rates[name]:6.1%}   trained in {seconds[name]:.0f} s", flush=True)
         if recurrent is nmt.GRU:
             draw(model, list(batches["test"])[-1][0], tokens.get_vocabulary(), output)
+    if results is not None:
+        settings = {"corpus": corpus, "sentences": sentences, "epochs": epochs, "seed": seed}
+        write_results(results, settings, {"word_error_rate": rates, "seconds": seconds})
 
 
 if __name__ == "__main__":

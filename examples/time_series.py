@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import typer
 from matplotlib.figure import Figure
+from results import write_results
 from statsmodels.datasets import co2
 
 import nmt
@@ -162,6 +163,7 @@ def main(
     epochs: Annotated[int, typer.Option(min=1, help="maximum number of epochs")] = 40,
     units: Annotated[int, typer.Option(min=1, help="width of the recurrent layers")] = 32,
     output: Annotated[Path, typer.Option(help="PNG file to write")] = Path("time_series.png"),
+    results: Annotated[Path | None, typer.Option(help="JSON file to write the figures to")] = None,
 ) -> None:
     """Forecast carbon dioxide a year ahead, and compare methods."""
     series = load_series()
@@ -193,6 +195,16 @@ def main(
         timing = [f"{seconds / seeds:7.1f} s {seconds / passes:8.2f} s"] if seconds else []
         print(f"{name:18}", *(f"{figure:6.3f}" for figure in row), *timing)
     draw(series, {name: np.stack(each) for name, each in forecasts.items()}, errors, output)
+    if results is not None:
+        by_seed = {
+            name: {
+                "all": error.mean(1).tolist(),
+                "quarters": [quarter.mean(1).tolist() for quarter in np.split(error, 4, 1)],
+                "seconds": [seconds for seconds, _ in costs.get(name, [])],
+            }
+            for name, error in errors.items()
+        }
+        write_results(results, {"seeds": seeds, "epochs": epochs, "units": units}, {"mase": by_seed})
     print(f"wrote {output}", file=sys.stderr)
 
 

@@ -1,5 +1,7 @@
 """The example of speech: features, padding, corpora, the error rate, a short training, and espeak-ng where it is."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -193,10 +195,12 @@ def test_each_voice_is_a_voice_of_its_own():  # espeak-ng takes its usual one fo
 def test_the_whole(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(speech, "ENCODERS", {"nmt.GRU": nmt.GRU})  # to build the other one too takes 15 seconds more
     picture = tmp_path / "speech.png"
-    speech.main("espeak", tmp_path, sentences=40, epochs=1, seed=1, output=picture)
+    speech.main("espeak", tmp_path, sentences=40, epochs=1, seed=1, output=picture, results=tmp_path / "made.json")
     out, err = capsys.readouterr()
     assert picture.read_bytes()[1:4] == b"PNG"
     for line, name in zip(out.splitlines()[1:], ["constant guess", *speech.ENCODERS], strict=True):
         assert line.startswith(f"{name} ")
+    written = json.loads((tmp_path / "made.json").read_text())["word_error_rate"]
+    assert [f"{rate:.1%}" for rate in written.values()] == re.findall(r"\S+%", out)
     assert "train: 40 utterances; 0 left out" in err
     assert Path(tmp_path, "40-1", "train.tsv").is_file()

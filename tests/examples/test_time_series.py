@@ -1,5 +1,6 @@
 """The forecasting example: its measure, its simple forecasts, that no future leaks, and a short run of it."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_both_networks_forecast_the_same_with_the_same_weights(series):
 
 
 def test_short_run_prints_all_rows(tmp_path, capsys):
-    main(seeds=1, epochs=1, units=8, output=tmp_path / "made.png")
+    main(seeds=1, epochs=1, units=8, output=tmp_path / "made.png", results=tmp_path / "made.json")
     printed = capsys.readouterr()
     rows = printed.out.splitlines()[2:]
     assert [row[:18].rstrip() for row in rows] == ["seasonal naive", "with drift", *NETWORKS]
@@ -117,5 +118,7 @@ def test_short_run_prints_all_rows(tmp_path, capsys):
         assert 0 < least <= overall <= most < 10
         assert np.mean(quarters) == pytest.approx(overall, abs=0.002)
     assert all(row.endswith(" s") for row in rows[2:])
+    written = json.loads((tmp_path / "made.json").read_text())["mase"]
+    assert [f"{one['all'][0]:.3f}" for one in written.values()] == [row[18:].split()[0] for row in rows]
     assert printed.err.count("training") == 2
     assert (tmp_path / "made.png").stat().st_size < 100_000
