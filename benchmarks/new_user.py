@@ -6,7 +6,8 @@ FOLDER, new, becomes an empty home. The training split of RUN, written as a TMX,
 their catalogue without translations. The commands are those of docs/installation.md, README.md and docs/production.md,
 given in that order and with no other set-up; PACKAGE is what pip installs, the checkout if it is not given. Each is
 timed and its output kept. What a person does in the meantime is an estimate: they read the sections that hold the
-commands at 238 words a minute (Brysbaert 2019) and type 200 characters a minute. Needs chromium and chromedriver, msgfmt and selenium.
+commands at 238 words a minute (Brysbaert 2019) and type 200 characters a minute. Needs chromium,
+chromedriver, msgfmt and selenium.
 """
 
 import argparse
