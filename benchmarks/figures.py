@@ -5,8 +5,8 @@
 `figures.yaml` has the phrases of each page that hold figures, with what stands in their place: in braces, a file under
 `results/` and the way to a value in it, what is done with the value, and its format. A part of the way such as
 `seed=1` keeps the elements of a list that have this value; the values of all that are kept become one figure by `mean`,
-`min`, `max` or `sum`. `given` lists what is no result, such as sizes of data, settings, and versions of other systems;
-a page that has it has no other figures.
+`median`, `min`, `max` or `sum`. `given` lists what is no result, such as sizes of data, settings, and versions of other
+systems; a page that has it has no other figures.
 """
 
 import json
@@ -26,6 +26,7 @@ FIELD = re.compile(r"\{([^{}|:]+)(?:\|([^{}:]+))?:([^{}]+)\}")
 FIGURE = r"\d[\d,]*(?:\.\d+)?(?:e-\d+)?"
 REDUCERS: dict[str, Callable[[list[float]], float]] = {
     "mean": statistics.mean,
+    "median": statistics.median,
     "min": min,
     "max": max,
     "sum": sum,

@@ -52,7 +52,7 @@ def test_a_figure_follows_its_result(monkeypatch):
     monkeypatch.setattr(figures, "_load", {"made": found}.__getitem__)
     template = "{made/runs/seed=2/bleu:.1f} BLEU (mean {made/runs/*/bleu|mean:.1f}), {made/runs/0/share|percent:.0f}%"
     assert figures.with_figures("It had 1.0 BLEU\n(mean 2), 3%.", template) == "It had 32.0 BLEU\n(mean 31.5), 50%."
-    with pytest.raises(ValueError, match="expected one value or mean, min, max, sum, got 2 values"):
+    with pytest.raises(ValueError, match="expected one value or mean, median, min, max, sum, got 2 values"):
         figures.with_figures("9", "{made/runs/*/bleu:.1f}")
     with pytest.raises(ValueError, match="found 2 times"):
         figures.with_figures("9 or 9", "{made/runs/0/bleu:.1f}")
