@@ -55,7 +55,7 @@ def count_letters(pieces: Sequence[str]) -> Letters:
 
 
 def is_unreadable(ids: Sequence[int], letters: Letters) -> bool:
-    """Returns whether more characters of a text are unknown than it has known letters; symbols do not count.
+    """Returns whether more letters of a text are unknown than known; or nothing is known, not even its symbols.
 
     Args:
         ids: the ids of the text.
@@ -70,4 +70,4 @@ def is_unreadable(ids: Sequence[int], letters: Letters) -> bool:
     pairs = itertools.pairwise(ids)
     symbols = sum(bool(letters.begins_symbol[one] & letters.continues_symbol[after]) for one, after in pairs)
     unknown, known = (sum(counts[one] for one in ids) for counts in (letters.unknown, letters.known))
-    return unknown - symbols > known
+    return unknown - symbols > known or (known == 0 < unknown)

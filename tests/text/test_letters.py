@@ -28,7 +28,8 @@ def ids_of(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
         ("고양이가 매트 위에 앉았다", True), ("猫", True), ("Кот сидел", True), ("\U00010900\U0001090a", True),
         ("the cat 猫", False), ("猫猫猫猫 cat", True),
         ("\N{GRINNING FACE}\N{GRINNING FACE}\N{GRINNING FACE} on", False),  # emoji are no letters
-        ("\N{RIGHTWARDS ARROW}\N{RIGHTWARDS ARROW} \N{BULLET}", False), ("\N{TIFINAGH LETTER YA}", True),
+        ("\N{RIGHTWARDS ARROW}\N{RIGHTWARDS ARROW} \N{BULLET} on", False), ("\N{TIFINAGH LETTER YA}", True),
+        ("\N{RIGHTWARDS ARROW} \N{GRINNING FACE}!", True),  # nothing to translate
     ],
 )  # fmt: skip
 def test_what_a_model_cannot_read(tokenizer, text, unreadable):
