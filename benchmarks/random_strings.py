@@ -1,4 +1,4 @@
-"""Strings of all Unicode through a trained model: no translation is longer than its limit, and none has a loop.
+"""Translates random strings of all Unicode: how many translations are too long, and how many repeat themselves?
 
     python benchmarks/random_strings.py RUN OUTPUT [--strings 10000]
 

@@ -27,8 +27,9 @@ PLAIN_DECODING: dict[str, Any] = {
     "beam_size": 2, "limit_repetition": False, "split_sentences": False, "lower_capitals": False, "nest_tags": False,
 }  # fmt: skip
 
-# What `PLAIN_DECODING` leaves out, as overrides: tests that compare two ways to translate compare what users get.
+# What `PLAIN_DECODING` turns off, turned on: tests that compare two ways to translate compare what users get.
 SHIPPED_DECODING = [f"decoding.{name}=true" for name in PLAIN_DECODING if name != "beam_size"]
+SHIPPED_OPTIONS = [part for override in SHIPPED_DECODING for part in ("--set", override)]  # of commands
 
 
 def digit_strings(count: int, lengths: range, seed: int) -> list[str]:

@@ -19,7 +19,7 @@ from opennmt.config import load_config, load_model_from_file
 from opennmt.models import Model
 from opennmt.utils import misc
 from opennmt.utils.checkpoint import Checkpoint
-from worker import FileTranslator, LineTranslator, serve
+from worker import FileTranslator, serve
 
 SETTINGS = Path(__file__).parent
 CONFIG = load_config([str(SETTINGS / "opennmt_tf.yml"), str(SETTINGS / "opennmt_tf_text.yml")])
@@ -34,7 +34,7 @@ def load_trained(beam_size: int) -> Model:
     return model
 
 
-def load() -> tuple[FileTranslator, LineTranslator]:
+def load() -> tuple[FileTranslator, None]:
     """Loads the model, to search with the beam and batch size of the command line."""
     beam_size, batch_size = map(int, sys.argv[1:])
     model = load_trained(beam_size)
@@ -57,10 +57,7 @@ def load() -> tuple[FileTranslator, LineTranslator]:
                 writer.push(prediction)
         return stream.getvalue().decode("utf-8", errors="replace").splitlines()
 
-    def translate_line(line: str) -> str:
-        raise NotImplementedError("one line at a time goes through the SavedModel; see saved_model_translate.py")
-
-    return translate_file, translate_line
+    return translate_file, None
 
 
 if __name__ == "__main__":

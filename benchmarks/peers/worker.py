@@ -23,12 +23,12 @@ FileTranslator = Callable[[str], list[str]]
 LineTranslator = Callable[[str], str]
 
 
-def serve(load: Callable[[], tuple[FileTranslator, LineTranslator]]) -> None:
+def serve(load: Callable[[], tuple[FileTranslator, LineTranslator | None]]) -> None:
     """Answers requests until standard input ends.
 
     Args:
         load: loads the system; called after standard output has been set aside, so that what the system prints goes to
-            standard error.
+            standard error. A system that is only asked for files has no translator of lines.
     """
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
@@ -45,6 +45,7 @@ def serve(load: Callable[[], tuple[FileTranslator, LineTranslator]]) -> None:
                 translations = translate_file(request["input"])
                 figures: dict[str, Any] = {"seconds": time.perf_counter() - start}
             else:
+                assert translate_line is not None
                 milliseconds, translations = [], []
                 for line in read_lines(request["input"]):
                     start = time.perf_counter()

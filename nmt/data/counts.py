@@ -101,7 +101,8 @@ def count_tokens(counts: CorpusCounts, vocabulary_size: int) -> TokenCounts:
 
     Args:
         counts: what `count_corpus` returned.
-        vocabulary_size: int, the number of pieces for both languages; it gets fewer if it has too few subwords.
+        vocabulary_size: int, the number of pieces for both languages; fewer are made of a text with fewer different
+            subwords.
     """
     import tensorflow as tf
 

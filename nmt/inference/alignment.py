@@ -165,9 +165,7 @@ def number_target_words(
     spaces = [" "] * len(sentences) if spaces is None else spaces
     for parts, known_names, space in zip(sentences, placeholders, spaces, strict=True):
         text += space
-        kept = len(
-            text
-        )  # a symbol that stands for nothing is removed with one space before it, if that follows this place
+        kept = len(text)  # a symbol that stands for nothing is removed with a space before it, if that comes after this
         for number, part in enumerate(parts):
             text += " " if number else ""
             begin = len(text)

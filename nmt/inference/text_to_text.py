@@ -76,13 +76,12 @@ class TextToText(tf.Module):
         lower_capitals: bool, whether a sentence in capitals is translated in small letters, and its translation put in
             capitals; see `nmt.text.capitals`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
-        keep_unreadable: bool, whether a sentence in a script that the model has no letters of stays as it is, with the
-            score 0; see `nmt.text.letters`.
+        keep_unreadable: bool, whether a sentence in a script that the vocabulary lacks stays as it is, with the score
+            0; see `nmt.text.letters`.
         source_language: str, its code, which decides where sentences end.
         target_language: str, its code, which decides on the white space between sentences.
-        xla: bool, whether XLA compiles the search of a sentence that is alone and has at most 64 tokens: its operations
-            are so small that to start each takes longer than to compute it. More sentences share an operation's start,
-            and leave the batch when they are done, which XLA's shapes do not allow.
+        xla: bool, whether XLA compiles the search of the best translation where there is one sentence, of at most 64
+            tokens. Its operations are so small that starting each takes longer than computing it.
     """
 
     def __init__(
@@ -252,7 +251,7 @@ class TextToText(tf.Module):
         Args:
             found: `Found.source` and so on of what was translated.
             kept: int32 `[n, (time)]`, the other sentences, closed by the end token.
-            order: where each part comes from in both, one after the other.
+            order: for each part of the result, its place in `found` followed by `kept`.
             n_best: translations of each.
         """
         source, target, *scores = found
@@ -280,11 +279,11 @@ class TextToText(tf.Module):
             constraints[1:1] = [TagConstraint(one, END + 1) for one in tags]
             return beam_search(scorer, rows, constraints, **options._asdict())
 
-        compiled = _compiled(search) if self.xla and n_best == 1 else search
+        search = _compiled(search) if self.xla and n_best == 1 else search
 
         def search_batch(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.gather(source, chosen).to_tensor(PADDING)
-            found = compiled(rows, *([] if tags is None else [tf.gather(tags, chosen)]))
+            found = search(rows, *([] if tags is None else [tf.gather(tags, chosen)]))
             scores = found.scores[:, :n_best]
             ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :n_best], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
@@ -322,7 +321,7 @@ class TextToText(tf.Module):
 
 
 def _compiled(search: Callable[..., Hypotheses]) -> Callable[..., Hypotheses]:
-    """Has XLA compile the search of a short sentence that is alone; its shapes are then a few."""
+    """Has XLA compile the search of a short sentence that comes alone, padded to one of a few lengths."""
     compiled = tf.function(search, jit_compile=True, autograph=False)
 
     def search_either(rows: tf.Tensor, *others: tf.Tensor) -> Hypotheses:

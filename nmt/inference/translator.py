@@ -82,8 +82,8 @@ class Translator:
         lower_capitals: bool, whether a sentence in capitals is translated in small letters, and its translation put in
             capitals; see `nmt.text.capitals`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
-        keep_unreadable: bool, whether a sentence in a script that the model has no letters of stays as it is, with the
-            score 0; see `nmt.text.letters`.
+        keep_unreadable: bool, whether a sentence in a script that the vocabulary lacks stays as it is, with the score
+            0; see `nmt.text.letters`.
         source_language: str, the code of the language that the texts are in, which decides where sentences end.
         target_language: str, the code of the other, which decides on the white space between sentences.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from nmt.config import Config
+from nmt.constants import END
 from nmt.data.batches import evaluation_batches
 from nmt.data.token_store import TokenizedCorpus
 from nmt.decoding.beam_search import SearchOptions
@@ -101,7 +102,8 @@ def export_saved_model(
     try:
         with temporary_folder(output) as complete:
             _save(graph, complete, n_best or config.decoding.beam_size)
-            write_warmup(complete, _warmup_texts(tokenizers[0], xla), output.resolve().name)
+            texts = _warmup_texts(tokenizers[0], max_tokens, COMPILED_LENGTHS if xla else (3, 8, 14, 27))
+            write_warmup(complete, texts, output.resolve().name)
             write_digests(complete, DIGESTS)
             version = output / str(max(map(int, _versions(output)), default=0) + 1)
             complete.rename(version)
@@ -163,12 +165,24 @@ def _versions(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.isdecimal()]
 
 
-def _warmup_texts(tokenizer: Tokenizer, xla: bool) -> list[str]:
+def _warmup_texts(tokenizer: Tokenizer, max_tokens: int, lengths: Sequence[int]) -> list[str]:
     """Builds texts of several lengths from the vocabulary, because the run's training data may be private.
 
-    With `xla` they have as many tokens as the longest sentences that it compiles a search for, or a few less.
+    Args:
+        tokenizer: splits them.
+        max_tokens: int, the most tokens of a sentence that is not split.
+        lengths: the most tokens of each text, its end token included.
+
+    Returns:
+        For each length the longest text that exceeds neither it nor `max_tokens`, each text once. Each is one sentence.
     """
-    pieces = tokenizer.pieces()
-    words = [piece[1:] for piece in pieces if piece.startswith(WORD_START) and len(piece) > 1] or ["a"]
-    counts = [1, *(length - 6 for length in COMPILED_LENGTHS)] if xla else [1, 6, 12, 25]
-    return [" ".join((words * counts[-1])[:count]) for count in counts]
+    # Letters and digits alone: no sentence ends within a text, and the model can read it.
+    pieces = [piece for piece in tokenizer.pieces()[END + 1 :] if piece.strip(WORD_START).isalnum()]
+    words = [piece[1:] for piece in pieces if piece.startswith(WORD_START)] or pieces or ["a"]
+    texts = [" ".join((words * lengths[-1])[:count]) for count in range(1, lengths[-1] + 1)]
+    tokens = tokenizer.encode(tf.constant(texts)).row_lengths().numpy().tolist()
+
+    def longest(most: int) -> str:
+        return max((count, text) for count, text in zip(tokens, texts, strict=True) if count <= max(most, tokens[0]))[1]
+
+    return list(dict.fromkeys(longest(min(length, max_tokens)) for length in lengths))

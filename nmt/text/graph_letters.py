@@ -26,6 +26,5 @@ def are_unreadable(ids: tf.RaggedTensor, letters: Letters) -> tf.Tensor:
     known, unknown, begins, continues = (tf.gather(tf.constant(counts), flat) for counts in letters)
     # What follows the last token of a text, the first one of the next text, is no second byte.
     symbols = tf.cast(tf.bitwise.bitwise_and(begins, tf.roll(continues, -1, 0)) > 0, tf.int32)
-    most = tf.reduce_sum(ids.with_flat_values(unknown - symbols - known), 1) > 0
-    all_known, all_unknown = (tf.reduce_sum(ids.with_flat_values(counts), 1) for counts in (known, unknown))
-    return most | ((all_known == 0) & (all_unknown > 0))
+    known, unknown, symbols = (tf.reduce_sum(ids.with_flat_values(one), 1) for one in (known, unknown, symbols))
+    return (unknown - symbols > known) | ((known == 0) & (unknown > 0))

@@ -1,7 +1,8 @@
 """Whether a model can read a text: whether its vocabulary has the letters, in plain Python.
 
-A character that the vocabulary lacks is split into its bytes. A model has hardly seen these, and writes what no source
-says when a sentence consists of them: a text in another script than those that it was trained on.
+A character that the vocabulary lacks is split into its bytes. A sentence in another script than those of the training
+data consists of such bytes. A model has hardly seen them in training, and its translation has nothing to do with the
+source.
 `nmt.text.graph_letters` does the same in the TensorFlow graph. This module needs the standard library only.
 """
 
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _UNKNOWN = 1  # the id of what is neither in the vocabulary nor split into bytes
-# Symbols such as arrows (U+2000 to U+2BFF) and emoji (U+1F000 to U+1FFFF) are no letters: their first byte, and those
-# that follow it then.
+# Arrows and the like (U+2000 to U+2BFF) and emoji (U+1F000 to U+1FFFF) are no letters: their first byte, and their
+# possible second bytes.
 _SYMBOLS = ((0xE2, range(0x80, 0xB0)), (0xF0, range(0x9F, 0xA0)))
 
 
@@ -55,7 +56,7 @@ def count_letters(pieces: Sequence[str]) -> Letters:
 
 
 def is_unreadable(ids: Sequence[int], letters: Letters) -> bool:
-    """Returns whether more letters of a text are unknown than known; or nothing is known, not even its symbols.
+    """Returns whether a text has more unknown letters than known ones, or unknown symbols and no known letter.
 
     Args:
         ids: the ids of the text.

@@ -156,7 +156,7 @@ def make_plan(
     seconds = None if minutes is None else 60 * minutes * 0.88 - shapes * machine.compile_seconds - 10
     vocabulary = choose_vocabulary(counts)
     if tokens.largest_vocabulary is not None:  # a text that repeats itself
-        # Some less, because the text of placeholders, which are masked in training, is not there then.
+        # Some fewer: placeholders are masked in training, so their subwords are not there then.
         vocabulary = min(vocabulary, max(round(0.9 * tokens.largest_vocabulary), _smallest_vocabulary(counts)))
 
     def epochs_of(units: int, passes: int = 1) -> float:

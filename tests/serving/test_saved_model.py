@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 import nmt
 from nmt.cli import main
+from nmt.inference.text_to_text import COMPILED_LENGTHS
 from nmt.runs.scoring import score_files
-from nmt.serving.saved_model import export_saved_model
+from nmt.serving.saved_model import _warmup_texts, export_saved_model
 from nmt.utils.errors import UserError
-from tests.helpers import SHIPPED_DECODING
+from tests.helpers import SHIPPED_DECODING, SHIPPED_OPTIONS
 
 ODD = [b"", b"  \t\n ", b"\xff\xfe\x80", b"\x00\x01\x1b", "1 2\u2028 3".encode(), b"7 " * 50_000, "好".encode() * 2_000]
 
@@ -55,10 +56,8 @@ def test_any_unicode_string_has_the_translators_translation(signatures, translat
 def test_the_command_translates_alike(signatures, trained_run, tmp_path):
     lines = ["", "3 1 4", "  ", "Grüße, 世界 😀", "9 9 9 9 1", "x" * 300]
     (tmp_path / "in.txt").write_text("".join(line + "\n" for line in lines))
-    main_exits_well(
-        ["translate", str(trained_run), "--input", str(tmp_path / "in.txt"), "--output", str(tmp_path / "out")]
-        + [part for override in SHIPPED_DECODING for part in ("--set", override)]
-    )
+    files = ["--input", str(tmp_path / "in.txt"), "--output", str(tmp_path / "out")]
+    main_exits_well(["translate", str(trained_run), *files, *SHIPPED_OPTIONS])
     assert (tmp_path / "out").read_text().split("\n")[:-1] == [
         text.decode() for text in ask(signatures, encoded(lines))["translation"]
     ]
@@ -123,9 +122,9 @@ def test_versions_are_counted_and_nothing_else_is_left(trained_run, tmp_path):
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["1", "2"]
 
 
-def test_the_command_exports_and_says_where(trained_run, tmp_path, capsys, signatures):
-    shipped = [part for override in SHIPPED_DECODING for part in ("--set", override)]
-    main_exits_well(["export", str(trained_run), "--to", str(tmp_path / "model"), "--n-best", "1", "--xla", *shipped])
+def test_the_command_exports_and_says_where(trained_run, tmp_path, capsys, signatures, translator):
+    options = ["--n-best", "1", "--xla", *SHIPPED_OPTIONS]
+    main_exits_well(["export", str(trained_run), "--to", str(tmp_path / "model"), *options])
     assert f"{tmp_path / 'model' / '1'}: a SavedModel" in capsys.readouterr().err
     loaded = tf.saved_model.load(str(tmp_path / "model" / "1"))
     assert loaded.signatures["nbest"](text=tf.constant(["1 2"]))["translations"].shape == (1, 1)
@@ -138,6 +137,17 @@ def test_the_command_exports_and_says_where(trained_run, tmp_path, capsys, signa
     graph = loaded.signatures["serving_default"].graph.as_graph_def()
     compiled = [one for one in graph.library.function if one.attr["_XlaMustCompile"].b]
     assert len(compiled) == 1
+
+
+@pytest.mark.parametrize(("max_tokens", "lengths"), [(100, (16, 32, 64)), (20, (16, 20))])
+def test_the_warm_up_has_a_sentence_for_each_length_that_is_compiled(translator, max_tokens, lengths):
+    graph = translator.text_to_text
+    texts = _warmup_texts(graph.source_tokenizer, max_tokens, COMPILED_LENGTHS)
+    found = graph.find(tf.constant(texts))
+    assert found.parts.numpy().tolist() == [1] * len(lengths)
+    assert (found.scores.numpy() < 0).all()  # what the model cannot read has the score 0
+    for most, tokens in zip(lengths, found.source.row_lengths().numpy(), strict=True):
+        assert most - 2 <= tokens <= most
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,8 @@ def read_po(path: str | Path, languages: Languages) -> Iterator[Unit | Edit]:
     rule = gettext_rule(header.get("Plural-Forms", ""))
     width = _wrapping(file)
     if has_header and first is not None:
-        plurals = (
-            "msgid_plural" in file.text
-            or header.get("Plural-Forms", "EXPRESSION") == ""
-            or (
-                "EXPRESSION" in header.get("Plural-Forms", "")  # as templates have it
-            )
-        )
+        given = header.get("Plural-Forms")
+        plurals = "msgid_plural" in file.text or given == "" or "EXPRESSION" in (given or "")  # as templates have it
         yield from _header_edits(file, first, header, languages, needs_plurals=plurals and not rule)
     for entry in [] if first is None or has_header else [first]:
         yield from _units(file, entry, rule, languages, width, backwards)
