@@ -25,6 +25,7 @@ PLAIN_TRAINING: dict[str, Any] = {
 }  # fmt: skip
 PLAIN_DECODING: dict[str, Any] = {
     "beam_size": 2, "limit_repetition": False, "split_sentences": False, "lower_capitals": False, "nest_tags": False,
+    "keep_unreadable": False,
 }  # fmt: skip
 
 # What `PLAIN_DECODING` turns off, turned on: tests that compare two ways to translate compare what users get.

@@ -158,8 +158,8 @@ def test_training_does_not_go_on_with_other_data(tmp_path: Path) -> None:
         training={"max_steps": 2, "validate_every": 2},
     )
     (tmp_path / "other" / "train.source.txt").write_text("1 2 3\n" * 300)
-    train(other, tmp_path / "second")
-    for path in (tmp_path / "second" / "data").iterdir():
+    prepare(other, tmp_path / "second")
+    for path in (tmp_path / "second").iterdir():
         if path.name.endswith((".npy", ".txt", "report.json")):
             shutil.copy(path, tmp_path / "run" / "data" / path.name)
     longer = config.model_copy(update={"training": config.training.model_copy(update={"max_steps": 4})})
