@@ -125,6 +125,33 @@ def test_categories_that_only_the_target_has_are_added(tmp_path):
     assert "few {# FILES} many {# FILES} other" in json.loads(written)["count"]
 
 
+def test_categories_that_are_empty_in_the_source_are_filled_where_the_target_has_them(tmp_path):
+    items = {"zero": " ", "one": "%d file", "few": "", "many": "", "other": "%d files"}
+    android = "".join(f'<item quantity="{name}">{text}</item>' for name, text in items.items())
+    apple = "".join(f"<key>{name}</key><string>{text}</string>" for name, text in items.items())
+    apple = f"<key>NSStringLocalizedFormatKey</key><string>%#@files@ here</string><key>files</key><dict>{apple}</dict>"
+    sources = {
+        "strings.xml": f'<resources><plurals name="files">{android}</plurals></resources>',
+        "a.stringsdict": f"<plist><dict><key>a</key><dict>{apple}</dict></dict></plist>",
+    }
+    for name, source in sources.items():
+        for target, filled in {"ru": ["few", "many"], "de": []}.items():
+            written, report = translated(tmp_path, name, source, target=target)
+            expected = source.replace("%d file", "%d FILE").replace("FILEs", "FILES").replace("@ here", "@ HERE")
+            for category in filled:
+                for before, after in ((f'"{category}">', "<"), (f"<key>{category}</key><string>", "<")):
+                    expected = expected.replace(before + after, f"{before}%d FILES{after}")
+            assert written.decode() == expected
+            assert report.counts["empty"] == 3 - len(filled)
+    written, _ = translated(tmp_path, "a.json", json.dumps({f"files_{name}": text for name, text in items.items()}))
+    assert json.loads(written)["files_few"] == ""
+    for name in ("a.json", "a.yaml"):
+        written, _ = translated(tmp_path, name, json.dumps({"files": items}), target="ru")
+        assert json.loads(written)["files"] == {
+            "zero": " ", "one": "%d FILE", "few": "%d FILES", "many": "%d FILES", "other": "%d FILES"
+        }  # fmt: skip
+
+
 def test_tags_that_a_translation_loses_are_kept_by_translating_the_pieces(tmp_path):
     source = "<p>Press <b>this <i>key</i></b> at https://example.org/a?b=1 now 🎉, {name}</p>"
 

@@ -21,6 +21,7 @@ FOUND = {
         ("%s is %(count)d of %1$s, %.2f%%", ["%s", "%(count)d", "%1$s", "%.2f", "%%"]),
         ("%-5ld %@ %*d %dh", ["%-5ld", "%@", "%*d", "%d"]),
         ("Value %(value)r: %r, %q, %v; %Y-%m", ["%(value)r", "%r", "%q", "%v", "%Y", "%m"]),
+        ("%#@files@ in %1$#@all folders@, %#x, %#@ %d", ["%#@files@", "%1$#@all folders@", "%#x", "%#@", "%d"]),
         ("100% sure, 5% discount, 3 %, %L1.", []),
         ("%\u200bs %1\u200b0\u2060$\u200ds %\ufeff%", ["%\u200bs", "%1\u200b0\u2060$\u200ds", "%\ufeff%"]),
     ],

@@ -150,19 +150,22 @@ class _ApplePlural:
 def _categories(plural: _Plural, language: str) -> Iterator[Unit]:
     """The categories of a plural: those of the source in their places, those that only the target has after its last.
 
-    One that the target has not is translated all the same, so that nothing is left in the source language.
+    One that the target has not is translated all the same, so that nothing is left in the source language. One that is
+    empty in the source is filled if the target has it: some templates list all six.
     """
     items = plural.items
     if not items:
         return
     numbers = category_numbers(language)
-    last, other = list(items.values())[-1], items.get("other", list(items.values())[-1])
+    written = {category: item for category, item in items.items() if item.text().strip()}
+    last = list(items.values())[-1]
+    other = written.get("other", list(written.values())[-1] if written else last)
     forms = {form.category: form for form in plural_forms(list(numbers), list(numbers.values()))}
     for category in [*items, *(name for name in forms if name not in items)]:
         form = forms.get(category, Plural(category, (), False))
-        source = items.get(category, other)
+        source = written.get(category) or (other if category in forms else items[category])
         if 1 in form.numbers:
-            one = items.get("one", other)
+            one = written.get("one", other)
             text, form = form_source(form, one.text(), other.text())
             source = one if text == one.text() else other
         unit = plural.unit(source, category, form, items.get(category))

@@ -100,15 +100,21 @@ def _units(file: TextFile, leaves: Sequence[Leaf], languages: Languages, writer:
 def _forms(
     group: Mapping[str, Leaf], last: Leaf, languages: Languages, writer: _Writer, line_of: Callable[[int], int]
 ) -> Iterator[Unit]:
-    """The categories of a plural: those that the source has, and those that only the target has, after its last."""
+    """The categories of a plural: those that the source has, and those that only the target has, after its last.
+
+    One that is empty in the source is filled if the target has it.
+    """
     numbers = category_numbers(languages.target)
+    written = {category: leaf for category, leaf in group.items() if leaf[1].strip()}
+    other = written.get("other", group["other"])
     described = plural_forms(list(numbers), list(numbers.values()))
     described += [Plural(category, (), False) for category in group if category not in numbers]
     for form in described:
-        own, source = group.get(form.category), group.get(form.category, group["other"])
+        own = group.get(form.category)
+        source = written.get(form.category) or (other if own is None or form.category in numbers else own)
         text, plural = source[1], form
         if 1 in form.numbers:
-            text, plural = form_source(form, group.get("one", group["other"])[1], group["other"][1])
+            text, plural = form_source(form, written.get("one", other)[1], other[1])
         key = _form_key(source[0][-1], form.category)
         edits = _replaced(source, own, writer) if own else _inserted(source, last, key, writer)
         yield Unit(_name((*source[0][:-1], key)), line_of(source[2]), text, plural=plural, edits=edits)
