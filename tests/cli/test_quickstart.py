@@ -3,8 +3,11 @@
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
+
+import pytest
 
 import nmt
 from nmt.cli.quickstart import SETTINGS
@@ -35,13 +38,23 @@ def test_it_trains_and_evaluates_and_says_what_comes_next(monkeypatch, capsys):
     assert printed.endswith("| .venv/bin/nmt translate runs/first\n")
 
 
-def test_the_wheel_holds_modules_marker_settings_and_license(tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel that is made from the sdist, without the network."""
+    folder = tmp_path_factory.mktemp("package")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "nmt", tmp_path / "nmt", ignore=shutil.ignore_patterns("__pycache__"))
-    build = "from setuptools.build_meta import build_wheel; build_wheel('.')"  # without the network
-    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("gru_nmt-*.whl")
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "nmt", folder / "nmt", ignore=shutil.ignore_patterns("__pycache__"))
+    for kind, place in (("sdist", folder), ("wheel", folder / f"gru_nmt-{nmt.__version__}")):
+        build = f"from setuptools.build_meta import build_{kind}; build_{kind}({str(folder)!r})"
+        subprocess.run([sys.executable, "-c", build], cwd=place, check=True, capture_output=True)
+        if kind == "sdist":
+            shutil.unpack_archive(folder / f"gru_nmt-{nmt.__version__}.tar.gz", folder, filter="data")
+    (path,) = folder.glob("gru_nmt-*.whl")
+    return path
+
+
+def test_the_wheel_holds_modules_marker_settings_and_license(wheel):
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if not name.startswith("gru_nmt-")}
         license_file = f"gru_nmt-{nmt.__version__}.dist-info/licenses/LICENSE"
@@ -49,6 +62,23 @@ def test_the_wheel_holds_modules_marker_settings_and_license(tmp_path):
     tree = {path.relative_to(ROOT).as_posix() for path in (ROOT / "nmt").rglob("*") if path.is_file()}
     assert held == {name for name in tree if "__pycache__" not in name}  # every data file is package data
     assert {"nmt/py.typed", "nmt/config/quickstart.yaml"} <= held
+
+
+def test_the_wheel_alone_translates(wheel, trained_run, tmp_path):
+    """Outside the checkout; of this environment it has the dependencies only."""
+    venv.create(tmp_path / "empty")
+    python = tmp_path / "empty" / "bin" / "python"
+    install = ["-m", "pip", "-q", "--python", python, "install", "--no-deps", "--no-index", wheel]
+    subprocess.run([sys.executable, *install], check=True)
+    (packages,) = (tmp_path / "empty").glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
+
+    def run(*arguments, **options):
+        return subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True, text=True, **options).stdout
+
+    assert run(python, "-c", "import nmt; print(nmt.__file__)") == f"{packages / 'nmt' / '__init__.py'}\n"
+    translated = run(python.with_name("nmt"), "translate", trained_run, input="3 1 4\n1 5 9\n")
+    assert translated.splitlines() == list(nmt.load_translator(trained_run).best(["3 1 4", "1 5 9"]))
 
 
 def test_versions_for_a_report(capsys):

@@ -22,7 +22,7 @@ from nmt.runs.folder import RunFolder, join_run
 from nmt.training.distribution import Distribution, find_cluster, make_distribution
 from nmt.training.train import train
 from nmt.utils.errors import UserError
-from tests.helpers import reversal_config
+from tests.helpers import reversal_config, validating_by_loss
 from tests.training.two_devices import run_script
 
 ERRORS = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -120,15 +120,20 @@ def test_two_devices_train_as_one_go_on_from_one_and_fine_tune_as_one(reference,
     gone_on = begin(tmp_path / "gone_on", run, mirrored)
     train(with_training(config, max_steps=10), gone_on[1])
     tuned = with_training(config, start_from=run, max_steps=10, learning_rate=3e-3)
-    train(tuned, tmp_path / "one")
+    with validating_by_loss():
+        train(tuned, tmp_path / "one")
     tuned_on_two = begin(tmp_path / "mirrored", run, with_training(tuned, strategy="mirrored"))
     run_script(
         """
 import sys
 from nmt.config import load_config
 from nmt.training.train import train
-for config, run in zip(sys.argv[1::2], sys.argv[2::2]):
+from tests.helpers import validating_by_loss
+*others, tuned = zip(sys.argv[1::2], sys.argv[2::2])
+for config, run in others:
     train(load_config(config), run)
+with validating_by_loss():
+    train(load_config(tuned[0]), tuned[1])
 """,
         *fresh,
         *gone_on,
