@@ -46,8 +46,8 @@ def translate_document(
     run, config = load_run_config(path, "translation")
     source, target = source or str(config.data.source_language), target or config.data.target_language
     check_document(document, output, as_tmx)  # before the model is loaded
-    # What a run that is older than these settings does not do to lines, a file needs.
-    overrides = ["decoding.nest_tags=true", "decoding.split_sentences=true", *overrides]
+    # What a run that is older than this setting does not do to lines, a file needs.
+    overrides = ["decoding.split_sentences=true", *overrides]
     translator = load_translator(path, checkpoint, overrides)
     weights = digest(find_checkpoint(run, checkpoint))["sha256"]
     settings = hashlib.sha256(run.config.read_bytes()).hexdigest()
