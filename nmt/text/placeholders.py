@@ -32,9 +32,10 @@ _EMOJI_PARTS = f"{_EMOJI}\u200d\u20e3\ufe0e\ufe0f\U000e0020-\U000e007f"  # joine
 KINDS = {
     # {name}, {0:.2f}, ${name}, %{name}, {{ name }}; but no text within braces, as in ICU's plurals
     "braces": rf"(?:[$%]{_I})?\{{\{{[^{{}}]*\}}\}}|(?:[$%]{_I})?\{{ ?[^{{}} ]* ?\}}",
-    # %s, %(count)d, %1$s, %.2f, %@, %%; languages have conversions of their own, as Python's %r or Go's %v; %L1 is Qt's,
-    # %#@files@ and %1$#@files@ are Apple's, with the name of a plural
-    "printf": rf"%{_I}(?:{_DIGITS}\${_I})?#@[^@%]{{1,64}}@|%{_I}(?:\([^()]*\){_I})?(?:{_DIGITS}\${_I})?[-+#0]*{_I}(?:{_DIGITS}|\*{_I})?"
+    # %s, %(count)d, %1$s, %.2f, %@, %%; languages have further conversions, as Python's %r or Go's %v. %L1 is Qt's.
+    # %#@files@ and %1$#@files@ are Apple's, with the name of a plural.
+    "printf": rf"%{_I}(?:{_DIGITS}\${_I})?#@[^@%]{{1,64}}@|"
+    rf"%{_I}(?:\([^()]*\){_I})?(?:{_DIGITS}\${_I})?[-+#0]*{_I}(?:{_DIGITS}|\*{_I})?"
     rf"(?:\.{_I}(?:{_DIGITS}|\*{_I}))?(?:hh|ll|[hljztLq])?{_I}[@A-KM-Za-z]|%{_I}%",
     # <b>, </b>, <br/>, <a href="...">
     "tags": rf"<{_I}/?{_I}[A-Za-z][^<>]*>",
