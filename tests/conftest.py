@@ -1,7 +1,6 @@
 """What several tests share: runs trained on a tiny task, each made once for all processes that run tests."""
 
 import fcntl
-import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +9,6 @@ import pytest
 from hypothesis import settings
 
 from tests.helpers import SHIPPED_DECODING, digit_strings, language_model_config, reversal_config, validating_by_loss
-
-# What TensorFlow traces lives as long as the process; to look through it all again and again takes a twentieth of the
-# time.
-gc.set_threshold(100_000, 20, 100)
 
 # The same examples in every run, so that a commit passes or fails for what it changes. Other examples, from a new seed
 # each time, are drawn by `pytest --hypothesis-profile default`.

@@ -157,7 +157,7 @@ def translate_file(
                 _write(form, path, [*edits, *_edits(form, units, chosen, made)], file)
     _LOG.info("%s: %s", path, report.summary())
     if report.pieces:
-        _LOG.info("%s: %d texts were translated in pieces, between their tags and placeholders", path, report.pieces)
+        _LOG.info("%s: texts translated in pieces, between their tags and placeholders: %d", path, report.pieces)
     return report
 
 

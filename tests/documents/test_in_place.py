@@ -152,6 +152,12 @@ def test_categories_that_are_empty_in_the_source_are_filled_where_the_target_has
         }  # fmt: skip
 
 
+def test_symbols_of_ruby_are_names(tmp_path):
+    source = 'en:\n  order:\n    - :year\n    - ":a text"\n  title: :Two words\n'
+    written, _ = translated(tmp_path, "a.yaml", source)
+    assert written.decode() == 'de:\n  order:\n    - :year\n    - ":A TEXT"\n  title: :TWO WORDS\n'
+
+
 def test_tags_that_a_translation_loses_are_kept_by_translating_the_pieces(tmp_path):
     source = "<p>Press <b>this <i>key</i></b> at https://example.org/a?b=1 now 🎉, {name}</p>"
 

@@ -19,6 +19,7 @@ _TOKEN = re.compile(
 )
 _CHROME = {"message", "description", "placeholders", "hash"}  # keys of a text in an extension's messages.json
 _DEEPEST = 200
+_SYMBOL = re.compile(r":[A-Za-z_]\w*")  # of Ruby, as in Rails' order of year, month and day: a name, not a text
 _SUFFIX = re.compile(rf"(.+?)(_(?:{'|'.join(CATEGORIES)}))$")
 
 _Path = tuple[str | int, ...]
@@ -323,7 +324,7 @@ class _Yaml:
                 if event.tag and event.tag != "!"
                 else loader.resolve(yaml.ScalarNode, event.value, event.implicit)
             )
-            if tag == "tag:yaml.org,2002:str":
+            if tag == "tag:yaml.org,2002:str" and (event.style or not _SYMBOL.fullmatch(event.value)):
                 start, end = self._span(event)
                 found.append((path, event.value, start, end, key))
         elif isinstance(event, yaml.MappingStartEvent):
