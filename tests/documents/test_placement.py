@@ -2,12 +2,14 @@
 
 import random
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmt.documents import translate_file
 from nmt.documents.placement import Aligned, put_tags, take_tags
 from nmt.documents.protection import keeps
 
@@ -78,3 +80,43 @@ def test_all_tags_come_back_nested_whatever_the_attention_is(seed):
     pairs = re.findall(r"</\w>", tagged)
     if len(pairs) <= 1 and not re.search(r"<(\w)>(?:[^\w<]|<\w+/?>)*</\1>", tagged):
         assert sorted(re.findall(r"<[^<>]*>", written)) == sorted(re.findall(r"<[^<>]*>", tagged))
+
+
+class Masking:
+    """Stands for the translator of a run that masks tags; it translates each word by itself, into capitals."""
+
+    text_to_text = SimpleNamespace(source_tokenizer=SimpleNamespace(placeholders=("tags", "braces")))
+    attention = False
+
+    def __init__(self):
+        self.seen = []
+
+    def translate(self, texts):
+        self.seen += texts
+        return [" ".join(word if "{" in word else word.upper() for word in text.split(" ")) for text in texts]
+
+    def hypotheses(self, texts):
+        assert self.attention
+        for text, translation in zip(texts, self.translate(texts), strict=True):
+            words = text.split(" ")
+            numbers = [[number] for number in range(len(words))]
+            yield [
+                SimpleNamespace(
+                    text=translation,
+                    source_pieces=[f"▁{word}" for word in words],
+                    target_pieces=[f"▁{word}" for word in translation.split(" ")],
+                    source_words=numbers,
+                    target_words=numbers,
+                    attention=np.eye(len(words)),
+                )
+            ]
+
+
+def test_a_run_that_masks_tags_translates_without_them_too(tmp_path):
+    (tmp_path / "a.html").write_text("<p>press <b>this key</b> at https://example.org/a now</p>")
+    translator = Masking()
+    translate_file(translator, tmp_path / "a.html", tmp_path / "out.html", source="en", target="de")
+    assert translator.seen == ["press this key at {x1} now"]
+    expected = "<p>PRESS <b>THIS KEY</b> AT https://example.org/a NOW</p>"
+    assert (tmp_path / "out.html").read_text() == expected
+    assert not translator.attention
