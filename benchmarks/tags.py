@@ -159,7 +159,8 @@ def both(path: Path) -> tuple[list[Any], list[Any]]:
 
     tree = etree.parse(str(path))
     units = list(tree.iter(f"{{{NAMESPACE}}}trans-unit"))
-    return tuple([unit.find(f"{{{NAMESPACE}}}{side}") for unit in units] for side in ("source", "target"))  # type: ignore[return-value]
+    sources, targets = ([unit.find(f"{{{NAMESPACE}}}{side}") for unit in units] for side in ("source", "target"))
+    return sources, targets
 
 
 def compare(source: Any, target: Any) -> str:

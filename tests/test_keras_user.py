@@ -36,7 +36,7 @@ def on_logits():
 
 def test_a_translation_model_from_compile_to_translate(tokenizer, arrays, tmp_path):
     source, target = arrays
-    model = nmt.Seq2Seq(vocabulary_size=tokenizer.vocabulary_size, units=24, num_layers=1, seed=1)
+    model = nmt.Seq2Seq(vocabulary_size=tokenizer.vocabulary_size, units=24, seed=1)
     assert model((source, target)).shape == (*target.shape, tokenizer.vocabulary_size)
 
     # Both losses are the same number; padding counts in neither.

@@ -195,7 +195,8 @@ def _translator(translator: Any, masked: Sequence[str] | None) -> tuple[Translat
         masked = _MASKED if graph is None else graph.source_tokenizer.placeholders
     if graph is None:
         return getattr(translator, "translate", translator), masked, False
-    # A model translates better without tags, also one that has learned to keep them: see benchmarks/results/tags.json.
+    # Where the corpus has few tags, a search that keeps them puts them badly: see benchmarks/results/tags.json. What it
+    # does where the corpus has many has not been measured; attention does not depend on it.
     return partial(translate_with_tags, translator), [kind for kind in masked if kind != "tags"], True
 
 

@@ -49,7 +49,7 @@ def wheel(tmp_path_factory):
         build = f"from setuptools.build_meta import build_{kind}; build_{kind}({str(folder)!r})"
         subprocess.run([sys.executable, "-c", build], cwd=place, check=True, capture_output=True)
         if kind == "sdist":
-            shutil.unpack_archive(folder / f"gru_nmt-{nmt.__version__}.tar.gz", folder, filter="data")
+            shutil.unpack_archive(folder / f"gru_nmt-{nmt.__version__}.tar.gz", folder)
     (path,) = folder.glob("gru_nmt-*.whl")
     return path
 
@@ -66,7 +66,7 @@ def test_the_wheel_holds_modules_marker_settings_and_license(wheel):
 
 def test_the_wheel_alone_translates(wheel, trained_run, tmp_path):
     """Outside the checkout; of this environment it has the dependencies only."""
-    venv.create(tmp_path / "empty")
+    venv.create(tmp_path / "empty", symlinks=True)
     python = tmp_path / "empty" / "bin" / "python"
     install = ["-m", "pip", "-q", "--python", python, "install", "--no-deps", "--no-index", wheel]
     subprocess.run([sys.executable, *install], check=True)
