@@ -3,16 +3,23 @@
     python benchmarks/figures.py
 
 `figures.yaml` has the phrases of each page that hold figures, with what stands in their place: in braces, a file under
-`results/` and the way to a value in it, what is done with the value, and its format. A part of the way such as
-`seed=1` keeps the elements of a list that have this value; the values of all that are kept become one figure by `mean`,
-`median`, `min`, `max` or `sum`. `given` lists what is no result, such as sizes of data, settings, and versions of other
-systems; a page that has it has no other figures.
+`results/` and the way to values in it, what is done with the values, and the format of the figure.
+
+A part of the way is a key or a number; or `seed=1`, for the elements of a list that have this value; or a pattern such
+as `*`, for all that have such keys; or several of these, with semicolons between them. `ratio` divides the first half
+of the values by the second half, one by one, and `difference` subtracts it. The values become one figure by `mean`,
+`median`, `min`, `max`, `sum` or `count`.
+
+`given` lists what is no result, such as sizes of data, settings, and versions of other systems. A page has no other
+figures.
 """
 
 import json
+import operator
 import re
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +29,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PHRASES = ROOT / "benchmarks" / "figures.yaml"
-FIELD = re.compile(r"\{([^{}|:]+)(?:\|([^{}:]+))?:([^{}]+)\}")
+FIELD = re.compile(r"\{([^{}|]+)(?:\|([^{}|:]+))?:([^{}|:]+)\}")
 FIGURE = r"\d[\d,]*(?:\.\d+)?(?:e-\d+)?"
 REDUCERS: dict[str, Callable[[list[float]], float]] = {
     "mean": statistics.mean,
@@ -30,7 +37,9 @@ REDUCERS: dict[str, Callable[[list[float]], float]] = {
     "min": min,
     "max": max,
     "sum": sum,
+    "count": len,
 }
+PAIRS: dict[str, Callable[[float, float], float]] = {"ratio": operator.truediv, "difference": operator.sub}
 CHANGES: dict[str, Callable[[float], float]] = {
     "gib": lambda mib: mib / 1024,
     "millions": lambda value: value / 1e6,
@@ -38,7 +47,9 @@ CHANGES: dict[str, Callable[[float], float]] = {
     "minutes": lambda seconds: seconds / 60,
     "percent": lambda share: 100 * share,
     "hundreds": lambda value: round(value, -2),
-    "cost": lambda speed: 1 / speed,
+    "two_digits": lambda value: float(f"{value:.2g}"),
+    "inverse": lambda value: 1 / value,
+    "more": lambda times: times - 1,
 }
 
 
@@ -54,7 +65,8 @@ def main() -> None:
 
 def load_phrases() -> dict[str, dict[str, list[str]]]:
     """Reads the phrases of each page: those with `figures`, and what is `given`."""
-    return yaml.safe_load(PHRASES.read_text(encoding="utf-8"))
+    pages = yaml.safe_load(PHRASES.read_text(encoding="utf-8"))
+    return {page: {"figures": [], "given": [], **phrases} for page, phrases in pages.items()}
 
 
 def with_figures(text: str, template: str) -> str:
@@ -85,30 +97,41 @@ def pattern_of(phrase: str) -> re.Pattern[str]:
 
 def figure(way: str, change: str | None, form: str) -> str:
     """Reads a figure from the results, and writes it as the page does."""
-    values = list(values_at(way))
-    steps = change.split() if change else []
-    reducer = next((REDUCERS[step] for step in steps if step in REDUCERS), None)
-    if reducer is None and len(values) != 1:
+    values = values_at(way)
+    for step in change.split() if change else []:
+        values = changed(values, step)
+    if len(values) != 1:
         raise ValueError(f"{way}: expected one value or {', '.join(REDUCERS)}, got {len(values)} values")
-    value = reducer(values) if reducer else values[0]
-    for step in steps:
-        value = CHANGES[step](value) if step in CHANGES else value
-    return format(value, form).replace("e-0", "e-")
+    return format(values[0], form).replace("e-0", "e-")
 
 
-def values_at(way: str) -> Iterator[Any]:
-    """Yields the values to which a way through a file of results leads."""
+def changed(values: list[Any], step: str) -> list[Any]:
+    """Makes one step of what is done with values."""
+    if step in REDUCERS:
+        return [REDUCERS[step](values)]
+    if step in PAIRS:
+        half = len(values) // 2
+        return [PAIRS[step](one, other) for one, other in zip(values[:half], values[half:], strict=True)]
+    return [CHANGES[step](value) for value in values]
+
+
+def values_at(way: str) -> list[Any]:
+    """Reads the values to which a way through a file of results leads."""
     name, *parts = way.split("/")
-    found: list[Any] = [_load(name)]
+    found = [_load(name)]
     for part in parts:
-        key, equals, wanted = part.partition("=")
-        if equals and all(isinstance(each, list) for each in found):
-            found = [one for each in found for one in each if str(one[key]) == wanted]
-        elif part == "*":
-            found = [one for each in found for one in (each.values() if isinstance(each, dict) else each)]
-        else:
-            found = [each[int(part) if isinstance(each, list) else part] for each in found]
-    yield from found
+        found = [one for key in part.split(";") for each in found for one in _inside(each, key)]
+    return found
+
+
+def _inside(found: Any, part: str) -> list[Any]:
+    key, equals, wanted = part.partition("=")
+    if equals and isinstance(found, list):
+        return [one for one in found if str(one[key]) == wanted]
+    if "*" in part:
+        items = found.items() if isinstance(found, dict) else enumerate(found)
+        return [one for name, one in items if fnmatchcase(str(name), part)]
+    return [found[int(part) if isinstance(found, list) else part]]
 
 
 @cache

@@ -2,6 +2,7 @@
 
     python benchmarks/tags.py kept RUN FOLDER OUTPUT [--segments 10000] [--set decoding.beam_size=1]
     python benchmarks/tags.py words RUN FOLDER OUTPUT
+    python benchmarks/tags.py elements RUN FOLDER OUTPUT [--split validation] [--by search] [--share 0.6]
 
 `kept` puts nested inline elements, tags, placeholders, addresses and emoji at random into sentences of the test split
 of the run's corpus, and has `nmt translate` fill the XLIFF file of them. The result is read by lxml: each element and
@@ -12,6 +13,11 @@ was killed goes on where it was; FOLDER has the files.
 another string of the test split contains once, whose translation contains the term's translation once. The pair is
 right if it encloses just that translation. Only sentences whose translation has the term's translation count; in
 addition those whose whole translation is close to the reference (chrF of at least 70) are counted by themselves.
+
+`elements` takes a corpus that has many tags, as benchmarks/tagged_corpus.py makes: the sentences of a split that have
+pairs of tags. A pair is right if it encloses what the reference's pair of the same name does. Only pairs whose words in
+the reference are in the translation too count. `--by search` has the search keep the tags, as a run that masks `tags`
+has learnt from its corpus, instead of attention; `--share` is another value of `nmt.documents.placement._SHARE`.
 """
 
 import argparse
@@ -45,30 +51,38 @@ KEPT = (
     "https://example.org/a?b=c#d", "http://www.example.com/", "mailto:me@example.org", "someone.else@example.net",
     "🙂", "👩‍💻", "🇩🇪", "3️⃣", "👍🏽", "❤️", "&nbsp;", "&#8230;",
 )  # fmt: skip
+SPACED = "0-9A-Za-zÀ-ɏЀ-ӿ_"  # Latin and Cyrillic letters
 TAGS = ("<b>", "<i>", '<a href="https://example.org/">', '<span class="x">', "<em>", "<code>")
 
 
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("kept", "words"))
+    parser.add_argument("part", choices=("kept", "words", "elements"))
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--segments", type=int, default=10_000)
     parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--split", default="test", choices=("validation", "test"))
+    parser.add_argument("--by", default="attention", choices=("attention", "search"))
+    parser.add_argument("--share", type=float)
     arguments = parser.parse_args()
     from nmt.cli.options import load_tensorflow
 
     load_tensorflow()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    measured = (
-        measure_kept(arguments.run, arguments.folder, arguments.segments, arguments.settings)
-        if arguments.part == "kept"
-        else measure_words(arguments.run, arguments.folder, arguments.settings)
-    )
+    run, folder, settings = arguments.run, arguments.folder, arguments.settings
+    name = [arguments.part, run.name, *settings]
+    if arguments.part == "kept":
+        measured = measure_kept(run, folder, arguments.segments, settings)
+    elif arguments.part == "words":
+        measured = measure_words(run, folder, settings)
+    else:
+        name += [arguments.split, f"by {arguments.by}", *([] if arguments.share is None else [str(arguments.share)])]
+        measured = measure_elements(run, folder, settings, arguments.split, arguments.by == "search", arguments.share)
     results = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.exists() else {}
-    results[" ".join([arguments.part, arguments.run.name, *arguments.settings])] = {
+    results[" ".join(name)] = {
         "command": shlex.join(["python", "benchmarks/tags.py", *sys.argv[1:]]),
         "versions": {name: version(name) for name in PACKAGES},
         "machine": describe_machine(),
@@ -247,6 +261,88 @@ def measure_words(run: Path, folder: Path, settings: Sequence[str]) -> dict[str,
         "whole translation is close to the reference": judged(of_close),
         "examples": examples,
     }
+
+
+def measure_elements(
+    run: Path, folder: Path, settings: Sequence[str], split: str, by_search: bool, share: float | None
+) -> dict[str, Any]:
+    """Translates the sentences of a split that have tags, and counts the pairs that enclose what the reference's do."""
+    from sacrebleu import corpus_chrf
+
+    from nmt.documents import placement
+    from nmt.documents.translation import translate_file
+    from nmt.runs.translation import load_translator
+
+    loaded, config = load_run_config(run)
+    if share is not None:
+        placement._SHARE = share
+    pairs = zip(*(read_sentences(loaded.data, split, side) for side in SIDES), strict=True)
+    chosen = list(
+        dict.fromkeys(pair for pair in pairs if len(pairs_of_tags(pair[0])) == len(pairs_of_tags(pair[1])) > 0)
+    )
+    source, target = (folder / f"{run.name}.{split}.{end}" for end in ("xlf", "translated.xlf"))
+    source.write_text(xliff([escape(one) for one, _ in chosen], str(config.data.source_language)), encoding="utf-8")
+    translator = load_translator(run, None, ["decoding.split_sentences=true", *settings])
+    translate_file(
+        translator.translate if by_search else translator,
+        source,
+        target,
+        source=str(config.data.source_language),
+        target=config.data.target_language,
+        masked=translator.text_to_text.source_tokenizer.placeholders,
+        identity=f"{by_search} {share}",
+    )
+    verdicts, single, examples, texts = Counter[str](), Counter[str](), [], []
+    for element, (content, reference) in zip(both(target)[1], chosen, strict=True):
+        text = "".join(element.itertext())
+        texts.append(without_tags(text))
+        found = list(judge_pairs(text, reference))
+        verdicts.update(found)
+        if len(found) == 1:
+            single.update(found)
+        if "elsewhere" in found and len(examples) < 20:
+            examples.append({"source": content, "translation": text, "reference": reference})
+    return {
+        "sentences": len(chosen),
+        "all": judged(verdicts),
+        "sentences with one pair": judged(single),
+        "chrF of the texts without tags": round(
+            corpus_chrf(texts, [[without_tags(reference) for _, reference in chosen]]).score, 2
+        ),
+        "examples": examples,
+    }
+
+
+def judge_pairs(text: str, reference: str) -> Iterator[str]:
+    """For each pair of tags of a reference: whether the text's pair of this name encloses the same."""
+    plain, given = without_tags(text).lower(), pairs_of_tags(text)
+    for name, words in pairs_of_tags(reference):
+        # Whole words, in scripts that have spaces between them.
+        if not words or not re.search(rf"(?<![{SPACED}]){re.escape(words)}(?![{SPACED}])", plain):
+            yield "term translated otherwise"
+        elif (name, words) in given:
+            given.remove((name, words))
+            yield "right"
+        else:
+            yield "elsewhere"
+
+
+def pairs_of_tags(text: str) -> list[tuple[str, str]]:
+    """The pairs of tags in a text: the name of each, and what it encloses, without further tags."""
+    found, opened = [], []
+    for tag in re.finditer(r"<(/?)([A-Za-z][\w:.-]*)[^<>]*?(/?)>", text):
+        if tag[3]:
+            continue
+        if not tag[1]:
+            opened.append((tag[2], tag.end()))
+        elif opened and opened[-1][0] == tag[2]:
+            found.append((tag[2], without_tags(text[opened.pop()[1] : tag.start()]).lower()))
+    return found
+
+
+def without_tags(text: str) -> str:
+    """A text without tags, and with one space for all white space."""
+    return " ".join(re.sub(r"</?[A-Za-z][^<>]*>", "", text).split())
 
 
 def judged(verdicts: Counter[str]) -> dict[str, Any]:

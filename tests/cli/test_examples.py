@@ -1,7 +1,8 @@
-"""The examples in the help of every command: they are taken out of it, and run in a folder with the files they name."""
+"""The examples in the help of every command and the code of the pages, run in a folder with the files they name."""
 
 import gzip
 import io
+import os
 import re
 import shlex
 import shutil
@@ -20,6 +21,12 @@ from nmt.runs.translation import load_translator
 from tests.documents.samples import PO, TMX
 from tests.helpers import digit_strings, run_command
 
+ROOT = Path(__file__).parents[2]
+# Of the others, tests/test_docs.py runs what trains, and pytest the example of docs/style.md, which is of the code.
+PAGES = [
+    *(page for page in sorted(ROOT.glob("docs/*.md")) if page.name not in ("keras.md", "style.md")),
+    ROOT / "README.md", ROOT / "deploy" / "README.md",
+]  # fmt: skip
 COMMANDS = sorted(typer.main.get_command(app).commands)
 # What trains, exports or serves for long only checks that its arguments fit, on files that are there.
 LONG = {
@@ -60,26 +67,38 @@ def folder(tmp_path, monkeypatch, trained_run, language_model_run, exported):
     """The current folder, with the files that the examples name."""
     for name in ("mine", "other", "de-en"):
         shutil.copytree(trained_run, tmp_path / "runs" / name)
-    for name in ("language-model", "domain", "web"):
+    for name in ("app", "base", "better", "general", "new", "old", "phone", "quickstart", "second"):
+        (tmp_path / "runs" / name).symlink_to(trained_run)
+    for name in ("language-model", "lm", "domain", "web"):
         (tmp_path / "runs" / name).symlink_to(language_model_run)
+    (tmp_path / "mine").symlink_to(trained_run)
     (tmp_path / "exported").symlink_to(exported)
+    for place in ("", "deploy"):
+        (tmp_path / place / "models").mkdir(parents=True)
+        (tmp_path / place / "models" / "translator").symlink_to(exported)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
     shutil.copy(trained_run / "config.yaml", tmp_path / "my.yaml")
     text = "".join(f"{line}\n" for line in digit_strings(30, range(3, 6), seed=1))
-    for name in ("new.en", "news.en", "news.de", "web.en", "web.de"):
+    for name in ("big.en", "big.de", "my.en", "my.de", "new.en", "news.en", "news.de", "other.txt", "web.en",
+                 "web.de"):  # fmt: skip
         (tmp_path / name).write_text(text)
-    for name, side in (("test.en", "source"), ("test.de", "target"), ("other.de", "target")):
+    for name, side in (("test.en", "source"), ("test.de", "target"), ("new.de", "target"), ("old.de", "target"),
+                       ("other.de", "target")):  # fmt: skip
         shutil.copy(trained_run / "data" / f"test.{side}.txt", tmp_path / name)
-    for name in ("my.en.gz", "my.de.gz"):
+    for name in ("my.en.gz", "my.de.gz", "my.txt.gz", "general.en.gz", "general.de.gz", "more.de.gz"):
         (tmp_path / name).write_bytes(gzip.compress(text.encode()))
-    (tmp_path / "strings.po").write_text(PO.replace("Language: de", "Language: reversed"))
+    for name in ("strings.po", "app.po"):
+        (tmp_path / name).write_text(PO.replace('"Language: de\\n"\n', ""))
     (tmp_path / "memory.tmx").write_text(TMX)
+    for name in ("en.json", "de.json"):
+        (tmp_path / name).write_text('{"one": "1 2 3"}')
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def shortened(monkeypatch, translator):
-    """Has no example train, export, serve or load for long."""
+    """Has no command load for long or ask a server."""
 
     def load(path, checkpoint=None, *_, **__):
         assert find_checkpoint(RunFolder(Path(path)), checkpoint).exists()
@@ -88,13 +107,17 @@ def shortened(monkeypatch, translator):
     @contextmanager
     def transport(server, model):
         assert server.startswith("localhost:850")
-        yield lambda _, inputs, timeout: {"translation": inputs["text"], "score": [0.0] * len(inputs["text"])}
+        yield answer
+
+    def answer(_, inputs, timeout):
+        texts, scores = inputs["text"], [0.0] * len(inputs["text"])
+        n_best = {"translations": [[text] for text in texts], "scores": [[score] for score in scores]}
+        return {"translation": texts, "score": scores} | n_best
 
     for module in LOADERS:
         monkeypatch.setattr(f"{module}.load_translator", load)
     for name in ("grpc_transport", "rest_transport"):
         monkeypatch.setattr(f"nmt.serving.client.{name}", transport)
-    return lambda command: [replace(monkeypatch, name) for name in LONG.get(command, ())]
 
 
 def replace(monkeypatch: pytest.MonkeyPatch, name: str):
@@ -105,19 +128,60 @@ def replace(monkeypatch: pytest.MonkeyPatch, name: str):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_examples_of_a_command_run(command, folder, shortened, capsys, monkeypatch):
+@pytest.mark.usefixtures("folder", "shortened")
+def test_the_examples_of_a_command_run(command, capsys, monkeypatch):
     examples = examples_in_help(command, capsys, monkeypatch)
     assert examples
-    shortened(command)
-    if command in MAKERS:
-        shutil.rmtree("runs")
     for example in examples:
-        before, _, words = example.rpartition("| ")
-        program, name, *arguments = shlex.split(words)
-        assert (program, name) == ("nmt", command)
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("".join(shlex.split(before)[1:]).encode())))
-        options = ["", *arguments]
-        written = {word for option, word in zip(options, arguments, strict=False) if option in WRITTEN}
-        assert all(Path(word).exists() for word in arguments if PATH.fullmatch(word) and word not in written), example
+        assert run_line(example, monkeypatch) == ("nmt", command)
+
+
+def run_line(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Runs a line of a shell that ends in an `nmt` command; returns the program and the command."""
+    before, _, words = line.rpartition("| ")
+    program, command, *arguments = shlex.split(words)
+    while "=" in program:  # a variable of the environment
+        program, command, *arguments = command, *arguments
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("".join(shlex.split(before)[1:]).encode())))
+    options = ["", *arguments]
+    written = {word for option, word in zip(options, arguments, strict=False) if option in WRITTEN}
+    assert all(Path(word).exists() for word in arguments if PATH.fullmatch(word) and word not in written), line
+    # What makes a run does not find it; what comes after it does.
+    there = [Path(word) for word in written if command in MAKERS and Path(word).exists()]
+    for path in there:
+        path.rename(f"{path}.away")
+    with monkeypatch.context() as patched:
+        for name in LONG.get(command, ()):
+            replace(patched, name)
         run_command(command, *arguments)
-        assert command in LONG or all(Path(word).exists() for word in written), example
+    for path in there:
+        Path(f"{path}.away").rename(path)
+    assert command in LONG or all(Path(word).exists() for word in written), line
+    return program, command
+
+
+def code_of(page: Path) -> list[tuple[str, str]]:
+    """The blocks of Python of a page, and the lines of a shell with an `nmt` command, in their order."""
+    pieces = re.split(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found = []
+    for number, piece in enumerate(pieces):
+        if number % 3 == 0:
+            lines = re.findall(r"^ {4}(.*)$", re.sub(r"\\\n\s*", " ", piece), re.MULTILINE)
+            found += [("shell", line) for line in lines if re.search(r"(?:^|[ /])nmt [a-z]", line)]
+        elif number % 3 == 2 and pieces[number - 1] == "python" and "nmt.Seq2Seq" not in piece:
+            found.append(("python", piece))
+    return found
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if code_of(page)], ids=lambda page: str(page.relative_to(ROOT))
+)
+@pytest.mark.usefixtures("folder", "shortened")
+def test_the_code_of_a_page_runs(page, translator, monkeypatch):
+    for language, code in code_of(page):
+        if language == "python":
+            with monkeypatch.context() as patched:
+                replace(patched, "nmt.training.train.train")
+                exec(code, {"translator": translator})
+        elif "..." not in code:
+            assert os.path.basename(run_line(code, monkeypatch)[0]) == "nmt"
