@@ -3,10 +3,10 @@
     python benchmarks/new_user.py RUN CATALOGUE.po FOLDER OUTPUT [--package PACKAGE] [--minutes 6]
 
 FOLDER, new, becomes an empty home. The training split of RUN, written as a TMX, is the user's memory, and CATALOGUE.po
-their catalogue without translations. The commands are those of docs/installation.md, README.md and docs/production.md,
-given in that order and with no other set-up; PACKAGE is what pip installs, the checkout if it is not given. Each is
-timed and its output kept. What a person does in the meantime is an estimate: they read the sections that hold the
-commands at 238 words a minute (Brysbaert 2019) and type 200 characters a minute. Needs chromium,
+their catalogue without translations. The commands are those of docs/quickstart.md, taken out of the page and given in
+its order, with no other set-up; PACKAGE is what pip installs, the checkout if it is not given. Each is timed and its
+output kept. What a person does in the meantime is an estimate: they read README.md up to its results and the quickstart
+at 238 words a minute (Brysbaert 2019) and type 200 characters a minute; or do both at half that pace. Needs chromium,
 chromedriver, msgfmt and selenium.
 """
 
@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -31,18 +30,10 @@ from nmt.runs.folder import load_run_config
 from nmt.utils.files import written_whole
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-# What a person reads, from the heading to the next one of its level.
-READ = [
-    ("docs/installation.md", "With pip"), ("README.md", "Your own text"), ("docs/files.md", "Translating in place"),
-    ("docs/production.md", "A SavedModel"), ("docs/production.md", "A web page"),
-]  # fmt: skip
+# What a person reads, from the first heading to the second one; the page's own title stands for all of it.
+READ = [("README.md", "# GRU NMT", "## Results"), ("docs/quickstart.md", "# Quickstart", "\\Z")]
 WORDS, CHARACTERS = 238, 200  # in a minute
 TEXT = ["Restart the device.", "No connection"]
-# The block of docs/production.md, with what it was exported to, and printing.
-ASK = """import tensorflow as tf, tensorflow_text
-model = tf.saved_model.load("models/translator/1")
-answer = model.signatures["serving_default"](text=tf.constant({text!r}))["translation"]
-print(*(text.decode() for text in answer.numpy()), sep="\\n")"""
 HEADER = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<tmx version="1.4"><header creationtool="memory" creationtoolversion="1" '
     'segtype="sentence" o-tmf="none" adminlang="en" srclang="{}" datatype="plaintext"/><body>\n'
@@ -64,21 +55,22 @@ def main() -> None:
     home = arguments.folder.resolve()
     languages, units = write_memory(arguments.run, home / "memory.tmx")
     shutil.copy(arguments.catalogue, home / "app.po")
-    source, target = languages
-    train = f"nmt train memory.tmx --source {source} --target {target} --run mine --minutes {arguments.minutes}"
-    steps = [
-        run(home, "python3 -m venv translator"),
-        run(home, f"translator/bin/pip install '{arguments.package.resolve()}[demo,documents]'"),
-        *(run(home, f"translator/bin/{command}") for command in (
-            train, f"nmt translate mine app.po --output app.{target}.po", "nmt export mine --to models/translator",
-        )),
-        run(home, f"translator/bin/python -c {shlex.quote(ASK.format(text=TEXT))}"),
-    ]  # fmt: skip
-    checks = check_catalogue(home / f"app.{target}.po")
-    seen = see_page(home, "translator/bin/nmt demo mine --port 8765")
+    if languages != ["en", "de"]:
+        raise SystemExit(f"{arguments.run}: expected a run from en to de, as docs/quickstart.md has it")
+    page = section("docs/quickstart.md", "# Quickstart", "\\Z")
+    (asking,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (home / "ask.py").write_text(asking)  # what a person types into a file or a notebook
+    steps, seen = [], {}
+    for command in [*re.findall(r"^ {4}(.*)$", page, re.MULTILINE), "python ask.py"]:
+        if command.startswith("nmt demo"):
+            seen = see_page(home, command)
+            continue
+        given = command.replace("gru-nmt[", f"{arguments.package.resolve()}[")
+        steps.append(run(home, given.replace("--minutes 6", f"--minutes {arguments.minutes}")))
+    checks = check_catalogue(home / "app.de.po")
     machine_minutes = (sum(step["seconds"] for step in steps) + seen["seconds"]) / 60
-    words = sum(len(section(page, heading).split()) for page, heading in READ)
-    typed = sum(len(step["command"]) for step in steps) + len(seen["command"])
+    words = sum(len(section(*part).split()) for part in READ)
+    typed = sum(len(step["command"]) for step in steps) + len(seen["command"]) + len(asking)
     person_minutes = words / WORDS + typed / CHARACTERS
     result = {
         "command": f"python benchmarks/new_user.py RUN CATALOGUE.po FOLDER {arguments.output}",
@@ -90,6 +82,7 @@ def main() -> None:
         "minutes": {
             "machine": round(machine_minutes, 1),
             "person": round(person_minutes, 1),
+            "person, at half the pace": round(2 * person_minutes, 1),
             "together": round(machine_minutes + person_minutes, 1),
         },
         "read": {"words": words, "characters typed": typed},
@@ -131,13 +124,19 @@ def run(home: Path, command: str) -> Json:
     print(f"$ {command}", file=sys.stderr, flush=True)
     start = time.perf_counter()
     done = subprocess.run(
-        command, shell=True, check=False, cwd=home, env=environment(home), capture_output=True, encoding="utf-8"
-    )
+        ["bash", "-c", in_environment(command)], check=False, cwd=home, env=environment(home), capture_output=True,
+        encoding="utf-8",
+    )  # fmt: skip
     seconds = round(time.perf_counter() - start, 1)
     if done.returncode:
         raise SystemExit(f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
     lines = [line for line in re.split(r"[\r\n]+", done.stdout) if line]
     return {"command": command, "seconds": seconds, "stdout": [] if " install " in command else lines[-40:]}
+
+
+def in_environment(command: str) -> str:
+    """A command as it is given after the first one of the page, in the environment that this one has made."""
+    return command if "-m venv" in command else f". translator/bin/activate && {command}"
 
 
 def check_catalogue(path: Path) -> Json:
@@ -157,8 +156,9 @@ def see_page(home: Path, command: str) -> Json:
     print(f"$ {command}", file=sys.stderr, flush=True)
     start = time.perf_counter()
     server = subprocess.Popen(
-        shlex.split(command), cwd=home, env=environment(home), stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
+        ["bash", "-c", in_environment(f"exec {command}")], cwd=home, env=environment(home), stderr=subprocess.PIPE,
+        text=True, encoding="utf-8",
+    )  # fmt: skip
     try:
         assert server.stderr is not None
         for line in server.stderr:
@@ -192,13 +192,13 @@ def see_page(home: Path, command: str) -> Json:
     }
 
 
-def section(page: str, heading: str) -> str:
-    """What stands under a heading of a page."""
+def section(page: str, begin: str, end: str) -> str:
+    """What stands on a page from a heading to another one, or to its end."""
     text = (CHECKOUT / page).read_text(encoding="utf-8")
-    found = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^\1 |\Z)", text, flags=re.DOTALL | re.MULTILINE)
+    found = re.search(rf"^{begin}\b(.*?)(?=^{end}|\Z)", text, flags=re.DOTALL | re.MULTILINE)
     if found is None:
-        raise SystemExit(f"{page}: no heading {heading!r}")
-    return found[2]
+        raise SystemExit(f"{page}: no heading {begin!r}")
+    return found[0]
 
 
 if __name__ == "__main__":

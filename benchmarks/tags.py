@@ -284,13 +284,13 @@ def measure_elements(
     source.write_text(xliff([escape(one) for one, _ in chosen], str(config.data.source_language)), encoding="utf-8")
     translator = load_translator(run, None, ["decoding.split_sentences=true", *settings])
     translate_file(
-        translator.translate if by_search else translator,
+        translator,
         source,
         target,
         source=str(config.data.source_language),
         target=config.data.target_language,
-        masked=translator.text_to_text.source_tokenizer.placeholders,
-        identity=f"{by_search} {share}",
+        tags_learnt=by_search,
+        identity=str(share),
     )
     verdicts, single, examples, texts = Counter[str](), Counter[str](), [], []
     for element, (content, reference) in zip(both(target)[1], chosen, strict=True):

@@ -1,13 +1,16 @@
 """What several tests share: runs trained on a tiny task, each made once for all processes that run tests."""
 
 import fcntl
+import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from nmt.cli.options import rewrite_no_graphs
 from tests.helpers import SHIPPED_DECODING, digit_strings, language_model_config, reversal_config, validating_by_loss
 
 # The same examples in every run, so that a commit passes or fails for what it changes. Other examples, from a new seed
@@ -75,6 +78,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Files with slow tests first, so that no process has a long one left when the others are done.
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """Has graphs run as the commands run them; and no time go into looking for garbage among what was imported."""
+    if "tensorflow" in sys.modules:
+        rewrite_no_graphs()
+    gc.freeze()
 
 
 @pytest.fixture

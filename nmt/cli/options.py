@@ -38,3 +38,15 @@ def load_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # loads the drivers, which write lines of their own
+    rewrite_no_graphs()
+
+
+def rewrite_no_graphs() -> None:
+    """Has TensorFlow run graphs as they were traced, in the whole process.
+
+    To rewrite them takes it a fifth of the first translation, and a large part of the start of a training, for each
+    batch shape anew; neither is faster afterwards (`benchmarks/graph_rewriting.py`). XLA optimises by itself.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

@@ -14,7 +14,7 @@ from nmt.text.tokenizer import Tokenizer, TooFewSubwordsError, train_tokenizer
 
 _COVERAGE = 0.9995  # share of the text that the alphabet makes up
 _SAMPLE = 10_000  # pairs, the first in the order of random numbers
-_SHARE = 0.005  # of the pairs that have a placeholder, for it to be masked
+PLACEHOLDER_SHARE = 0.005  # of the pairs that have a placeholder, for it to be masked
 
 
 class CorpusCounts(NamedTuple):
@@ -91,7 +91,7 @@ def count_corpus(data: DataSettings) -> CorpusCounts:
         if place < _SAMPLE:
             sample[place : place + 1] = [(pair.source, pair.target)]
     shares = np.cumsum([count for _, count in characters.most_common()]) / max(characters.total(), 1)
-    kinds = tuple(kind for kind in patterns if masked[kind] > _SHARE * pairs)
+    kinds = tuple(kind for kind in patterns if masked[kind] > PLACEHOLDER_SHARE * pairs)
     alphabet = int((shares < _COVERAGE).sum()) + 1
     return CorpusCounts(pairs, len(sources), (lengths[0], lengths[1]), alphabet, kinds, sample)
 

@@ -9,6 +9,7 @@ import heapq
 import json
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -26,6 +27,7 @@ from nmt.data.readers import read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
 from nmt.data.token_store import TokenizedCorpus, check_ids, read_sentences, text_path, write_store
 from nmt.data.vocabulary import load_tokenizers, make_tokenizers
+from nmt.text.placeholders import pattern
 from nmt.utils.digests import Digest, digest, has_seal, is_as_recorded, sealed
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
@@ -56,9 +58,10 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
         The report, with a SHA-256 of itself: the `settings`; size and SHA-256 of the `corpus_files` and of the
         prepared `files`; the `cleaning` report of each split; the number of `pairs` and `tokens` of each
         split; the sentences `held_out` for each split, and the number of pairs that `left_training` with them; the
-        `overlap`, the number of sentences of validation and of test that training contains too; the `vocabulary`
-        sizes; the number of training pairs `longer_than_max_length`, which are in the store but in no batch; and the
-        `shapes`, the `padding_share` and the number of `batches` of the first epoch.
+        `overlap`, the number of sentences of validation and of test that training contains too; the number of training
+        pairs that have each masked kind of `placeholders` on both sides; the `vocabulary` sizes; the number of training
+        pairs `longer_than_max_length`, which are in the store but in no batch; and the `shapes`, the `padding_share`
+        and the number of `batches` of the first epoch.
 
     Raises:
         UserError: if the corpus cannot be read or is too small for the settings, or the folder holds something else.
@@ -99,6 +102,7 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
     report: dict[str, Any] = {"settings": settings, "corpus_files": corpus_files(config)}
     report |= _write_texts(config, folder, cleaning)
     report["overlap"] = _overlap(folder, _identifying_side(config))
+    report["placeholders"] = _count_placeholders(folder, config.tokenizer.placeholders)
     make_tokenizers(config, folder)
     tokenizers = load_tokenizers(folder, config.tokenizer.placeholders)
     report["vocabulary"] = {side: tokenizer.vocabulary_size for side, tokenizer in zip(SIDES, tokenizers, strict=True)}
@@ -280,6 +284,17 @@ def _write_pairs(folder: Path, split: str, pairs: Iterable[Pair]) -> int:
             source_file.write(source + "\n")
             target_file.write(target + "\n")
     return count
+
+
+def _count_placeholders(folder: Path, kinds: Sequence[str]) -> dict[str, int]:
+    """Counts the training pairs that have each kind of placeholders on both sides."""
+    patterns = {kind: re.compile(pattern([kind])) for kind in kinds}
+    counts = dict.fromkeys(kinds, 0)
+    if patterns:
+        for pair in zip(*(read_sentences(folder, "train", side) for side in SIDES), strict=True):
+            for kind, expression in patterns.items():
+                counts[kind] += all(map(expression.search, pair))
+    return counts
 
 
 def _hold_out(config: Config, folder: Path, missing: Sequence[Split]) -> dict[Split, int]:

@@ -34,8 +34,9 @@ def sentence_scores(models: Sequence[TokenModel], source: tf.Tensor, target: tf.
         `SentenceScores`.
     """
     real = target != PADDING
-    rows, tokens = tf.where(real)[:, 0], tf.boolean_mask(target, real)
-    vectors = [tf.boolean_mask(model.hidden(source, target, training=False), real) for model in models]
+    places = tf.where(real)
+    rows, tokens = places[:, 0], tf.gather_nd(target, places)
+    vectors = [tf.gather_nd(model.hidden(source, target, training=False), places) for model in models]
     of_tokens = log_mean([-_losses(*pair, tokens) for pair in zip(models, vectors, strict=True)])
     sums = (tf.math.unsorted_segment_sum(x, rows, tf.shape(target)[0]) for x in (of_tokens, tf.ones_like(of_tokens)))
     return SentenceScores(*sums)

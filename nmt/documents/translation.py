@@ -91,6 +91,7 @@ def translate_file(
     all_units: bool = False,
     as_tmx: bool = False,
     masked: Sequence[str] | None = None,
+    tags_learnt: bool = False,
     identity: str = "",
 ) -> FileReport:
     """Translates a file that people translate, such as a .po, .xliff, .tmx, .json, .html or .docx.
@@ -112,6 +113,8 @@ def translate_file(
         as_tmx: whether to write a translation memory of the file's texts, instead of the file.
         masked: the kinds of placeholders, of `nmt.text.placeholders.KINDS`, that the translator is sure to keep; None
             for those of an `nmt.Translator`, and for tags, braces and printf's of a function.
+        tags_learnt: whether an `nmt.Translator` that masks tags has learnt from its corpus where they go, so that its
+            search puts them; attention puts them otherwise.
         identity: what tells the translator from others, so that a killed call goes on with the same one.
 
     Returns:
@@ -133,10 +136,10 @@ def translate_file(
     ('{"open": "OPEN", "count": 3}', '1 filled')
     """
     form = check_document(path, output, as_tmx)
-    translate, kinds, places_tags = _translator(translator, masked)
+    translate, kinds, places_tags = _translator(translator, masked, tags_learnt)
     languages = Languages(source, target)
     begun = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))))
-    options = [str(identity), source, target, all_units, as_tmx, list(kinds)]
+    options = [str(identity), source, target, all_units, as_tmx, list(kinds), places_tags]
     with open_journal(output, _digest(path, options), begun) as journal:
         units, edits = _read(form, path, languages, journal.begun)
         existing = {} if all_units or form.bilingual or as_tmx else _existing(form, output, languages)
@@ -188,15 +191,15 @@ def check_document(path: str | Path, output: str | Path, as_tmx: bool = False) -
     return form
 
 
-def _translator(translator: Any, masked: Sequence[str] | None) -> tuple[TranslateTexts, Sequence[str], bool]:
+def _translator(
+    translator: Any, masked: Sequence[str] | None, tags_learnt: bool
+) -> tuple[TranslateTexts, Sequence[str], bool]:
     """The function that translates, the placeholders that it keeps, and whether it puts tags where they belong."""
     graph = getattr(translator, "text_to_text", None)
     if masked is None:
         masked = _MASKED if graph is None else graph.source_tokenizer.placeholders
-    if graph is None:
+    if graph is None or (tags_learnt and "tags" in masked):
         return getattr(translator, "translate", translator), masked, False
-    # Where the corpus has few tags, a search that keeps them puts them badly: see benchmarks/results/tags.json. What it
-    # does where the corpus has many has not been measured; attention does not depend on it.
     return partial(translate_with_tags, translator), [kind for kind in masked if kind != "tags"], True
 
 

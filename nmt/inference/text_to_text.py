@@ -167,10 +167,15 @@ class TextToText(tf.Module):
         if self._letters is not None:
             unreadable = are_unreadable(encoded, self._letters)
         read = tf.where(~unreadable)[:, 0]
-        parts, counts = split_long(tf.gather(encoded, read)[:, :-1], self.max_tokens - 1, self._boundaries)
+        without_ends = tf.RaggedTensor.from_row_lengths(
+            tf.gather_nd(encoded.flat_values, tf.where(encoded.flat_values != END)),
+            encoded.row_lengths() - 1,
+            validate=False,
+        )
+        parts, of_sentence = split_long(tf.gather(without_ends, read), self.max_tokens - 1, self._boundaries)
         ends = tf.fill((parts.nrows(), 1), END)
         source = tf.concat([parts, tf.RaggedTensor.from_tensor(ends, row_splits_dtype=parts.row_splits.dtype)], 1)
-        sentence = tf.repeat(read, counts)
+        sentence = tf.gather(read, of_sentence)
         found: tuple[Any, ...] = source, *self._search(source, n_best, tf.gather(masked.placeholders, sentence))
         if self._letters is not None:
             kept = tf.where(unreadable)[:, 0]
@@ -196,7 +201,7 @@ class TextToText(tf.Module):
     def join(self, found: Found) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Makes whole texts of translated parts; returns what `translations` does."""
         decoded = tf.reshape(self.target_tokenizer.decode(found.target), (-1, found.scores.shape[1]))
-        of_sentence = tf.RaggedTensor.from_row_lengths(tf.range(tf.shape(decoded)[0]), found.parts)
+        of_sentence = tf.RaggedTensor.from_row_lengths(decoded, found.parts, validate=False)
         sentence, sentences = of_sentence.value_rowids(), tf.size(found.parts)
         joined = tf.strings.unsorted_segment_join(decoded, sentence, sentences, separator=" ")
         if self.lower_capitals:
@@ -289,7 +294,7 @@ class TextToText(tf.Module):
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
             real = ids != PADDING
             lengths = tf.math.count_nonzero(real, 1)
-            return tf.boolean_mask(ids, real), lengths, scores, found.log_probabilities[:, :n_best]
+            return tf.gather_nd(ids, tf.where(real)), lengths, scores, found.log_probabilities[:, :n_best]
 
         numbers = (tf.float32, (None, n_best))
         (values, lengths, scores, log_probabilities), order = _in_batches(

@@ -118,9 +118,9 @@ class GRUCell(RecurrentCell):
         kernel = tf.convert_to_tensor(self.recurrent_kernel)
         if self.reset_after:
             return kernel, tf.convert_to_tensor(self.candidate_bias)
-        gates = 2 * self.units
         normalization = (self.scale, self.bias) if self.layer_normalization else ()
-        return kernel[:, :gates], kernel[:, gates:], *(tf.convert_to_tensor(weight) for weight in normalization)
+        parts = tf.split(kernel, [2 * self.units, self.units], 1)
+        return *parts, *(tf.convert_to_tensor(weight) for weight in normalization)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -61,16 +61,16 @@ def mask(kinds: Sequence[str], source: tf.Tensor, target: tf.Tensor | None = Non
     # tf.unique counts different placeholders in the order of their first occurrence. The sources come first, so the
     # placeholders of one source have consecutive numbers, and those that only targets have come last.
     _, index = tf.unique(tf.strings.join([tf.strings.as_string(pair), found], CUT))
-    of_source, its_text = tf.boolean_mask(index, in_source), tf.boolean_mask(pair, in_source)
+    of_source, its_text = (tf.gather_nd(x, tf.where(in_source)) for x in (index, pair))
     number = index - tf.gather(tf.math.unsorted_segment_min(of_source, its_text, sources), pair)
     known = (index <= tf.reduce_max(of_source)) & (number < len(SYMBOLS))
     symbols = tf.gather(tf.constant(SYMBOLS), tf.where(known, number, 0))
     masked = _join(pieces, places, tf.where(known, symbols, found))
-    in_table = known & in_source
+    in_table = tf.where(known & in_source)
     placeholders = tf.tensor_scatter_nd_update(
         tf.fill((sources, len(SYMBOLS)), ""),
-        tf.stack([tf.boolean_mask(pair, in_table), tf.cast(tf.boolean_mask(number, in_table), tf.int64)], 1),
-        tf.boolean_mask(found, in_table),
+        tf.stack([tf.gather_nd(pair, in_table), tf.cast(tf.gather_nd(number, in_table), tf.int64)], 1),
+        tf.gather_nd(found, in_table),
     )
     return Masked(masked[:sources], masked[sources:], placeholders)
 

@@ -51,14 +51,16 @@ def split_sentences(texts: tf.Tensor, language: str = "", kinds: Sequence[str] =
     last = tf.concat([of_text[1:] != of_text[:-1], tf.ones_like(of_text[:1], tf.bool)], 0)
     end = tf.strings.unsorted_segment_join(tf.where(is_space & last, tokens, ""), of_text, count)
     before = tf.concat([[""], tf.where(is_space & ~last, tokens, "")], 0)[:-1]
-    tokens, bare, of_text, before = (tf.boolean_mask(x, ~is_space) for x in (tokens, bare, of_text, before))
+    words = tf.where(~is_space)
+    tokens, bare, of_text, before = (tf.gather_nd(x, words) for x in (tokens, bare, of_text, before))
     begins = _begins(bare, of_text, before, rules)
     number, sentences = tf.cumsum(tf.cast(begins, tf.int64)) - 1, tf.math.count_nonzero(begins)
-    lengths = tf.math.unsorted_segment_sum(tf.cast(begins, tf.int64), of_text, count)
+    first = tf.where(begins)
     inner = tf.strings.join([tf.where(begins, "", before), tokens])
-    return Sentences(
-        tf.RaggedTensor.from_row_lengths(tf.strings.unsorted_segment_join(inner, number, sentences), lengths),
-        tf.RaggedTensor.from_row_lengths(tf.boolean_mask(before, begins), lengths),
+    return _sentences(
+        tf.strings.unsorted_segment_join(inner, number, sentences),
+        tf.gather_nd(before, first),
+        tf.gather_nd(of_text, first),
         end,
     )
 
@@ -69,9 +71,8 @@ def whole(texts: tf.Tensor) -> Sentences:
     Args:
         texts: strings `[n]`, any bytes.
     """
-    ones, nothing = tf.ones_like(texts, tf.int64), tf.fill(tf.shape(texts), "")
-    sentences, before = (tf.RaggedTensor.from_row_lengths(values, ones, validate=False) for values in (texts, nothing))
-    return Sentences(sentences, before, nothing)
+    nothing = tf.fill(tf.shape(texts), "")
+    return _sentences(texts, nothing, tf.range(tf.size(texts, tf.int64)), nothing)
 
 
 def join_sentences(translations: tf.Tensor, split: Sentences, language: str) -> tf.Tensor:
@@ -111,6 +112,13 @@ def join_sentences(translations: tf.Tensor, split: Sentences, language: str) -> 
     return tf.strings.join([joined, beside(split.end, joined)])
 
 
+def _sentences(sentences: tf.Tensor, before: tf.Tensor, of_text: tf.Tensor, end: tf.Tensor) -> Sentences:
+    count = tf.size(end, tf.int64)
+    return Sentences(
+        *(tf.RaggedTensor.from_value_rowids(x, of_text, count, validate=False) for x in (sentences, before)), end
+    )
+
+
 def _tokens(
     texts: tf.RaggedTensor, matched: tf.Tensor, rules: SentenceRules
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -123,7 +131,8 @@ def _tokens(
     """
     pieces, of_text = texts.flat_values, texts.value_rowids()
     is_separator = tf.scatter_nd(matched[:, None], tf.ones_like(matched), tf.shape(pieces, tf.int64)) > 0
-    pieces, of_text, is_separator = (tf.boolean_mask(x, pieces != "") for x in (pieces, of_text, is_separator))
+    some = tf.where(pieces != "")
+    pieces, of_text, is_separator = (tf.gather_nd(x, some) for x in (pieces, of_text, is_separator))
     is_space, is_end = (tf.strings.regex_full_match(pieces, one) for one in (rules.space, rules.spaceless_end))
     seen = tf.strings.regex_replace(pieces, rules.unseen, "")
     is_placeholder = is_separator & ~is_space & ~tf.strings.regex_full_match(seen, rules.no_placeholder)
@@ -133,7 +142,8 @@ def _tokens(
     begins = tf.concat([tf.ones_like(is_space[:1]), cuts], 0)
     number, count = tf.cumsum(tf.cast(begins, tf.int64)) - 1, tf.math.count_nonzero(begins)
     tokens, bare = (tf.strings.unsorted_segment_join(x, number, count) for x in (pieces, bare))
-    return tokens, bare, tf.boolean_mask(of_text, begins), tf.boolean_mask(is_space, begins)
+    of_token = tf.where(begins)
+    return tokens, bare, tf.gather_nd(of_text, of_token), tf.gather_nd(is_space, of_token)
 
 
 def _begins(bare: tf.Tensor, of_text: tf.Tensor, before: tf.Tensor, rules: SentenceRules) -> tf.Tensor:
@@ -157,7 +167,7 @@ def _begins(bare: tf.Tensor, of_text: tf.Tensor, before: tf.Tensor, rules: Sente
     # A decoration ends a sentence if the last token before it that is none does.
     plain = first | ~matches(bare, rules.decoration)
     ends = matches(bare, rules.end) & ~matches(bare, rules.no_end)
-    ends = tf.gather(tf.boolean_mask(ends, plain), tf.cumsum(tf.cast(plain, tf.int64)) - 1)
+    ends = tf.gather(tf.gather_nd(ends, tf.where(plain)), tf.cumsum(tf.cast(plain, tf.int64)) - 1)
     abbreviated = after(matches(bare, rules.no_end_before_number)) & matches(bare, rules.number)
     closed = (before == "") & after(matches(bare, rules.closed)) & ~matches(bare, rules.opening)
     paragraph = matches(before, rules.paragraph)
@@ -177,16 +187,16 @@ def split_long(ids: tf.RaggedTensor, limit: int, boundaries: Boundaries) -> tupl
         boundaries: the boundaries in the vocabulary.
 
     Returns:
-        The parts, int32 `[parts, (time)]`, in the order of the texts and none of them empty; and the number of parts of
-        each text, int32 `[texts]`, which is 0 for an empty text.
+        The parts, int32 `[parts, (time)]`, in the order of the texts and none of them empty; and the text of each part,
+        integers `[parts]`, which leave out those of empty texts.
 
     Example:
 
     >>> from nmt.text.boundaries import find_boundaries
     >>> boundaries = find_boundaries("▁a b ▁c. ▁d ▁e f".split())
-    >>> parts, counts = split_long(tf.ragged.constant([[0, 1, 2, 3, 4, 5], [3]]), 4, boundaries)
-    >>> parts.to_list(), counts.numpy().tolist()
-    ([[0, 1, 2], [3, 4, 5], [3]], [2, 1])
+    >>> parts, of_text = split_long(tf.ragged.constant([[0, 1, 2, 3, 4, 5], [3]]), 4, boundaries)
+    >>> parts.to_list(), of_text.numpy().tolist()
+    ([[0, 1, 2], [3, 4, 5], [3]], [0, 0, 1])
     """
     begins, ends = ids.row_starts(), ids.row_limits()
     cuts = tf.cond(
@@ -196,8 +206,7 @@ def split_long(ids: tf.RaggedTensor, limit: int, boundaries: Boundaries) -> tupl
     )
     splits = tf.unique(tf.sort(tf.concat([ids.row_splits, cuts], 0)))[0]  # an empty text has equal splits
     parts = tf.RaggedTensor.from_row_splits(ids.values, splits, validate=False)
-    places = tf.searchsorted(splits, ids.row_splits)
-    return parts, places[1:] - places[:-1]
+    return parts, tf.gather(ids.value_rowids(), parts.row_starts())
 
 
 def _cuts(values: tf.Tensor, begins: tf.Tensor, ends: tf.Tensor, limit: int, boundaries: Boundaries) -> tf.Tensor:
@@ -212,8 +221,8 @@ def _cuts(values: tf.Tensor, begins: tf.Tensor, ends: tf.Tensor, limit: int, bou
         return tf.reduce_max(tf.where(possible, window, 0), 1)
 
     def cut(begins: tf.Tensor, ends: tf.Tensor, cuts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        long = ends - begins > limit
-        begins, ends = tf.boolean_mask(begins, long), tf.boolean_mask(ends, long)
+        long = tf.where(ends - begins > limit)
+        begins, ends = tf.gather_nd(begins, long), tf.gather_nd(ends, long)
         places = begins[:, None] + window
         sentence, word = (last(tf.gather(table, places)) for table in (after_sentence, starts_word))
         begins += tf.where(sentence > 0, sentence, tf.where(word > 0, word, limit))

@@ -103,7 +103,9 @@ class Tokenizer(tf.Module):
             ids = ids.to_tensor(PADDING)
         ids = tf.cast(ids, tf.int32)
         before_end = tf.cumsum(tf.cast(ids == END, tf.int32), axis=1) == 0
-        rows = tf.ragged.boolean_mask(ids, before_end & (ids != PADDING))
+        kept = before_end & (ids != PADDING)
+        lengths = tf.math.count_nonzero(kept, 1)
+        rows = tf.RaggedTensor.from_row_lengths(tf.gather_nd(ids, tf.where(kept)), lengths, validate=False)
         return self._run(lambda operation: operation.detokenize(rows))
 
     def pieces(self, ids: Sequence[int] | None = None) -> list[str]:

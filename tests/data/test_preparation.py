@@ -88,6 +88,15 @@ def test_one_missing_split_takes_only_its_own(tmp_path: Path) -> None:
     assert report["overlap"]["test"] == (("the dog 1", "1 dog the") in texts(tmp_path / "data", "train"))
 
 
+def test_pairs_with_placeholders_are_counted(tmp_path: Path) -> None:
+    pairs = [*sentences(100), ("a <b>cat</b>", "eine <b>katze</b>"), ("a {name}", "{name}"), ("a <b>dog", "hund")]
+    corpus = {"kind": "tsv", "train": [tmp_path / "pairs.tsv"], "validation": [tmp_path / "pairs.tsv"]}
+    corpus["test"] = corpus["validation"]
+    tokenizer = {"algorithm": "bpe", "vocabulary_size": 330, "placeholders": ["braces", "tags"]}
+    report = prepare(config_for(tmp_path, pairs, data={"corpus": corpus}, tokenizer=tokenizer), tmp_path / "data")
+    assert report["placeholders"] == {"braces": 1, "tags": 1}
+
+
 def test_overlap_counts_lines(tmp_path: Path) -> None:
     other = tmp_path / "other.tsv"
     pairs = sentences(50)

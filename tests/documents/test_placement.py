@@ -120,3 +120,16 @@ def test_a_run_that_masks_tags_translates_without_them_too(tmp_path):
     expected = "<p>PRESS <b>THIS KEY</b> AT https://example.org/a NOW</p>"
     assert (tmp_path / "out.html").read_text() == expected
     assert not translator.attention
+
+
+def test_one_that_has_learnt_where_tags_go_is_given_them(tmp_path):
+    (tmp_path / "a.html").write_text("<p>press <b>this</b> key</p>")
+    translator = Masking()
+    translator.translate = lambda texts: translator.seen.extend(texts) or texts
+    translate_file(translator, tmp_path / "a.html", tmp_path / "b.html", source="en", target="de", tags_learnt=True)
+    assert translator.seen == ["press <g1>this</g1> key"]
+    braces = SimpleNamespace(source_tokenizer=SimpleNamespace(placeholders=("braces",)))
+    other = Masking()
+    other.text_to_text = braces  # it has never seen tags, whatever the caller says
+    translate_file(other, tmp_path / "a.html", tmp_path / "c.html", source="en", target="de", tags_learnt=True)
+    assert other.seen == ["press this key"]

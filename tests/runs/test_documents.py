@@ -8,6 +8,8 @@ import pytest
 from nmt.cli import main
 from nmt.data.formats.registry import check_format
 from nmt.data.formats.units import Languages, Unit
+from nmt.runs.documents import translate_document
+from nmt.utils.errors import UserError
 
 PO = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "1 2 a <b>3 b</b>"\nmsgstr ""\n'
 
@@ -47,6 +49,32 @@ def test_what_does_not_go_together(trained_run, tmp_path, monkeypatch, capsys, a
         (tmp_path / name).write_text(PO)
     assert run_command("translate", trained_run, *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("report", "learnt"),
+    [
+        ({"placeholders": {"braces": 900, "tags": 51}, "pairs": {"train": 10_000}}, True),
+        ({"placeholders": {"braces": 900, "tags": 50}, "pairs": {"train": 10_000}}, False),
+        ({"placeholders": {"braces": 900}, "pairs": {"train": 10_000}}, False),
+        ({"pairs": {"train": 10_000}}, False),  # prepared before this was counted
+        (UserError("report.json: does not exist"), False),
+    ],
+)
+def test_a_run_whose_corpus_had_tags_puts_them_by_its_search(trained_run, tmp_path, monkeypatch, report, learnt):
+    def load_report(folder):
+        assert folder == trained_run / "data"
+        if isinstance(report, UserError):
+            raise report
+        return report
+
+    calls = []
+    monkeypatch.setattr("nmt.runs.documents.load_report", load_report)
+    monkeypatch.setattr("nmt.runs.documents.load_translator", lambda *_: None)
+    monkeypatch.setattr("nmt.runs.documents.translate_file", lambda *_, **options: calls.append(options))
+    (tmp_path / "a.po").write_text(PO)
+    translate_document(trained_run, tmp_path / "a.po", tmp_path / "b.po")
+    assert [options["tags_learnt"] for options in calls] == [learnt]
 
 
 def test_a_missing_library_is_one_line(tmp_path):
