@@ -81,7 +81,8 @@ def main() -> None:
             choice: {name: statistics.median(one[choice][name] for one in rounds) for name in names}
             for choice in CHOICES
         },
-        "as traced / rewritten": {
+        "ratios of": "as traced / rewritten",
+        "ratios": {
             name: sorted(one["as traced"][name] / one["rewritten"][name] for one in rounds) for name in names
         },
         "rounds": rounds,
