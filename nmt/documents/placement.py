@@ -21,8 +21,8 @@ from nmt.text.placeholders import KINDS
 _TAG = re.compile(KINDS["tags"])
 # What tags never divide: placeholders, words, characters of scripts without spaces.
 _UNIT = re.compile(rf"{KEPT}|[\u2e80-\u9fff\uf900-\ufaff]|[^\W\u2e80-\u9fff\uf900-\ufaff]+")
-# A word belongs to a pair of tags if it gives this share of its attention to the words that the pair encloses. Chosen by
-# benchmarks/tags.py on a run of software strings; on those of three other corpora, 0.5 to 0.65 are within 1% of it.
+# A word belongs to a pair of tags if it gives this share of its attention to the words that the pair encloses. Chosen
+# by benchmarks/tags.py on a run of software strings; on three other corpora together, 0.5 to 0.65 are within 1% of it.
 _SHARE = 0.55
 
 Span = tuple[int, int]

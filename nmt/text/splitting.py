@@ -114,9 +114,8 @@ def join_sentences(translations: tf.Tensor, split: Sentences, language: str) -> 
 
 def _sentences(sentences: tf.Tensor, before: tf.Tensor, of_text: tf.Tensor, end: tf.Tensor) -> Sentences:
     count = tf.size(end, tf.int64)
-    return Sentences(
-        *(tf.RaggedTensor.from_value_rowids(x, of_text, count, validate=False) for x in (sentences, before)), end
-    )
+    ragged = [tf.RaggedTensor.from_value_rowids(x, of_text, count, validate=False) for x in (sentences, before)]
+    return Sentences(ragged[0], ragged[1], end)
 
 
 def _tokens(
