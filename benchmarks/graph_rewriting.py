@@ -82,9 +82,7 @@ def main() -> None:
             for choice in CHOICES
         },
         "ratios of": "as traced / rewritten",
-        "ratios": {
-            name: sorted(one["as traced"][name] / one["rewritten"][name] for one in rounds) for name in names
-        },
+        "ratios": {name: sorted(one["as traced"][name] / one["rewritten"][name] for one in rounds) for name in names},
         "rounds": rounds,
     }
     with written_whole(arguments.output) as file:
