@@ -7,8 +7,8 @@
     python benchmarks/tagged_corpus.py FOLDER fr --of runs/tagged.fr --tagged 200 > tagged.fr.200.yaml
 
 The first takes each PO file whose name, or the name of a folder around it, is the language's code. DocBook, Mallard and
-Qt's rich text make 5 to 10% of the strings ones with tags. The second takes what a run of the first has prepared, with
-all its pairs without tags and only so many that have some, for training; validation and test stay as they are.
+Qt's rich text put tags into 9 to 14% of the pairs. The second takes what a run of the first has prepared, and leaves
+only some of the training pairs with tags, drawn at random; validation and test stay as they are.
 benchmarks/tags.py measures where the translations have their tags.
 """
 
@@ -72,7 +72,7 @@ def catalogues(folder: Path, language: str) -> dict[str, Any]:
 
 
 def with_few_tags(path: Path, count: int, folder: Path, seed: int) -> dict[str, Any]:
-    """The settings of a corpus of a run's sentences, with so many that have tags in the training split."""
+    """The settings of a corpus of a run's sentences, in whose training split only `count` pairs have tags."""
     run, _ = load_run_config(path)
     corpus: dict[str, Any] = {"kind": "text"}
     for split in ("train", "validation", "test"):

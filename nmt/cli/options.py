@@ -37,15 +37,16 @@ def load_tensorflow() -> None:
     with silenced():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # loads the drivers, which write lines of their own
-    rewrite_no_graphs()
+        devices = tf.config.list_physical_devices()  # loads the drivers, which write lines of their own
+    if all(device.device_type == "CPU" for device in devices):  # on others it has not been measured
+        rewrite_no_graphs()
 
 
 def rewrite_no_graphs() -> None:
     """Has TensorFlow run graphs as they were traced, in the whole process.
 
-    To rewrite them takes it a fifth of the first translation, and a large part of the start of a training, for each
-    batch shape anew; neither is faster afterwards (`benchmarks/graph_rewriting.py`). XLA optimises by itself.
+    To rewrite them takes a third of the first translation, and of a training's start a part for each batch shape anew;
+    neither is faster afterwards (`benchmarks/graph_rewriting.py`). XLA optimises by itself.
     """
     import tensorflow as tf
 

@@ -71,7 +71,7 @@ def translate_document(
 def _has_learnt_tags(run: RunFolder) -> bool:
     """Whether so many training pairs had tags that the search puts them better than attention.
 
-    It did where 0.6% and where 8 to 10% of the pairs had some, and did much worse where none had (benchmarks/tags.py).
+    It did where 0.6% and where 9 to 14% of the pairs had some, and did much worse where none had (benchmarks/tags.py).
     Folders that were prepared before this was counted are taken to have none.
     """
     with suppress(UserError):
