@@ -1,5 +1,6 @@
 """What a translation must have as its source has it: tags, placeholders, addresses, emoji."""
 
+import html
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ _EMOJI = (
 _QT, _ENTITY, _VARIABLE = r"%L?[0-9]{1,2}|%n\b", r"&(?:\w+|#\d+|#x[0-9A-Fa-f]+);", r"\$\w+|\$\([\w.]+\)"
 _QUOTED = r"'[{}][^']*'"  # in ICU's messages
 KEPT = "|".join((_URL, _EMAIL, _TAG, _QUOTED, KINDS["braces"], KINDS["printf"], _QT, _ENTITY, _VARIABLE, _EMOJI))
+# What a model may invent that has seen its like in training, and that breaks a file or a program: in any script.
+_CODE = re.compile(rf"</?\w[^<>]*>|{_ENTITY}|{KINDS['braces']}")
 _LETTER = re.compile(r"[^\W\d_]")
 PAIRED = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^<>]*?(/?)>")
 
@@ -79,7 +82,10 @@ def protect(text: str, masked: Sequence[str], also: str = "", tags: bool = True)
 
 
 def restored(translation: str, protected: Protected) -> str | None:
-    """Puts back what placeholders stand for; returns None if the translation has not all that it has to keep.
+    """Puts back what placeholders stand for; returns None if the translation has not just what it has to keep.
+
+    An entity that the source does not have, such as `&nbsp;`, becomes its character. With a tag or placeholder of any
+    other kind, or in any other script, that the source has none of, there is no translation.
 
     Args:
         translation: what the translator has made of `protected.text`.
@@ -91,12 +97,17 @@ def restored(translation: str, protected: Protected) -> str | None:
     '{name}: a@b.de'
     >>> restored("Schreiben", protect("Write to a@b.de", ["braces"])) is None
     True
+    >>> restored("<Datei> schreiben", protect("Write", ["braces"])) is None
+    True
     """
     if protected.stands_for:
         forms = "|".join(map(re.escape, protected.stands_for))
         translation = re.sub(forms, lambda found: protected.stands_for[found[0]], translation)
+    translation = re.sub(_ENTITY, lambda found: _character(found[0], protected.kept), translation)
     translation = _spaced(translation, protected)
-    return translation if keeps(translation, protected.kept) else None
+    ours, theirs = (_CODE.search(_without(text, protected.kept)) for text in (translation, _original(protected)))
+    invented = ours is not None and theirs is None
+    return translation if keeps(translation, protected.kept) and not invented else None
 
 
 def keeps(translation: str, kept: Sequence[str]) -> bool:
@@ -179,15 +190,34 @@ def _pattern(also: str) -> re.Pattern[str]:
 
 def _spaced(translation: str, protected: Protected) -> str:
     """Moves spaces that are inside a pair of tags, and are not there in the source, outside of it."""
-    source = protected.text
-    for stands, part in protected.stands_for.items():
-        source = source.replace(stands, part)
+    source = _original(protected)
     for tag in dict.fromkeys(part for part in protected.kept if PAIRED.fullmatch(part)):
         if tag.startswith("</") and f" {tag}" in translation and f" {tag}" not in source:
             translation = re.sub(rf" ({re.escape(tag)})(\w)?", lambda found: _apart(found[1], found[2]), translation)
         elif tag[1] != "/" and not tag.endswith("/>") and f"{tag} " in translation and f"{tag} " not in source:
             translation = re.sub(rf"(\w)?({re.escape(tag)}) ", lambda found: _apart(found[1], found[2]), translation)
     return translation
+
+
+def _original(protected: Protected) -> str:
+    """The text before anything took the place of what it keeps."""
+    text = protected.text
+    for stands, part in protected.stands_for.items():
+        text = text.replace(stands, part)
+    return text
+
+
+def _without(text: str, kept: Sequence[str]) -> str:
+    """A text without what is kept."""
+    for part in sorted(set(kept), key=len, reverse=True):
+        text = text.replace(part, "\0")
+    return text
+
+
+def _character(entity: str, kept: Sequence[str]) -> str:
+    """The character of an entity that is not kept, unless it is part of how XML is written."""
+    character = html.unescape(entity)
+    return entity if entity in kept or character in "<>&\"'" else character
 
 
 def _apart(first: str | None, second: str | None) -> str:

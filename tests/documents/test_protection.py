@@ -1,5 +1,6 @@
 """Tags, placeholders, addresses and emoji, whatever a translator makes of them."""
 
+import json
 import random
 import re
 
@@ -81,3 +82,26 @@ def test_what_is_kept(text, kept):
 def test_tags_are_pairs_for_a_model_that_keeps_braces_only():
     text = "<b>a <i>b</i></b> <b>c</b> <br> {n}"
     assert protect(text, ["braces"]).text == "{x1}a {x2}b{/x2}{/x1} {x1}c{/x1} {x5} {n}"
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        ("<標準入力>", "press the key"),  # what a model has seen in its corpus: no translation
+        ("<Datei>", "press the key"),
+        ("{neu}", "press the key"),
+        ("&lt;", "press the key"),
+        ("&nbsp;!", "PRESS THE KEY\u00a0!"),
+        ("&#8230;", "PRESS THE KEY…"),
+        (" 100%ig, www.neu.de", "PRESS THE KEY 100%ig, www.neu.de"),  # text like any other
+    ],
+)
+def test_no_tag_or_placeholder_is_invented(tmp_path, added, expected):
+    (tmp_path / "en.json").write_text('{"a": "press the key", "b": "<ファイル> and {n}"}', encoding="utf-8")
+
+    def translate(texts):
+        return [text.upper().replace("{N}", "{n}") + (added if "KEY" in text.upper() else "") for text in texts]
+
+    translate_file(translate, tmp_path / "en.json", tmp_path / "de.json", source="en", target="de")
+    made = json.loads((tmp_path / "de.json").read_text(encoding="utf-8"))
+    assert made == {"a": expected, "b": "<ファイル> AND {n}"}  # what the source has like this is text
