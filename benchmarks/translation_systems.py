@@ -183,14 +183,13 @@ class Worker:
     def translate(self, task: Task, file: Path) -> dict[str, Any]:
         """What peers/worker.py answers, and how many cores other processes kept busy meanwhile, `cores_of_others`."""
         others, start = _seconds_of_others(self._process.pid)
-        self._process.stdin.write(json.dumps({"task": task, "input": str(file)}) + "\n")  # type: ignore[union-attr]
-        self._process.stdin.flush()  # type: ignore[union-attr]
+        print(json.dumps({"task": task, "input": str(file)}), file=self._process.stdin, flush=True)
         answer = self._answer()
         others_after, end = _seconds_of_others(self._process.pid)
         return answer | {"cores_of_others": round((others_after - others) / (end - start), 2)}
 
     def _answer(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()  # type: ignore[union-attr]
+        line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             raise SystemExit(f"{self.system.label} ended before it was measured; see {self._log}")
         answer: dict[str, Any] = json.loads(line)

@@ -19,7 +19,7 @@ _EMOJI = (
 _QT, _ENTITY, _VARIABLE = r"%L?[0-9]{1,2}|%n\b", r"&(?:\w+|#\d+|#x[0-9A-Fa-f]+);", r"\$\w+|\$\([\w.]+\)"
 _QUOTED = r"'[{}][^']*'"  # in ICU's messages
 KEPT = "|".join((_URL, _EMAIL, _TAG, _QUOTED, KINDS["braces"], KINDS["printf"], _QT, _ENTITY, _VARIABLE, _EMOJI))
-# What a model may invent that has seen its like in training, and that breaks a file or a program: in any script.
+# What a model may have learnt from its corpus to write, and what breaks a file or a program where it does not belong.
 _CODE = re.compile(rf"</?\w[^<>]*>|{_ENTITY}|{KINDS['braces']}")
 _LETTER = re.compile(r"[^\W\d_]")
 PAIRED = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^<>]*?(/?)>")
@@ -84,8 +84,8 @@ def protect(text: str, masked: Sequence[str], also: str = "", tags: bool = True)
 def restored(translation: str, protected: Protected) -> str | None:
     """Puts back what placeholders stand for; returns None if the translation has not just what it has to keep.
 
-    An entity that the source does not have, such as `&nbsp;`, becomes its character. With a tag or placeholder of any
-    other kind, or in any other script, that the source has none of, there is no translation.
+    An entity that the source does not have, such as `&nbsp;`, becomes its character. Nor may the translation have more
+    tags, of any script, or placeholders in braces than the source.
 
     Args:
         translation: what the translator has made of `protected.text`.
@@ -105,9 +105,8 @@ def restored(translation: str, protected: Protected) -> str | None:
         translation = re.sub(forms, lambda found: protected.stands_for[found[0]], translation)
     translation = re.sub(_ENTITY, lambda found: _character(found[0], protected.kept), translation)
     translation = _spaced(translation, protected)
-    ours, theirs = (_CODE.search(_without(text, protected.kept)) for text in (translation, _original(protected)))
-    invented = ours is not None and theirs is None
-    return translation if keeps(translation, protected.kept) and not invented else None
+    ours, theirs = (len(_CODE.findall(_without(text, protected.kept))) for text in (translation, _original(protected)))
+    return translation if keeps(translation, protected.kept) and ours <= theirs else None
 
 
 def keeps(translation: str, kept: Sequence[str]) -> bool:

@@ -167,6 +167,7 @@ class TextToText(tf.Module):
         if self._letters is not None:
             unreadable = are_unreadable(encoded, self._letters)
         read = tf.where(~unreadable)[:, 0]
+        # Each row is closed by the end token, which no text contains.
         without_ends = tf.RaggedTensor.from_row_lengths(
             tf.gather_nd(encoded.flat_values, tf.where(encoded.flat_values != END)),
             encoded.row_lengths() - 1,

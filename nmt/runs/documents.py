@@ -69,10 +69,10 @@ def translate_document(
 
 
 def _has_learnt_tags(run: RunFolder) -> bool:
-    """Whether so many training pairs had tags that the search puts them better than attention.
+    """Whether enough training pairs had tags for the search to place them.
 
-    It did where 0.6% and where 9 to 14% of the pairs had some, and did much worse where none had (benchmarks/tags.py).
-    Folders that were prepared before this was counted are taken to have none.
+    The search placed them better than attention where 0.6% of the pairs or more had tags, and much worse where none had
+    (benchmarks/tags.py). Data prepared before tags were counted is taken to have none.
     """
     with suppress(UserError):
         report = load_report(run.data)

@@ -61,7 +61,8 @@ def mask(kinds: Sequence[str], source: tf.Tensor, target: tf.Tensor | None = Non
     # tf.unique counts different placeholders in the order of their first occurrence. The sources come first, so the
     # placeholders of one source have consecutive numbers, and those that only targets have come last.
     _, index = tf.unique(tf.strings.join([tf.strings.as_string(pair), found], CUT))
-    of_source, its_text = (tf.gather_nd(x, tf.where(in_source)) for x in (index, pair))
+    places_in_source = tf.where(in_source)
+    of_source, its_text = (tf.gather_nd(x, places_in_source) for x in (index, pair))
     number = index - tf.gather(tf.math.unsorted_segment_min(of_source, its_text, sources), pair)
     known = (index <= tf.reduce_max(of_source)) & (number < len(SYMBOLS))
     symbols = tf.gather(tf.constant(SYMBOLS), tf.where(known, number, 0))

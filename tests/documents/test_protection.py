@@ -105,3 +105,14 @@ def test_no_tag_or_placeholder_is_invented(tmp_path, added, expected):
     translate_file(translate, tmp_path / "en.json", tmp_path / "de.json", source="en", target="de")
     made = json.loads((tmp_path / "de.json").read_text(encoding="utf-8"))
     assert made == {"a": expected, "b": "<ファイル> AND {n}"}  # what the source has like this is text
+
+
+def test_a_source_with_such_text_gets_no_more_of_it(tmp_path):
+    (tmp_path / "en.json").write_text('{"a": "<ファイル> please"}', encoding="utf-8")
+    for added, expected in (("", "<ファイル> PLEASE"), (" <パス>", "<ファイル> please")):
+        translate_file(
+            lambda texts, added=added: [text.upper() + added for text in texts],
+            tmp_path / "en.json", tmp_path / f"de{len(added)}.json", source="en", target="de",
+        )  # fmt: skip
+        made = json.loads((tmp_path / f"de{len(added)}.json").read_text(encoding="utf-8"))
+        assert made == {"a": expected}
