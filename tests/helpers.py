@@ -108,6 +108,12 @@ def validating_by_loss() -> Iterator[None]:
         yield
 
 
+def train_by_command(config: Path, run: Path) -> None:
+    """`nmt train`, which ends this process; for one of its own (`tests.processes`). Validates by the loss alone."""
+    with validating_by_loss():
+        main(["train", str(config), "--run", str(run)])
+
+
 def run_command(*arguments: object) -> None:
     """Runs the console command, which must succeed."""
     assert _status(arguments) == 0

@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import sys
-import textwrap
 
 import keras
 import numpy as np
@@ -36,7 +35,7 @@ def on_logits():
 
 def test_a_translation_model_from_compile_to_translate(tokenizer, arrays, tmp_path):
     source, target = arrays
-    model = nmt.Seq2Seq(vocabulary_size=tokenizer.vocabulary_size, units=24, seed=1)
+    model = nmt.Seq2Seq(vocabulary_size=tokenizer.vocabulary_size, units=24, num_layers=1, seed=1)
     assert model((source, target)).shape == (*target.shape, tokenizer.vocabulary_size)
 
     # Both losses are the same number; padding counts in neither.
@@ -182,48 +181,56 @@ def test_layers_on_keras_inputs_make_a_functional_model_that_saves(arrays, tmp_p
     np.testing.assert_allclose(model([padded, target])[0], model([source, target])[0], atol=1e-5)
 
 
-def run(code: str, **environment: str) -> subprocess.CompletedProcess:
+def run(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
     # Nothing that TensorFlow has set in this process goes along.
     before = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if name in os.environ}
-    command = [sys.executable, "-c", textwrap.dedent(code)]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, env=before | environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "imports", ["import nmt, keras", "import keras, nmt", "import nmt\nfrom nmt import GRU\nimport keras"]
-)
-def test_a_saved_model_loads_in_a_fresh_process_with_equal_logits(imports, arrays, tmp_path):
-    source, target = arrays
-    model = nmt.Seq2Seq(vocabulary_size=300, units=8)
-    model.save(tmp_path / "m.keras")
-    np.savez(tmp_path / "arrays.npz", source=source, target=target, logits=model((source, target)))
-    code = f"""
+LOAD = """
 import numpy as np
-{imports}
-model = keras.saving.load_model({str(tmp_path / "m.keras")!r})
-arrays = np.load({str(tmp_path / "arrays.npz")!r})
+model = keras.saving.load_model(sys.argv[1] + "/m.keras")
+arrays = np.load(sys.argv[1] + "/arrays.npz")
 np.testing.assert_array_equal(model((arrays["source"], arrays["target"])), arrays["logits"])
 """
-    finished = run(code)
+
+
+@pytest.fixture(scope="module")
+def saved(arrays, tmp_path_factory):
+    """A folder with a model, and with arrays and their logits."""
+    folder, (source, target) = tmp_path_factory.mktemp("saved"), arrays
+    model = nmt.Seq2Seq(vocabulary_size=300, units=8)
+    model.save(folder / "m.keras")
+    np.savez(folder / "arrays.npz", source=source, target=target, logits=model((source, target)))
+    return folder
+
+
+@pytest.mark.parametrize("imports", ["import nmt, keras", "import keras, nmt"])
+def test_a_saved_model_loads_in_a_fresh_process_with_equal_logits(imports, saved):
+    finished = run(f"import sys\n{imports}{LOAD}", saved)
     assert finished.returncode == 0, finished.stderr
 
 
-def test_importing_prints_and_changes_nothing():
+def test_importing_prints_and_changes_nothing(saved):
     code = """
-    import os, random
-    import numpy as np
-    before = dict(os.environ), random.getstate(), np.random.get_state()[1].tolist()
-    import nmt
-    nmt.GRU
-    import keras
-    after = {name: os.environ.get(name) for name in before[0]}, random.getstate(), np.random.get_state()[1].tolist()
-    assert after == before
-    assert not {"KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "TF_XLA_FLAGS"} & set(os.environ)
-    assert keras.config.dtype_policy().name == "float32"
-    """
-    finished = run(code)
+import os, random, sys
+import numpy as np
+before = dict(os.environ), random.getstate(), np.random.get_state()[1].tolist()
+import nmt
+nmt.GRU
+import keras
+after = {name: os.environ.get(name) for name in before[0]}, random.getstate(), np.random.get_state()[1].tolist()
+assert after == before
+assert not {"KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "TF_XLA_FLAGS"} & set(os.environ)
+assert keras.config.dtype_policy().name == "float32"
+print("imported", flush=True)
+print("imported", file=sys.stderr, flush=True)
+"""
+    finished = run(code + LOAD, saved)  # a saved model is loaded after these imports too
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout == finished.stderr == ""
+    assert finished.stdout == "imported\n"
+    assert finished.stderr.startswith("imported\n")
 
 
 def test_making_models_changes_no_random_state(arrays):

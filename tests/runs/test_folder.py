@@ -1,7 +1,6 @@
 """A run folder says its format's version, and opens for str and Path."""
 
 import json
-import multiprocessing
 import os
 import shutil
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from nmt.runs.models import build_model
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from tests.helpers import refused, reversal_config, run_command
+from tests.processes import FORKED
 
 
 @pytest.fixture
@@ -157,9 +157,8 @@ def hold(path, pipe):
 
 def test_a_run_folder_is_written_by_one_process_at_a_time(config, tmp_path, capsys):
     save_config(config, tmp_path / "mine.yaml")
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=hold, args=(tmp_path / "run", there))
+    here, there = FORKED.Pipe()
+    process = FORKED.Process(target=hold, args=(tmp_path / "run", there))
     process.start()
     assert here.recv() == "locked"
     before = contents(tmp_path / "run")

@@ -4,7 +4,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,8 @@ import pytest
 from prediction_service import serving
 from sockets import listening
 from stand_in import save_stand_in
+
+from tests.processes import Forked, start_command
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
 both = pytest.mark.parametrize("rest", [False, True], ids=["grpc", "rest"])
@@ -57,10 +58,12 @@ def encrypted(server: str, certificate: tuple[Path, Path]) -> Iterator[str]:
         yield f"https://localhost:{own_port}"
 
 
-def client(server: str, rest: bool, timeout: int, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nmt", "client", server, "--timeout", str(timeout), *(["--rest"] if rest else [])]
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]), **variables}
-    return subprocess.run(command, input="a\n", capture_output=True, text=True, check=False, env=environment)
+def client(folder: Path, server: str, rest: bool, timeout: int, **variables: str) -> Forked:
+    (folder / "lines").write_text("a\n")
+    arguments = ["client", server, "--timeout", timeout, "--input", folder / "lines", *(["--rest"] if rest else [])]
+    process = start_command(folder, *arguments, environment={"PATH": "/usr/bin:/bin", **variables})
+    process.wait()
+    return process
 
 
 @both
@@ -69,9 +72,9 @@ def test_a_known_certificate_is_taken_and_an_unknown_one_refused(
 ) -> None:
     save_stand_in(tmp_path)
     with serving(tmp_path) as service, encrypted(service.rest if rest else service.grpc, certificate) as server:
-        known = client(server, rest, 30, SSL_CERT_FILE=str(certificate[0]))
+        known = client(tmp_path, server, rest, 30, SSL_CERT_FILE=str(certificate[0]))
         assert known.stdout == "<a>\n", known.stderr
-        unknown = client(server, rest, 3)
+        unknown = client(tmp_path, server, rest, 3)
     assert unknown.returncode == 2
     assert unknown.stdout == ""
     assert len(unknown.stderr.splitlines()) == 1

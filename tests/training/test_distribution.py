@@ -6,8 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.config import Config, TrainingSettings, save_config
+from nmt.config import Config, TrainingSettings, load_config, save_config
 from nmt.data.preparation import load_shapes
 from nmt.runs.checkpoints import load_arrays
 from nmt.runs.folder import RunFolder, join_run
 from nmt.training.distribution import Distribution, find_cluster, make_distribution
 from nmt.training.train import train
 from nmt.utils.errors import UserError
-from tests.helpers import reversal_config, validating_by_loss
-from tests.training.two_devices import run_script
+from tests.helpers import reversal_config, train_by_command, validating_by_loss
+from tests.processes import Forked
+from tests.training.two_devices import run_on_two_devices
 
 ERRORS = Path(__file__).parents[2] / "docs" / "errors.md"
 
@@ -38,7 +37,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
         model={"dropout": 0.0},
         training={"max_steps": 20, "validate_every": 10, "average_decay": 0.9, "clip_norm": 0.1},
     )
-    train(config, folder / "run")
+    with validating_by_loss():
+        train(config, folder / "run")
     assert any(shape.sentences % 2 for shape in load_shapes(folder / "run" / "data"))
     return folder / "run", config
 
@@ -90,12 +90,12 @@ class Cluster:
         for index in range(count):
             cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
             self.workers.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "nmt", "train", str(config), "--run", str(run)],
-                    env=os.environ | {"TF_CONFIG": json.dumps(cluster)},
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    text=True,
+                Forked(
+                    config.parent / "printed",
+                    train_by_command,
+                    config,
+                    run,
+                    environment=os.environ | {"TF_CONFIG": json.dumps(cluster)},
                 )
             )
 
@@ -105,12 +105,17 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         for worker in self.workers:
             worker.kill()
-            worker.wait()
 
     def finish(self) -> list[tuple[int, list[str]]]:
         """Exit statuses, and the lines written to stderr."""
-        written = [worker.communicate(timeout=240)[1] for worker in self.workers]
-        return [(worker.returncode, text.splitlines()) for worker, text in zip(self.workers, written, strict=True)]
+        return [(worker.wait(), worker.stderr.splitlines()) for worker in self.workers]
+
+
+def train_each(fresh: tuple[Path, Path], gone_on: tuple[Path, Path], tuned: tuple[Path, Path]) -> None:
+    with validating_by_loss():
+        for config, run in (fresh, gone_on):
+            train(load_config(config), run)
+    train(load_config(tuned[0]), tuned[1])  # validates as users' trainings do
 
 
 def test_two_devices_train_as_one_go_on_from_one_and_fine_tune_as_one(reference, tmp_path):
@@ -118,27 +123,12 @@ def test_two_devices_train_as_one_go_on_from_one_and_fine_tune_as_one(reference,
     mirrored = with_training(config, strategy="mirrored")
     fresh = begin(tmp_path / "fresh", run, mirrored)
     gone_on = begin(tmp_path / "gone_on", run, mirrored)
-    train(with_training(config, max_steps=10), gone_on[1])
-    tuned = with_training(config, start_from=run, max_steps=10, learning_rate=3e-3)
     with validating_by_loss():
-        train(tuned, tmp_path / "one")
+        train(with_training(config, max_steps=10), gone_on[1])
+    tuned = with_training(config, start_from=run, max_steps=10, learning_rate=3e-3)
+    train(tuned, tmp_path / "one")
     tuned_on_two = begin(tmp_path / "mirrored", run, with_training(tuned, strategy="mirrored"))
-    run_script(
-        """
-import sys
-from nmt.config import load_config
-from nmt.training.train import train
-from tests.helpers import validating_by_loss
-*others, tuned = zip(sys.argv[1::2], sys.argv[2::2])
-for config, run in others:
-    train(load_config(config), run)
-with validating_by_loss():
-    train(load_config(tuned[0]), tuned[1])
-""",
-        *fresh,
-        *gone_on,
-        *tuned_on_two,
-    )
+    run_on_two_devices(tmp_path / "printed", train_each, fresh, gone_on, tuned_on_two)
     assert_same_training(run, fresh[1])
     assert_same_training(run, gone_on[1])
     assert_same_training(tmp_path / "one", tuned_on_two[1])
@@ -152,9 +142,9 @@ def test_two_workers_train_as_one_device_and_the_loss_of_one_is_an_error(referen
     run, config = reference
     files = begin(tmp_path, run, with_training(config, strategy="multi_worker"))
     with Cluster(*files) as cluster:
-        while saved_step(files[1]) < 5 and all(worker.poll() is None for worker in cluster.workers):
+        while saved_step(files[1]) < 5 and all(worker.returncode is None for worker in cluster.workers):
             time.sleep(0.05)
-        os.kill(cluster.workers[1].pid, signal.SIGKILL)
+        cluster.workers[1].kill()
         (status, lines), (killed, _) = cluster.finish()
     assert killed == -signal.SIGKILL
     assert status == 2
@@ -170,7 +160,8 @@ def test_two_workers_train_as_one_device_and_the_loss_of_one_is_an_error(referen
     assert any(line.startswith("step ") for line in of_chief)
     assert not any(line.startswith(("step ", "going on")) for line in of_other)
     assert_same_training(run, files[1])
-    train(config, alone)  # one device can go on as well
+    with validating_by_loss():
+        train(config, alone)  # one device can go on as well
     assert_same_training(run, alone)
 
 

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -15,6 +13,7 @@ from nmt.runs.checkpoints import load_arrays
 from nmt.training.interruption import Interruption
 from nmt.training.train import train
 from tests.helpers import reversal_config, validating_by_loss
+from tests.processes import start_command
 
 
 class SignalAt(keras.callbacks.Callback):
@@ -100,13 +99,10 @@ def test_the_command_says_where_it_goes_on_and_ends_with_the_conventional_status
         update={"training": config.training.model_copy(update={"max_steps": 100_000, "validate_every": 200})}
     )
     save_config(long, tmp_path / "long.yaml")
-    command = [sys.executable, "-m", "nmt", "train", str(tmp_path / "long.yaml"), "--run", str(tmp_path / "run")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if line.startswith("step"):  # it has validated, and makes steps again a moment later
-            time.sleep(1)
-            process.send_signal(signal.SIGTERM)
-    assert process.wait() == 143
-    assert "stopped by SIGTERM; the same call goes on from here\n" in lines
+    with start_command(tmp_path, "train", tmp_path / "long.yaml", "--run", tmp_path / "run") as process:
+        while "\nstep" not in process.stderr and process.returncode is None:
+            time.sleep(0.1)
+        time.sleep(1)  # it has validated, and makes steps again a moment later
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 143
+    assert "stopped by SIGTERM; the same call goes on from here" in process.stderr.splitlines()

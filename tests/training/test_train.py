@@ -1,11 +1,7 @@
 """Training as a whole: it learns, it goes on exactly after SIGKILL, and it keeps what it should."""
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -20,7 +16,8 @@ from nmt.runs.folder import RunFolder
 from nmt.runs.translation import translate_split
 from nmt.training.train import train
 from nmt.utils.errors import UserError
-from tests.helpers import reversal_config
+from tests.helpers import reversal_config, train_by_command
+from tests.processes import Forked
 
 
 def share_reversed(folder) -> float:
@@ -59,15 +56,7 @@ def test_does_not_without_attention(tmp_path, monkeypatch):
     assert share_reversed(tmp_path) < 0.5
 
 
-def start_training(config, run) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "nmt", "train", str(config), "--run", str(run)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
+@pytest.mark.usefixtures("quick_validation")
 def test_killed_twice_ends_with_the_same_weights_bit_for_bit(tmp_path):
     config = reversal_config(
         tmp_path / "corpus",
@@ -86,15 +75,14 @@ def test_killed_twice_ends_with_the_same_weights_bit_for_bit(tmp_path):
     print(f"the moments of the kills come from seed {seed}")  # shown when the test fails
     generator = random.Random(seed)
     for kill in range(2):  # benchmarks/crash_campaign.py kills 300 times
-        process = start_training(tmp_path / "config.yaml", killed.path)
+        process = Forked(tmp_path / "printed", train_by_command, tmp_path / "config.yaml", killed.path)
         # From a random step of a half of the way each time on, at a random moment.
         at_least = 7 * generator.randint(4 * kill, 4 * kill + 3)
-        while saved_step(killed) < at_least and process.poll() is None:
+        while saved_step(killed) < at_least and process.returncode is None:
             time.sleep(0.05)
         time.sleep(generator.uniform(0.0, 0.7))
-        assert process.poll() is None, process.stderr.read()
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        assert process.returncode is None, process.stderr
+        process.kill()
     train(config, killed.path)
 
     for name in ("last", "best"):

@@ -1,24 +1,23 @@
-"""Scripts that run in a process with two devices."""
+"""Functions that run in a process with two devices."""
 
-import subprocess
-import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-# Two logical CPUs are two devices; they have to be configured before TensorFlow computes anything.
-TWO_DEVICES = """
-import tensorflow as tf
-(cpu,) = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-"""
+from tests.processes import Forked
 
 
-def run_script(script: str, *arguments: object) -> str:
-    """Runs a script after `TWO_DEVICES`, and returns what it prints."""
-    process = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES + script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert process.returncode == 0, process.stderr
+def run_on_two_devices(folder: Path, function: Callable[..., Any], *arguments: object) -> str:
+    """Calls a function in a process with two devices, and returns what it prints."""
+    process = Forked(folder, _call, function, arguments)
+    assert process.wait() == 0, process.stderr
     return process.stdout
+
+
+def _call(function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    import tensorflow as tf
+
+    # Two logical CPUs are two devices; they have to be configured before TensorFlow computes anything.
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    function(*arguments)
