@@ -25,7 +25,7 @@ from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.epochs import remove_epochs, training_epoch
 from nmt.data.readers import read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
-from nmt.data.token_store import TokenizedCorpus, check_ids, read_sentences, text_path, write_store
+from nmt.data.token_store import TokenizedCorpus, check_ids, read_sentences, text_path, write_stores
 from nmt.data.vocabulary import load_tokenizers, make_tokenizers
 from nmt.text.placeholders import pattern
 from nmt.utils.digests import Digest, digest, has_seal, is_as_recorded, sealed
@@ -107,7 +107,7 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
     tokenizers = load_tokenizers(folder, config.tokenizer.placeholders)
     report["vocabulary"] = {side: tokenizer.vocabulary_size for side, tokenizer in zip(SIDES, tokenizers, strict=True)}
     _LOG.info("tokenizing")
-    report["tokens"] = {split: write_store(folder, split, tokenizers) for split in SPLITS}
+    report["tokens"] = write_stores(folder, tokenizers)
     _LOG.info("choosing the shapes of batches")
     report |= _choose_shapes(config, folder)
     report["files"] = {name: digest(folder / name) for name in prepared_names()}

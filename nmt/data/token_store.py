@@ -7,7 +7,7 @@ A prepared folder holds for each side of each split: `train.source.txt`, the cle
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from nmt.constants import PADDING, SIDES, Side, Split
+from nmt.constants import PADDING, SIDES, SPLITS, Side, Split
 from nmt.text.masking import encode_pair, mask
 from nmt.text.tokenizer import Tokenizer
 from nmt.utils.errors import UserError
@@ -165,28 +165,39 @@ def read_masked_sentences(folder: str | Path, split: str, side: Side, placeholde
     yield from (pair[SIDES.index(side)] for pair in read_masked_pairs(folder, split, placeholders))
 
 
-def write_store(folder: str | Path, split: Split, tokenizers: tuple[Tokenizer, Tokenizer]) -> dict[Side, int]:
-    """Tokenizes the text of a split in a prepared folder, and writes its ids.
+def write_stores(folder: str | Path, tokenizers: tuple[Tokenizer, Tokenizer]) -> dict[Split, dict[Side, int]]:
+    """Tokenizes the text of each split in a prepared folder, and writes its ids.
 
     Args:
         folder: a prepared folder.
-        split: the name of the split.
         tokenizers: the tokenizers of the source and the target language.
 
     Returns:
-        The number of tokens of each side.
+        The number of tokens of each side of each split.
     """
+    strings = tf.TensorSpec((None,), tf.string)
+
+    @tf.function(input_signature=(strings, strings), autograph=False)  # traced once, for all splits
+    def encode(source: tf.Tensor, target: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+        return encode_pair(tokenizers, source, target, normalized=True)  # cleaning has normalised the text
+
+    sizes = [tokenizer.vocabulary_size for tokenizer in tokenizers]
+    return {split: _write_store(folder, split, encode, sizes) for split in SPLITS}
+
+
+def _write_store(folder: str | Path, split: Split, encode: Any, vocabulary_sizes: Sequence[int]) -> dict[Side, int]:
     lines = tuple(tf.data.TextLineDataset(str(text_path(folder, split, side))) for side in SIDES)
     pairs = tf.data.Dataset.zip(lines).batch(CHUNK)
-    tokens: dict[Side, int] = {}
-    for number, (side, tokenizer) in enumerate(zip(SIDES, tokenizers, strict=True)):
-
-        def encode(source: tf.Tensor, target: tf.Tensor, number: int = number) -> tf.RaggedTensor:
-            return encode_pair(tokenizers, source, target, normalized=True)[number]  # cleaning has normalised the text
-
-        rows = pairs.map(encode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
-        chunks = ((row.flat_values.numpy(), row.row_lengths().numpy()) for row in rows)
-        tokens[side] = write_side(folder, split, side, chunks, tokenizer.vocabulary_size)
+    tokens: dict[Side, int] = dict.fromkeys(SIDES, 0)
+    with ExitStack() as files:
+        append = {
+            side: files.enter_context(growing_side(folder, split, side, size))
+            for side, size in zip(SIDES, vocabulary_sizes, strict=True)
+        }
+        for rows in pairs.map(encode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2):
+            for side, row in zip(SIDES, rows, strict=True):
+                append[side](row.flat_values.numpy(), row.row_lengths().numpy())
+                tokens[side] += len(row.flat_values)
     return tokens
 
 

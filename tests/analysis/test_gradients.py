@@ -122,6 +122,7 @@ def test_in_a_graph_of_unknown_length():
     graph = tf.function(
         lambda values: state_gradients([layer], lambda: loss_of(layer(values)))[0],
         input_signature=[tf.TensorSpec((None, None, FEATURES), tf.float64)],
+        autograph=False,
     )
     for one, other in zip(graph(sequence), state_gradients([layer], lambda: loss_of(layer(sequence)))[0], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)

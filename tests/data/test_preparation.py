@@ -181,7 +181,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("stage", ["_hold_out", "write_store", "_choose_shapes"])
+@pytest.mark.parametrize("stage", ["_hold_out", "write_stores", "_choose_shapes"])
 def test_a_killed_preparation_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
     config = config_for(tmp_path, sentences(150))
 

@@ -111,7 +111,7 @@ STEP_OPERATIONS = {(1, False): 194, (5, False): 233, (5, True): 293}  # by the b
 def test_a_step_gains_no_operation(beam_size, limited):
     model = Seq2Seq(vocabulary_size=2048, units=16, decoder_layers=2)
     constraints = [SymbolConstraint(END + 1, 10, END, -1), RepetitionConstraint()] if limited else []
-    searched = tf.function(lambda source: beam_search(model, source, constraints, beam_size=beam_size))
+    searched = tf.function(lambda source: beam_search(model, source, constraints, beam_size=beam_size), autograph=False)
     graph = searched.get_concrete_function(tf.TensorSpec((None, None), tf.int32)).graph.as_graph_def()
     bodies = [function.node_def for function in graph.library.function if "while_body" in function.signature.name]
     no_work = {"Const", "Identity", "NoOp"}

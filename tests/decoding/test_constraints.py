@@ -200,7 +200,9 @@ def test_constrained_sentences_do_not_depend_on_their_batch():
     options = {"beam_size": beam_size, "max_length_offset": 9, "n_best": beam_size}
     together = search_sources(toy, rows, constraints, **options)
     compiled = tf.function(
-        lambda source: beam_search(toy, source, constraints, max_length_factor=0.1, **options), jit_compile=True
+        lambda source: beam_search(toy, source, constraints, max_length_factor=0.1, **options),
+        jit_compile=True,
+        autograph=False,
     )(np.array(rows, np.int32))
     for sentence, row in enumerate(rows):
         alone = search_sources(toy, [row], constraints, **options)

@@ -55,7 +55,9 @@ def test_a_shortlist_of_everything_changes_nothing_and_batches_neither(beam_size
     def search_with(scorer):
         # One graph for batches of any size.
         signature = [tf.TensorSpec((None, source.shape[1]), tf.int32)]
-        return tf.function(lambda x: beam_search(scorer, x, beam_size=beam_size), input_signature=signature)
+        return tf.function(
+            lambda x: beam_search(scorer, x, beam_size=beam_size), input_signature=signature, autograph=False
+        )
 
     def shortlisted(allowed):
         return search_with(ShortlistScorer(model, Shortlist(tf.constant(few), tf.constant(allowed))))

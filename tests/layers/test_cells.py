@@ -280,7 +280,7 @@ def test_compiled_with_unknown_shapes(name, jit_compile):
     layer = CELLS[name](4, return_sequences=True, compile_loops=not jit_compile)
     layer.build((None, None, 3))
 
-    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec((None, None, 3))])
+    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec((None, None, 3))], autograph=False)
     def step(sequence):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(layer(sequence, training=True) ** 2)

@@ -99,7 +99,7 @@ def test_saved_model_translates_the_same(tokenizer: Tokenizer, tmp_path: object)
             super().__init__()
             self.tokenizer = tokenizer
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
         def echo(self, texts: tf.Tensor) -> tf.Tensor:
             return self.tokenizer.decode(self.tokenizer.encode(texts).to_tensor())
 

@@ -21,12 +21,14 @@ def print_masks_and_trainings() -> None:
 
     def masks(compiled):
         draw = tf.function(
-            lambda seeds: tf.cast(dropout(tf.ones((64,)), 0.5, seeds) > 0, tf.int32), jit_compile=compiled
+            lambda seeds: tf.cast(dropout(tf.ones((64,)), 0.5, seeds) > 0, tf.int32),
+            jit_compile=compiled,
+            autograph=False,
         )
         with strategy.scope():
             shared = keras.random.SeedGenerator(7)
         alone = keras.random.SeedGenerator(7)
-        of_both = tf.function(lambda: strategy.run(lambda: draw(shared)))
+        of_both = tf.function(lambda: strategy.run(lambda: draw(shared)), autograph=False)
         return [
             [mask.numpy().tolist() for mask in (*strategy.experimental_local_results(of_both()), draw(alone))]
             for _ in range(2)
