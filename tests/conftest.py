@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -115,6 +116,27 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_translators() -> Iterator[None]:
+    """Has commands take up the translator of a run that tests share, once it is loaded and its graph made."""
+    with pytest.MonkeyPatch.context() as patched:
+        if "tensorflow" in sys.modules:
+            from nmt.runs import translation
+
+            load, loaded = translation.load_translator, {}
+
+            def load_once(path: str | Path, *arguments: Any, **options: Any) -> Any:
+                if not Path(path).parent.name.startswith("shared-"):
+                    return load(path, *arguments, **options)
+                key = repr((str(path), arguments, options))
+                if key not in loaded:
+                    loaded[key] = load(path, *arguments, **options)
+                return loaded[key]
+
+            patched.setattr(translation, "load_translator", load_once)
+        yield
+
+
 @pytest.fixture(scope="session")
 def trained_run(shared: Shared) -> Path:
     """A run of some seconds; its translations are digits, if not all the right ones."""
@@ -123,7 +145,8 @@ def trained_run(shared: Shared) -> Path:
         from nmt.training.train import train
 
         training = {"max_steps": 200, "validate_every": 100, "learning_rate": 0.01}
-        train(reversal_config(folder / "corpus", training=training), folder / "run")
+        with validating_by_loss():
+            train(reversal_config(folder / "corpus", training=training), folder / "run")
 
     return shared("trained", fill) / "run"
 
@@ -142,7 +165,8 @@ def second_run(trained_run: Path, shared: Shared) -> Path:
             training={"max_steps": 120, "validate_every": 60, "learning_rate": 0.01},
             decoding={"ensemble": [str(folder / "nowhere")]},
         )
-        train(config, folder / "run")
+        with validating_by_loss():
+            train(config, folder / "run")
 
     return shared("second", fill) / "run"
 

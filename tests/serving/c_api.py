@@ -1,10 +1,11 @@
 """Answers from a SavedModel through TensorFlow's C API, the way TensorFlow Serving loads and runs one.
 
-    python c_api.py SAVED_MODEL SIGNATURE
+    python c_api.py SAVED_MODEL
 
-Each line of stdin is a request: a JSON object from the name of each input to a list of strings, each in Base64, so that
-any bytes can go. Each line of stdout is its answer: from the name of each output to nested lists, strings in Base64
-again. It needs the packages tensorflow and tensorflow-text for their shared libraries, and runs none of their Python.
+Each line of stdin is a request: a JSON list of a signature's name and an object from the name of each input to a list
+of strings, each in Base64, so that any bytes can go. Each line of stdout is its answer: from the name of each output to
+nested lists, strings in Base64 again. It needs the packages tensorflow and tensorflow-text for their shared libraries,
+and runs none of their Python.
 """
 
 import base64
@@ -233,10 +234,10 @@ def _encoded(values: Any) -> Any:
 
 def main() -> None:
     """Answers stdin's requests, line by line."""
-    folder, signature = sys.argv[1:]
-    model = load(open_library(), Path(folder))
+    model = load(open_library(), Path(sys.argv[1]))
     for line in sys.stdin:
-        inputs = {name: [base64.b64decode(text) for text in texts] for name, texts in json.loads(line).items()}
+        signature, request = json.loads(line)
+        inputs = {name: [base64.b64decode(text) for text in texts] for name, texts in request.items()}
         values = answer(model, signature, inputs)
         print(json.dumps({name: _encoded(value) for name, value in values.items()}), flush=True)
 

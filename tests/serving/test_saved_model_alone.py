@@ -87,15 +87,19 @@ def expected(exported: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("signature", list(REQUESTS))
-def test_the_servers_loader_answers_the_same(signature: str, moved: Path, expected: dict[str, Any]) -> None:
-    requests = [{name: texts[:count] for name, texts in REQUESTS[signature].items()} for count in (len(TEXTS), 1, 0)]
-    lines = "".join(json.dumps(encoded(request)) + "\n" for request in requests)
-    printed = output_of([str(C_API), str(moved), signature], lines, moved)
-    whole, one, none = (decoded(json.loads(line)) for line in printed.splitlines())
-    assert_same(whole, expected[signature])
-    assert_same(one, {name: values[:1] for name, values in expected[signature].items()})
-    assert none == {name: [] for name in expected[signature]}
+def test_the_servers_loader_answers_the_same(moved: Path, expected: dict[str, Any]) -> None:
+    requests = [
+        [signature, encoded({name: texts[:count] for name, texts in inputs.items()})]
+        for signature, inputs in REQUESTS.items()
+        for count in (len(TEXTS), 1, 0)
+    ]
+    lines = "".join(json.dumps(request) + "\n" for request in requests)
+    answers = [decoded(json.loads(line)) for line in output_of([str(C_API), str(moved)], lines, moved).splitlines()]
+    assert len(answers) == len(requests)
+    for signature, whole, one, none in zip(REQUESTS, answers[::3], answers[1::3], answers[2::3], strict=True):
+        assert_same(whole, expected[signature])
+        assert_same(one, {name: values[:1] for name, values in expected[signature].items()})
+        assert none == {name: [] for name in expected[signature]}
 
 
 def test_it_answers_the_same_without_this_package(moved: Path, expected: dict[str, Any]) -> None:

@@ -25,11 +25,11 @@ def share_reversed(folder) -> float:
     config = reversal_config(
         folder / "corpus",
         lengths=range(4, 8),
-        pairs=8000,
+        pairs=4000,
         batches={"tokens": 1000, "shapes": 3},
         model={"units": 48, "embedding": 32, "dropout": 0.0},
         training={
-            "max_steps": 300, "validate_every": 300, "save_every": 300, "learning_rate": 0.006, "warmup_steps": 40,
+            "max_steps": 200, "validate_every": 200, "save_every": 200, "learning_rate": 0.008, "warmup_steps": 40,
             "schedule": "linear",
         },
         decoding={"beam_size": 1},
