@@ -17,6 +17,9 @@ PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
 # Twice quiet: errors only.
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt
 
+# Files of tests go to the next process that is free, in the order of tests/conftest.py.
+IN_TWO_PROCESSES := -n 2 --dist loadfile --no-loadscope-reorder
+
 # A .venv of use was finished, here (its scripts hold the folder's name), and its Python is still on the machine.
 VENV_IS_GOOD := $(shell [ "$$(cat $(MADE) 2>/dev/null)" = "$$(pwd -P)" ] && [ ! -e $(INSTALLING) ] \
 	&& $(BIN)/python -c 'import pip' 2>/dev/null && echo yes)
@@ -37,14 +40,14 @@ quickstart: $(RUNTIME)
 	$(BIN)/nmt quickstart
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(IN_TWO_PROCESSES)
 
 # Counting lines makes a test take up to half as long again: long ones whose lines others reach are marked no_cover.
 coverage: $(DEVELOPMENT)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=nmt --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest $(IN_TWO_PROCESSES) --cov=nmt --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 test-fast: $(DEVELOPMENT)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/python -m pytest $(IN_TWO_PROCESSES) -m 'not slow'
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff format --check .

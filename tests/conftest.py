@@ -20,7 +20,8 @@ settings.register_profile("reproducible", derandomize=True)
 settings.load_profile("reproducible")
 
 # Fixtures that train or export; and tests that train, compile for a long time, or start processes or a browser.
-_SLOW_FIXTURES = {"trained_run", "second_run", "exported", "language_model_run", "placeholder_run"}
+_SHARED_RUNS = {"trained_run", "second_run", "exported", "language_model_run"}
+_MAKES_SHARED_RUNS = "test_ensemble.py"
 _SLOW_PLACES = (
     "nmt/analysis/", "nmt/training/", "nmt/data/preparation.py", "nmt/inference/translator.py", "nmt/models/seq2seq.py",
     "tests/analysis/", "tests/augmentation/", "tests/examples/", "tests/runs/test_format_1.py", "tests/serving/",
@@ -70,15 +71,21 @@ _PLACES = (*_SLOW_PLACES, *_FAST_PLACES)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that `make test-fast` leaves out; each room keeps some of its own."""
+    """Marks the tests that `make test-fast` leaves out, and puts files in an order in which no process waits long."""
     for item in items:
         place = max((place for place in _PLACES if item.nodeid.startswith(place)), key=len, default="")
         slow = place in _SLOW_PLACES  # the most exact place decides
-        if slow or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+        if slow or _SHARED_RUNS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
-    # Files with slow tests first, so that no process has a long one left when the others are done.
     long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+    sharing = {item.path for item in items if _SHARED_RUNS & set(getattr(item, "fixturenames", ()))}
+
+    def turn(item: pytest.Item) -> int:
+        if item.path.name == _MAKES_SHARED_RUNS:
+            return 0  # in one process, while the other has tests that need none
+        return 3 if item.path not in long else 2 if item.path in sharing else 1
+
+    items.sort(key=turn)
 
 
 def pytest_collection_finish() -> None:
