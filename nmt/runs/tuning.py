@@ -23,15 +23,17 @@ LENGTH_PENALTIES = (0.6, 0.8, 1.0, 1.2, 1.5)
 BEAMS = (5, 8)
 COVERAGE_PENALTIES = (0.0, 0.2)
 FEWEST = 100  # sentences: differences on fewer are chance
+GOAL = "Mean of BLEU, chrF and 100 - TER"
 _GAIN = 0.1  # by which a setting has to be better than the one before it
 
 
 def tune_search(run: str | Path, *, sentences: int = 1000, checkpoint: str | None = None) -> dict[str, Any]:
     """Chooses length penalty, size of the beam and coverage penalty, one after the other, on the validation split.
 
-    A setting is changed where that gains at least 0.1 in the mean of BLEU and chrF, which depends less on chance than
-    BLEU alone. The result is kept in the run's settings; `tuning.json` in its folder has all that was tried. The same
-    model always gets the same settings. Validation splits of less than 100 sentences decide nothing.
+    A setting is changed where that gains at least 0.1 in the mean of BLEU, chrF and 100 - TER. That depends less on
+    chance than BLEU alone, and BLEU and chrF without TER prefer translations that are too long
+    (benchmarks/tuning_goals.py). The result is kept in the run's settings; `tuning.json` in its folder has all that was
+    tried. The same model always gets the same settings. Validation splits of less than 100 sentences decide nothing.
 
     Args:
         run: the run folder.
@@ -39,7 +41,7 @@ def tune_search(run: str | Path, *, sentences: int = 1000, checkpoint: str | Non
         checkpoint: see `nmt.load_translator`.
 
     Returns:
-        The `chosen` settings and what was `tried`: settings and their score.
+        The `goal`, the `chosen` settings and what was `tried`: settings and their score.
 
     Raises:
         UserError: if the run or the checkpoint is wrong, or another process writes the folder.
@@ -59,19 +61,19 @@ def tune_search(run: str | Path, *, sentences: int = 1000, checkpoint: str | Non
         overrides = [f"decoding.{name}={value}" for name, value in settings.items()]
         with _quiet():
             translations = list(load_translator(run, checkpoint, overrides).best(sources))
-        scores = evaluate(translations, references, language, metrics=["BLEU", "chrF"])
-        return sum(one.value for one in scores) / len(scores)
+        bleu, chrf, ter = evaluate(translations, references, language)
+        return (bleu.value + chrf.value + 100 - ter.value) / 3
 
     # From the same settings, whatever an earlier call chose.
     begin = {"length_penalty": 1.0, "beam_size": 5, "coverage_penalty": 0.0}
     if len(sources) < FEWEST:
         _LOG.info("the search stays as it is: %d sentences of validation are too few to choose by", len(sources))
-        return {"chosen": {name: getattr(config.decoding, name) for name in begin}, "tried": []}
+        return {"goal": GOAL, "chosen": {name: getattr(config.decoding, name) for name in begin}, "tried": []}
     with lock_run(run):
         chosen, tried = choose(begin, score)
         changes = [f"decoding.{name}={value}" for name, value in chosen.items()]
         write_settings(folder, load_saved_config(folder.config, changes))
-        result = {"chosen": chosen, "sentences": len(sources), "tried": tried}
+        result = {"goal": GOAL, "chosen": chosen, "sentences": len(sources), "tried": tried}
         with written_whole(folder.tuning) as file:
             json.dump(sealed(result, run_id(folder) or ""), file, indent=1)
     _LOG.info("the search is tuned: %s", ", ".join(changes))

@@ -311,11 +311,13 @@ def _share(count: int, of: int) -> tuple[str, str]:
 
 def _chosen(run: Described) -> str:
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in run.get("choices", []))
+    tuning = run.get("tuning", {})
     tried = [
         [f"{one['beam_size']}", f"{one['length_penalty']}", f"{one['coverage_penalty']}", f"{one['score']:.2f}"]
-        for one in run.get("tuning", {}).get("tried", [])
+        for one in tuning.get("tried", [])
     ]
-    columns = ("Beam", "Length penalty", "Coverage penalty", "Mean of BLEU and chrF")
+    # As it was before a tuning kept its goal.
+    columns = ("Beam", "Length penalty", "Coverage penalty", str(tuning.get("goal", "Mean of BLEU and chrF")))
     table = f"<h3>Searches that were tried on the validation split</h3>{_table(columns, tried)}" if tried else ""
     return (f"<ul>{facts}</ul>" if facts else "") + table
 

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from typing import NamedTuple
 
 import pytest
 
 from nmt.config import load_saved_config
+from nmt.evaluation.metrics import Score
 from nmt.runs import tuning
 from nmt.runs.folder import RunFolder
 from nmt.runs.tuning import choose, tune_search
@@ -29,6 +31,32 @@ def test_few_sentences_decide_nothing(run):
     before = run.config.read_bytes()
     assert tune_search(run.path)["tried"] == []
     assert run.config.read_bytes() == before
+
+
+class Translated(NamedTuple):
+    """Stands for a translator: each translation says the settings that it was made with."""
+
+    overrides: list[str]
+
+    def best(self, sources):
+        return [" ".join(self.overrides) for _ in sources]
+
+
+def test_what_chrf_gains_by_length_ter_takes_back(run, monkeypatch):
+    def evaluated(translations, *_):
+        is_long = "length_penalty=1.5" in translations[0]
+        values = (30.0, 52.0, 66.0) if is_long else (30.0, 50.0, 63.0)
+        return [Score(name, value, "") for name, value in zip(("BLEU", "chrF2", "TER"), values, strict=True)]
+
+    monkeypatch.setattr(tuning, "FEWEST", 20)
+    monkeypatch.setattr(tuning, "load_translator", lambda run, checkpoint, overrides: Translated(overrides))
+    monkeypatch.setattr(tuning, "evaluate", evaluated)
+    result = tune_search(run.path, sentences=20)
+    assert result["goal"] == "Mean of BLEU, chrF and 100 - TER"
+    assert result["chosen"]["length_penalty"] == 1.0
+    by_penalty = {one["length_penalty"]: one["score"] for one in result["tried"]}
+    assert by_penalty[1.0] == pytest.approx((30 + 50 + 100 - 63) / 3)
+    assert by_penalty[1.5] == pytest.approx((30 + 52 + 100 - 66) / 3)
 
 
 def test_what_is_chosen_is_kept_and_the_same_again(run, monkeypatch):
