@@ -70,11 +70,11 @@ def training_batches(
 
     >>> import tempfile
     >>> from nmt.config import parse_config
-    >>> from nmt.data.token_store import write_side
+    >>> from nmt.data.token_store import growing_side
     >>> folder = tempfile.mkdtemp()
-    >>> chunks = [(np.array([5, 6, 3, 7, 3]), np.array([3, 2]))]
-    >>> [write_side(folder, "train", side, chunks, vocabulary_size=300) for side in ("source", "target")]
-    [5, 5]
+    >>> for side in ("source", "target"):
+    ...     with growing_side(folder, "train", side, vocabulary_size=300) as append:
+    ...         append(np.array([5, 6, 3, 7, 3]), np.array([3, 2]))
     >>> corpus = {"kind": "tsv", "train": ["pairs.tsv"]}
     >>> config = parse_config({"data": {"source_language": "en", "target_language": "de", "corpus": corpus}})
     >>> dataset = training_batches(folder, config, [Shape(sentences=2, source=3, target=3)], Position(0, 0))

@@ -59,7 +59,7 @@ class TokenizedCorpus:
 
     @classmethod
     def open(cls, folder: str | Path, split: Split) -> "TokenizedCorpus":
-        """Opens a split that `write_store` wrote.
+        """Opens a split that `write_stores` wrote.
 
         Args:
             folder: a prepared folder.
@@ -243,29 +243,6 @@ def check_ids(folder: str | Path, split: Split, side: Side, vocabulary_size: int
             f"{Path(folder) / f'{split}.{side}.ids.npy'}: is damaged: expected ids from {PADDING + 1} to "
             f"{vocabulary_size - 1}, got {lowest} to {highest}"
         )
-
-
-def write_side(
-    folder: str | Path, split: Split, side: Side, chunks: Iterable[tuple[Array, Array]], vocabulary_size: int
-) -> int:
-    """Writes the ids and offsets of one side.
-
-    Args:
-        folder: where the files are written.
-        split: the name of the split.
-        side: `"source"` or `"target"`.
-        chunks: pairs of ids `[tokens]`, sentence after sentence, and lengths `[sentences]`.
-        vocabulary_size: int, which decides whether the ids are written as uint16 or int32.
-
-    Returns:
-        The number of tokens.
-    """
-    total = 0
-    with growing_side(folder, split, side, vocabulary_size) as append:
-        for ids, lengths in chunks:
-            append(ids, lengths)
-            total += len(ids)
-    return total
 
 
 @contextmanager

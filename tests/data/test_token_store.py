@@ -89,9 +89,10 @@ def test_gather_equals_the_sentences(
 ) -> None:
     folder = tmp_path_factory.mktemp("store")
     for side in SIDES:
-        parts = (sentences[begin : begin + chunk] for begin in range(0, len(sentences), chunk))
-        arrays = ((np.concatenate(part), np.array([len(row) for row in part])) for part in parts)
-        assert module.write_side(folder, "train", side, arrays, 70_001) == sum(map(len, sentences))
+        with module.growing_side(folder, "train", side, 70_001) as append:
+            for begin in range(0, len(sentences), chunk):
+                part = sentences[begin : begin + chunk]
+                append(np.concatenate(part), np.array([len(row) for row in part]))
     corpus = TokenizedCorpus.open(folder, "train")
     chosen = data.draw(st.lists(st.integers(0, len(sentences) - 1), max_size=20))
     longest = max((len(sentences[index]) for index in chosen), default=0)

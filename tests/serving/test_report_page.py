@@ -63,7 +63,10 @@ def described(name: str = "mine", text: str = "a word") -> dict:
         "attention": [{"source": [text], "target": [text], "weights": [[1.0]]}],
         "cleaning": {"train": {"read": 10, "kept": 9, "dropped": {"copy": 1}, "examples": {"copy": [text]}}},
         "choices": [text],
-        "tuning": {"tried": [{"beam_size": 5, "length_penalty": 1.0, "coverage_penalty": 0.0, "score": 43.21}]},
+        "tuning": {
+            "goal": f"Goal {text}",
+            "tried": [{"beam_size": 5, "length_penalty": 1.0, "coverage_penalty": 0.0, "score": 43.21}],
+        },
         "settings": {"model.units": 512, "model.cell": text},
         "defaults": {"model.units": 256, "model.cell": text},
         "reasons": {"model.units": text},
@@ -73,7 +76,18 @@ def described(name: str = "mine", text: str = "a word") -> dict:
 
 def test_a_page_says_what_the_run_says():
     text = Reader(report_page([described()])).text
-    for said in ("30.0 ± 1.5", "3 to 9", "75.0%", "copy of the source", "10.0%", "43.21", "chrF 12", "512", "keras"):
+    for said in (
+        "30.0 ± 1.5",
+        "3 to 9",
+        "75.0%",
+        "copy of the source",
+        "10.0%",
+        "Goal ",
+        "43.21",
+        "chrF 12",
+        "512",
+        "keras",
+    ):
         assert said in text
     assert "model.cell" not in text  # it has its default
 
