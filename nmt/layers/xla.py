@@ -1,7 +1,10 @@
-"""Whether XLA compiles the function that is being traced."""
+"""What TensorFlow has no public way to ask for where XLA compiles a function."""
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util  # TensorFlow has no public way to ask
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import control_flow_util
+
+_ALIGNED = 2**18  # more names than are given before a training, and counted in less than 0.1 s
 
 
 def inside_xla() -> bool:
@@ -15,3 +18,20 @@ def inside_xla() -> bool:
     ([True], False)
     """
     return bool(control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+
+
+def align_names() -> None:
+    """Makes the names of the functions that are traced next the same in every process that traces the same ones.
+
+    TensorFlow numbers functions and tensors by one counter of the process, which depends on all that came before, such
+    as whether data was prepared. XLA's cache finds a program by all that it is made of, names included. So the counter
+    is moved on to a number that all processes come to.
+
+    Example:
+
+    >>> align_names()
+    >>> tf.function(lambda: 0).get_concrete_function().name
+    b'__inference_<lambda>_...'
+    """
+    while ops.uid() % _ALIGNED:
+        pass

@@ -1,4 +1,4 @@
-"""How much of a training step XLA compiles, chosen by measuring, and the compiling of all batch shapes in advance."""
+"""How much of a training step XLA compiles, chosen by measuring."""
 
 import logging
 import statistics
@@ -73,23 +73,6 @@ def choose_extent(trainer: Trainer, distribution: Distribution, shapes: Sequence
     listed = ", ".join(f"{extent} {1000 * times.later:.0f} ms" for extent, times in measured.items())
     _LOG.info("XLA compiles: %s (a step takes, with each: %s)", chosen, listed)
     return chosen
-
-
-def compile_shapes(trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape]) -> None:
-    """Compiles the training step for all batch shapes, and logs the time that it took.
-
-    A step is made with each shape, since XLA compiles in no other way. The training's variables are as before
-    afterwards.
-
-    Args:
-        trainer: the trainer.
-        distribution: the devices of the training.
-        shapes: the shapes of the batches.
-    """
-    start = time.perf_counter()
-    with variables_restored(trainer):
-        time_steps(trainer, distribution, shapes)
-    _LOG.info("%d batch shapes compiled in %.0f s", len(shapes), time.perf_counter() - start)
 
 
 def time_steps(trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape]) -> list[float]:

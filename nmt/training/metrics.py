@@ -17,14 +17,14 @@ from nmt.training.state import TrainingState
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "numpy")
 
 
-def begin_metrics(run: RunFolder, config: Config, state: TrainingState, compile_seconds: float) -> None:
+def begin_metrics(run: RunFolder, config: Config, state: TrainingState, choosing_seconds: float) -> None:
     """Drops the lines of steps that will be made again, and adds one about this process.
 
     Args:
         run: the run folder.
         config: the settings.
         state: the state from which training goes on.
-        compile_seconds: float, the time that choosing what XLA compiles, and compiling it, took.
+        choosing_seconds: float, the time that measuring what XLA should compile took.
 
     Raises:
         UserError: if the file is damaged or cannot be written.
@@ -37,7 +37,7 @@ def begin_metrics(run: RunFolder, config: Config, state: TrainingState, compile_
         "python": platform.python_version(),
         "machine": platform.machine(),
         "devices": [device.device_type for device in tf.config.list_physical_devices()],
-        "xla": {"extent": state.extent, "seconds": compile_seconds},
+        "xla": {"extent": state.extent, "seconds": choosing_seconds},
         "config": config.model_dump(mode="json"),
     }
     write_metrics(run, [*valid, process])

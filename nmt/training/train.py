@@ -18,7 +18,7 @@ from nmt.runs.folder import RunFolder, join_run, lock_run, open_run
 from nmt.runs.models import build_model, check_model
 from nmt.text.tokenizer import Tokenizer
 from nmt.training.callbacks import ProgressReport, TensorBoard, TrainingCheckpoint, Validation
-from nmt.training.compilation import choose_extent, compile_shapes
+from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.fine_tuning import check_start, start_weights
 from nmt.training.interruption import Interruption
@@ -94,9 +94,9 @@ def _train(
     if steps >= settings.max_steps or state.stale >= settings.patience:
         _LOG.info("training has ended at step %d; training.max_steps above that would go on", steps)
         return run
-    compile_seconds = _compile(config, trainer, distribution, shapes, state)
+    choosing_seconds = _choose_extent(config, trainer, distribution, shapes, state)
     if distribution.chief:
-        begin_metrics(run, config, state, compile_seconds)
+        begin_metrics(run, config, state, choosing_seconds)
     checkpoint = TrainingCheckpoint(config, run, state, shapes, distribution)
     interruption = Interruption(checkpoint.save_step)
     own = [checkpoint, interruption, *_make_callbacks(config, run, state, distribution, trainer, tokenizers)]
@@ -171,10 +171,13 @@ def _log_sizes(config: Config, run: RunFolder, model: TokenModel, shapes: list[S
     )
 
 
-def _compile(
+def _choose_extent(
     config: Config, trainer: Trainer, distribution: Distribution, shapes: list[Shape], state: TrainingState
 ) -> float:
-    """Has XLA compile what the settings, the training so far, or measurements say; returns the seconds spent."""
+    """Has XLA compile what the settings, the training so far, or measurements say; returns the seconds spent.
+
+    It compiles for each batch shape when the first such batch comes, so that training begins at once.
+    """
     start, settings = time.perf_counter(), config.training
     if settings.xla != "auto":
         state.extent = settings.xla
@@ -182,8 +185,6 @@ def _compile(
         left = settings.max_steps * settings.accumulate - state.batches
         state.extent = choose_extent(trainer, distribution, shapes, left)
     trainer.compile_extent(state.extent)
-    if state.extent != "none":
-        compile_shapes(trainer, distribution, shapes)
     seconds = time.perf_counter() - start
     state.seconds += seconds
     return seconds

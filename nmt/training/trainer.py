@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from nmt.layers.cross_entropy import summed_losses
+from nmt.layers.xla import align_names
 from nmt.models.token_model import TokenModel
 from nmt.training.optimizer import inner_optimizer
 from nmt.training.schedule import LearningRate
@@ -89,6 +90,8 @@ class Trainer(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Makes one update of the weights from a batch `(source, target)`."""
+        if not tf.executing_eagerly():  # this is traced, once for all steps
+            align_names()
         source, target = data
         return super().train_step(((source, target), target))
 

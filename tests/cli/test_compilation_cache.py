@@ -1,10 +1,13 @@
 """Where compiled programs are kept, and that TensorFlow takes them up."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from nmt.cli.compilation_cache import forget_damaged, forget_oldest, keep_compiled
+from nmt.training.train import train
+from tests.helpers import reversal_config
 from tests.processes import Forked
 
 
@@ -33,6 +36,22 @@ def test_a_second_process_takes_up_what_the_first_compiled(cache, tmp_path):
     assert len(list(cache.rglob("*.pb.sha256"))) == 1
     assert len(files[0]) == 1
     assert files[0] == files[1]  # nothing compiled anew, or it had been written again
+
+
+def train_until(step: int, folder: Path) -> None:
+    keep_compiled()
+    training = {"max_steps": step, "validate_every": 100, "schedule": "constant", "xla": "parts", "monitor": "loss"}
+    train(reversal_config(folder / "corpus", batches={"shapes": 1}, training=training), folder / "run")
+
+
+def test_another_run_and_its_resumption_take_up_what_the_first_run_compiled(cache, tmp_path):
+    files = []
+    for run, step in (("first", 2), ("second", 1), ("second", 2)):
+        process = Forked(tmp_path / "printed", train_until, step, tmp_path / run)
+        assert process.wait() == 0, process.stderr
+        files.append({path: path.stat().st_mtime_ns for path in cache.rglob("*.pb")})
+    assert len(files[0]) > 1
+    assert files[0] == files[1] == files[2]
 
 
 def test_the_users_own_choice_stays(cache, monkeypatch):

@@ -11,10 +11,10 @@ from tests.helpers import reversal_config
 def test_lines_of_steps_that_will_be_made_again_are_dropped(tmp_path):
     run = RunFolder(tmp_path / "run")
     config = reversal_config(tmp_path / "corpus", training={"accumulate": 2})
-    begin_metrics(run, config, TrainingState(extent="parts"), compile_seconds=1.5)
+    begin_metrics(run, config, TrainingState(extent="parts"), choosing_seconds=1.5)
     for step in (10, 20, 30):
         append_metrics(run, {"step": step})
-    begin_metrics(run, config, TrainingState(batches=40, extent="parts"), compile_seconds=0.5)
+    begin_metrics(run, config, TrainingState(batches=40, extent="parts"), choosing_seconds=0.5)
     first, *validations, second = (json.loads(line) for line in run.metrics.read_text().splitlines())
     assert validations == [{"step": 10}, {"step": 20}]
     assert first["xla"] == {"extent": "parts", "seconds": 1.5}
