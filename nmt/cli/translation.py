@@ -1,7 +1,7 @@
 """The commands that use a translator: `nmt translate`, `nmt score` and `nmt evaluate`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
@@ -41,7 +41,18 @@ def translate(
     checkpoint: CheckpointOption = None,
     overrides: DecodingOption = None,
 ) -> None:
-    """Translate lines, in their order, as they come; or a file in place."""
+    """Translate lines, in their order, as they come; or a file in place.
+
+    RUN may also be the folder of `nmt export --format litert`, which translates lines without TensorFlow.
+    """
+    from nmt.serving.lite.translator import is_lite_export
+
+    if is_lite_export(run):
+        others = (document, source, target, heat_maps, checkpoint, overrides, all_units, alignments)
+        if any(others) or as_kind != "file" or format != "text" or n_best > 1:
+            raise UserError(f"{run}: is a LiteRT export, which translates lines: expected --input and --output only")
+        _translate_by_lite(run, input, output)
+        return
     if document is not None:
         if input is not None or output is None:
             raise UserError(f"{document}: expected --output, and no --input")
@@ -81,6 +92,17 @@ def translate(
         checkpoint=checkpoint,
         overrides=overrides or [],
     )
+
+
+def _translate_by_lite(folder: Path, source: Path | None, output: Path | None) -> None:
+    from nmt.documents.lines import translate_text_file
+    from nmt.serving.lite.translator import LiteTranslator
+
+    class Translation(NamedTuple):
+        text: str
+
+    translator = LiteTranslator(folder)
+    translate_text_file(lambda lines, _: ([Translation(translator.translate(line))] for line in lines), source, output)
 
 
 @app.command()

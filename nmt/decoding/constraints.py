@@ -422,12 +422,14 @@ def _class_of(tokens: tf.Tensor, classes: WordClasses | None) -> tf.Tensor:
 
 def _members(classes: Sequence[int]) -> np.ndarray:
     """The tokens of each class, int32 `[vocabulary, most tokens of one]`, repeated where there are fewer."""
-    members: list[list[int]] = [[] for _ in classes]
-    for token, one in enumerate(classes):
-        if one != PUNCTUATION:
-            members[one].append(token)
-    size = max(map(len, members))
-    return np.array([(one * size or [PADDING] * size)[:size] for one in members], np.int32)
+    numbers = np.asarray(classes)
+    tokens = np.flatnonzero(numbers != PUNCTUATION)
+    tokens = tokens[np.argsort(numbers[tokens], kind="stable")]
+    counts = np.bincount(numbers[tokens], minlength=len(numbers))
+    first = np.cumsum(counts) - counts
+    places = first[:, None] + np.arange(max(counts, default=0)) % np.maximum(counts, 1)[:, None]
+    members = np.append(tokens, PADDING)[np.minimum(places, len(tokens))]
+    return np.where(counts[:, None] > 0, members, PADDING).astype(np.int32)
 
 
 def _forbid(log_probabilities: tf.Tensor, tokens: tf.Tensor, where: tf.Tensor) -> tf.Tensor:

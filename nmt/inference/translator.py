@@ -28,7 +28,8 @@ _LOG = logging.getLogger(__name__)
 
 # Lines read ahead, in batches, so that those of similar length are translated together.
 WINDOW_BATCHES = 16
-
+# Up to there a search without a graph is sooner done than the graph is made; twice as long lines take as long.
+_FEW_LINES, _SHORT_LINE = 8, 80
 
 Texts = TypeVar("Texts", str, list[str])
 
@@ -153,12 +154,13 @@ class Translator:
         self.n_best = n_best
         self.attention = attention
         self._loaded = LoadedHere()
+        self._begun = False  # whether anything has been translated
         self._ensemble = [model, *ensemble]
         self._make_graphs()
 
     def _make_graphs(self) -> None:
         texts, ids = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None), tf.int32)
-        self._translate = tf.function(self._found_and_joined, input_signature=[texts], autograph=False)
+        self._translate = tf.function(self._find_all, input_signature=[texts], autograph=False)
         self._attend = tf.function(
             lambda source, target: mean([one.attention_weights(source, target) for one in self._ensemble]),
             input_signature=[ids, ids],
@@ -213,8 +215,9 @@ class Translator:
             self._loaded.check("the translator")
             # UTF-8 has no form for half a surrogate pair, which becomes a question mark.
             texts = tf.constant([line.encode(errors="replace") for line in chunk])
+            translate, self._begun = self._translate if self._begun or not _is_little(chunk) else self._find_all, True
             try:
-                found, joined = self._translate(texts)
+                found, joined = translate(texts)
             except tf.errors.NotFoundError:
                 # TensorFlow frees loaded tokenizers with its cache of kernels, which tf.random.set_seed empties.
                 self.text_to_text.reload_tokenizers()
@@ -223,7 +226,16 @@ class Translator:
             yield from self._readable(found, joined, index)
             index += len(chunk)
 
-    def _found_and_joined(self, texts: tf.Tensor) -> tuple[Found, tuple[tf.Tensor, ...]]:
+    def trace(self) -> None:
+        """Makes the graph of the search, which takes seconds, so that all further translations are fast.
+
+        A first call with a few short texts makes none, and runs one operation after the other: its translations are
+        there sooner. The next call makes it.
+        """
+        self._begun = True
+        self._translate.get_concrete_function()
+
+    def _find_all(self, texts: tf.Tensor) -> tuple[Found, tuple[tf.Tensor, ...]]:
         found = self.text_to_text.find(texts, self.n_best)
         return found, self.text_to_text.join(found)
 
@@ -318,6 +330,11 @@ class Translator:
             source = found.source[start : start + size].to_tensor(PADDING)
             target = found.target[start * n_best : (start + size) * n_best].to_tensor(PADDING)
             yield from self._attend(tf.repeat(source, n_best, axis=0), target).numpy()
+
+
+def _is_little(lines: Sequence[str]) -> bool:
+    """Whether these are so few and short lines that they are translated sooner than a graph is made."""
+    return len(lines) <= _FEW_LINES and max(map(len, lines)) <= _SHORT_LINE
 
 
 class _Part(NamedTuple):

@@ -76,7 +76,8 @@ def serve(
     beam_size = load_saved_config(folder.config, overrides).decoding.beam_size
     with _listen(host, port) as listener:  # before loading the model, which takes seconds
         translator = load_translator(run, checkpoint, overrides, min(N_BEST, beam_size), attention=True)
-        list(translator.hypotheses(["."]))  # traces the graph, so that the first request is fast
+        translator.trace()
+        list(translator.hypotheses(["."]))  # loads what the graph needs, so that the first request is fast
         title = f"{config.data.source_language} \N{RIGHTWARDS ARROW} {config.data.target_language}"
         page = make_page(translator, title, example_lines(folder.data))
         shown = f"[{host}]" if ":" in host else host

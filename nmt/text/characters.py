@@ -4,6 +4,7 @@ The engines know different versions of Unicode, and Python's has no names for it
 as ranges, by Python's version. This module needs the standard library only.
 """
 
+import itertools
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
@@ -40,9 +41,16 @@ def category_class(*categories: str) -> str:
     >>> category_class("Nd")[:4]
     '0-9\u0660'
     """
-    return character_class(code for code, category in enumerate(_categories()) if category in categories)
+    ranges = (codes for category, codes in _ranges() if category in categories)
+    return character_class(itertools.chain.from_iterable(ranges))
 
 
 @cache
-def _categories() -> list[str]:
-    return [unicodedata.category(chr(code)) for code in range(_LAST + 1)]
+def _ranges() -> list[tuple[str, range]]:
+    """The code points in a row that have the same category, with it."""
+    found, first = [], 0
+    for category, run in itertools.groupby(map(unicodedata.category, map(chr, range(_LAST + 1)))):
+        last = first + sum(1 for _ in run)
+        found.append((category, range(first, last)))
+        first = last
+    return found

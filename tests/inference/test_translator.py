@@ -31,6 +31,49 @@ def translator(tokenizer: Tokenizer) -> Translator:
     return Translator(model, tokenizer, beam_size=2, n_best=2, attention=True, max_tokens=8, max_length_offset=4)
 
 
+LINES = [
+    "the cat sat. THE DOG SAT! the {b} mat",
+    "",
+    "<b>the</b> cat",
+    "the cat sat on the mat on the mat on",
+    "\ud55c\uad6d",
+]
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_a_few_short_lines_come_before_a_graph_and_are_translated_alike(tokenizer: Tokenizer, attention: bool) -> None:
+    model = Seq2Seq(tokenizer.vocabulary_size, units=8, seed=1)
+    options = {"max_tokens": 8, "max_length_offset": 4, "n_best": 2, "attention": attention}
+    translator, with_graph = (Translator(model, tokenizer, beam_size=3, **options) for _ in range(2))
+    with_graph.trace()
+    first = list(translator.hypotheses(LINES))
+    assert translator._translate.experimental_get_tracing_count() == 0
+    later = list(translator.hypotheses(LINES))
+    assert translator._translate.experimental_get_tracing_count() == 1
+    for lines in (later, list(with_graph.hypotheses(LINES))):
+        assert len(lines) == len(first)
+        for expected, hypotheses in zip(first, lines, strict=True):
+            assert len(hypotheses) == len(expected)
+            for one, other in zip(expected, hypotheses, strict=True):
+                assert (one.text, one.source_pieces, one.target_pieces) == (
+                    other.text,
+                    other.source_pieces,
+                    other.target_pieces,
+                )
+                assert (one.source_words, one.target_words) == (other.source_words, other.target_words)
+                assert (one.score, one.log_probability) == pytest.approx((other.score, other.log_probability), abs=1e-5)
+                if attention and one.attention is not None:
+                    assert one.attention == pytest.approx(other.attention, abs=1e-5)
+
+
+@pytest.mark.parametrize("lines", [["the cat"] * 9, ["the cat sat on the mat " * 4]])
+def test_what_takes_as_long_as_a_graph_gets_one(translator: Translator, lines: list[str]) -> None:
+    translator._begun = False
+    translator._make_graphs()
+    list(translator.hypotheses(lines))
+    assert translator._translate.experimental_get_tracing_count() == 1
+
+
 @pytest.mark.parametrize("wrong", [None, b"the cat", 7, bytearray(b"x")])
 def test_what_is_no_list_of_strings_is_named(translator: Translator, wrong: object) -> None:
     for call, name in ((translator.translate, "texts"), (translator.best, "lines"), (translator.hypotheses, "lines")):

@@ -188,6 +188,11 @@ class LiteTranslator:
         return str(self._target.decode([index for index in ids[:-1] if index != PADDING]))
 
 
+def is_lite_export(folder: Path) -> bool:
+    """Returns whether a folder is one that `nmt.serving.lite.export.export_lite` writes."""
+    return (folder / DECODER_STEP).exists()
+
+
 def _read_settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     try:

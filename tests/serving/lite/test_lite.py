@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nmt.cli import main
 from nmt.config import load_config, save_config
 from nmt.constants import BEGIN, END
 from nmt.data.vocabulary import load_tokenizers
@@ -162,6 +163,39 @@ main()
     )
     assert done.stderr == b""
     assert done.stdout.decode() == "".join(lite.translate(line) + "\n" for line in ("1 2 3", "", "\ufffd 4 5"))
+
+
+@only_trained
+def test_the_command_translates_lines_without_tensorflow(folder: Path, lite: LiteTranslator, tmp_path: Path) -> None:
+    program = """
+import sys
+for name in ("tensorflow", "keras"):
+    sys.modules[name] = None  # importing it raises
+from nmt.cli import main
+main(sys.argv[1:])
+"""
+    command = [sys.executable, "-c", program, "translate", str(folder)]
+    expected = "".join(lite.translate(line) + "\n" for line in ("1 2 3", "", "4 5"))
+    done = subprocess.run(command, input="1 2 3\n\n4 5", capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (expected, "")
+    (tmp_path / "source").write_text("1 2 3\n\n4 5")
+    with pytest.raises(SystemExit) as ended:
+        main(["translate", str(folder), "--input", str(tmp_path / "source"), "--output", str(tmp_path / "target")])
+    assert ended.value.code == 0
+    assert (tmp_path / "target").read_text() == expected
+
+
+@only_trained
+@pytest.mark.parametrize(
+    "option", [["a.po"], ["--n-best", "2"], ["--format", "json"], ["--as", "tmx"], ["--set", "decoding.beam_size=1"]]
+)
+def test_the_command_says_what_an_export_cannot_do(
+    folder: Path, option: list[str], capfd: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["translate", str(folder), *option])
+    message = "is a LiteRT export, which translates lines: expected --input and --output only"
+    assert capfd.readouterr().err == f"nmt: {folder}: {message}\n"
 
 
 def damage(path: Path) -> None:
