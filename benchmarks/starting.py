@@ -4,8 +4,8 @@
 
 Of a training: the seconds from the moment that the prepared data has been read and the model is made to the end of its
 first step, in a new process each, with an empty cache of XLA's programs; with that of the first; and where the run
-goes on. Of a sentence of 13 words: the seconds of the whole process, by `nmt translate RUN`, by `nmt translate` of RUN's
-LiteRT export, and of a process that only imports TensorFlow and TensorFlow Text. Each round does all of this once.
+goes on. Of a sentence of 13 words: the seconds of the whole process, by `nmt translate RUN` and by `nmt translate` of
+RUN's LiteRT export, beside a process that only imports TensorFlow and TensorFlow Text. Each round does all of this.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from machine import describe_machine
 
