@@ -85,3 +85,15 @@ def test_huge_logits_do_not_overflow():
         tf.constant([[1000.0]]), tf.constant([[1.0], [-1.0]]), tf.constant([0]), tf.constant([1.0]), 0.0
     )
     assert float(losses.plain) == 0.0
+
+
+def test_no_two_chunks_are_computed_at_once():
+    """XLA's programs may crash where two threads run one for the first time at once."""
+    specs = [tf.TensorSpec(shape) for shape in ((None, 5), (11, 5))]
+    specs += [tf.TensorSpec((None,), dtype) for dtype in (tf.int32, tf.float32)]
+    function = tf.function(
+        lambda *rows: summed_losses(*rows, 0.1, chunk=3, jit_compile=True), input_signature=specs, autograph=False
+    )
+    graph = function.get_concrete_function().graph
+    (loop,) = (operation for operation in graph.get_operations() if operation.type in ("While", "StatelessWhile"))
+    assert loop.get_attr("parallel_iterations") == 1

@@ -1,0 +1,213 @@
+"""What `nmt train FILES --minutes` reaches on several corpora, beside configurations made by hand.
+
+    python benchmarks/own_text.py OUTPUT CORPUS... [--arms plan base ...] [--seeds 1] [--minutes 30] [--pairs 1000]
+    python benchmarks/own_text.py table OUTPUT
+
+A CORPUS is `multi30k-en-de=FOLDER`, with train, val and test_2016_flickr as .en.gz and .de.gz; `verses-ja-en=FOLDER`,
+which `verses.py` writes; `ui_strings-en-es`, any two languages of the built-in corpus; in either direction. Training
+sees the corpus's training split only, as a .tsv file, of which it sets aside its own validation and test pairs. What is
+reported is of the corpus's own validation split, and with --test of its test split as well.
+
+The arm `plan` is the command that the documentation gives for one's own text. The others are configurations of this
+repository and changes of the plan, stopped after as many minutes. The search of each is tuned in the end. Each run is
+scored with and without the limit on repetition. A run that OUTPUT has already is not made again.
+"""
+
+import argparse
+import gzip
+import json
+import random
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from machine import describe_machine
+
+from nmt.config import DataSettings, load_config, load_saved_config, save_config
+from nmt.utils.files import written_whole
+
+PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "numpy")
+CONFIGS = Path(__file__).parent.parent / "configs"
+MULTI30K = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
+HELD_OUT = 1000  # verses of validation and test, drawn with this seed
+HELD_OUT_SEED = 1
+# A configuration, or None for the plan; and settings that are changed in it.
+ARMS: dict[str, tuple[str | None, list[str]]] = {
+    "plan": (None, []),
+    "base": ("base.yaml", []),
+    "base, vocabulary of 8,000": ("base.yaml", ["tokenizer.vocabulary_size=8000"]),
+    "former defaults": ("ref-256.yaml", ["tokenizer.vocabulary_size=4000"]),
+}
+
+Pairs = list[tuple[str, str]]
+
+
+def main() -> None:
+    """Runs the benchmark, or prints the table of its results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("corpora", nargs="+", metavar="CORPUS")
+    parser.add_argument("--arms", nargs="+", default=["plan"], help=f"of {', '.join(ARMS)}, or settings of the plan")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--pairs", type=int, help="of the training split, drawn at random; all by default")
+    parser.add_argument("--test", action="store_true", help="score the test split, too")
+    arguments = parser.parse_args()
+    if str(arguments.output) == "table":
+        print(table(json.loads(Path(arguments.corpora[0]).read_text(encoding="utf-8"))["runs"]))
+        return
+    from nmt.cli.options import load_tensorflow
+
+    load_tensorflow()
+    result: dict[str, Any] = {"commands": [], "runs": []}
+    if arguments.output.exists():
+        result = json.loads(arguments.output.read_text(encoding="utf-8"))
+    result["commands"].append(shlex.join(["python", "benchmarks/own_text.py", *sys.argv[1:]]))
+    for corpus in arguments.corpora:
+        name, _, folder = corpus.partition("=")
+        splits = read_corpus(name, Path(folder))
+        if arguments.pairs:
+            splits["train"] = random.Random(HELD_OUT_SEED).sample(splits["train"], arguments.pairs)
+        for seed in arguments.seeds:
+            for arm in arguments.arms:
+                key = {"corpus": name, "pairs": len(splits["train"]), "arm": arm, "seed": seed}
+                key["minutes"] = arguments.minutes
+                if not any(key.items() <= run.items() for run in result["runs"]):
+                    scored = ["validation", "test"] if arguments.test else ["validation"]
+                    run = key | measure(name, splits, arm, seed, arguments.minutes, scored)
+                    result["runs"].append(run)
+                    with written_whole(arguments.output) as file:
+                        json.dump(result, file, indent=1)
+                    print(table([run]), flush=True)
+
+
+def read_corpus(name: str, folder: Path) -> dict[str, Pairs]:
+    """Reads the splits of a corpus."""
+    kind, source, target = _split_name(name)
+    if kind == "multi30k":
+        return {
+            split: list(zip(*(read_lines(folder / f"{file}.{one}.gz") for one in (source, target)), strict=True))
+            for split, file in MULTI30K.items()
+        }
+    if kind == "verses":
+        verses = list(zip(*(read_lines(folder / f"verses.{one}.gz") for one in (source, target)), strict=True))
+        random.Random(HELD_OUT_SEED).shuffle(verses)
+        return {
+            "validation": verses[:HELD_OUT],
+            "test": verses[HELD_OUT : 2 * HELD_OUT],
+            "train": verses[2 * HELD_OUT :],
+        }
+    from nmt.data.readers import read_split
+
+    splits = {"train": "train", "validation": "validation", "test": "test"}
+    data = DataSettings(source_language=source, target_language=target, corpus={"kind": "tfds", "name": kind, **splits})
+    return {split: [(pair.source, pair.target) for pair in read_split(data, split)] for split in splits}
+
+
+def _split_name(name: str) -> tuple[str, str, str]:
+    """The parts of `ui_strings-en-zh-Hans`, whose target has a script."""
+    kind, source, target = name.split("-", 2)
+    return kind, source, target
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a compressed file."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def measure(
+    corpus: str, splits: dict[str, Pairs], arm: str, seed: int, minutes: float, scored: Sequence[str]
+) -> dict[str, Any]:
+    """Trains in a process of its own, as a user does, and scores."""
+    _, source, target = _split_name(corpus)
+    with tempfile.TemporaryDirectory() as temporary:
+        run, training = Path(temporary) / "run", Path(temporary) / f"train.{source}-{target}.tsv"
+        with open(training, "w", encoding="utf-8") as file:
+            file.writelines("\t".join(" ".join(side.split()) for side in pair) + "\n" for pair in splits["train"])
+        config, changes = ARMS.get(arm, (None, arm.split()))
+        if config is None:
+            settings = [part for change in (f"seed={seed}", *changes) for part in ("--set", change)]
+            languages = ["--source", source, "--target", target]
+            nmt("train", str(training), *languages, "--run", str(run), "--minutes", f"{minutes:g}", *settings)
+        else:
+            path = Path(temporary) / config
+            save_config(load_config(CONFIGS / config, changes + by_hand(source, target, training, seed, minutes)), path)
+            nmt("train", str(path), "--run", str(run))
+            nmt("tune", str(run))
+        return describe(run) | {
+            split: {limit: score(run, splits[split], target, limit == "limited") for limit in ("limited", "unlimited")}
+            for split in scored
+        }
+
+
+def by_hand(source: str, target: str, training: Path, seed: int, minutes: float) -> list[str]:
+    """What a configuration made by hand is told of a corpus."""
+    corpus = json.dumps({"kind": "tsv", "train": [str(training)]})
+    limits = [f"training.max_minutes={minutes:g}", "data.held_out=1000", "training.validation_sentences=1000"]
+    return [
+        f"seed={seed}", f"data.source_language={source}", f"data.target_language={target}", f"data.corpus={corpus}",
+        "decoding.limit_repetition=true", "decoding.split_sentences=true", "decoding.lower_capitals=true", *limits,
+    ]  # fmt: skip
+
+
+def describe(run: Path) -> dict[str, Any]:
+    """What was trained, on what, and for how long."""
+    config = load_saved_config(run / "config.yaml").model_dump(mode="json")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    curve = [{key: line[key] for key in ("step", "seconds", "bleu")} for line in lines if "step" in line]
+    groups = ("tokenizer", "batches", "model", "training", "decoding")
+    return {
+        "config": {group: config[group] for group in groups},
+        "curve": curve,
+        "versions": {name: version(name) for name in PACKAGES},
+        "machine": describe_machine(),
+    }
+
+
+def score(run: Path, pairs: Pairs, target: str, limited: bool) -> dict[str, float]:
+    """The scores of a split, and how many translations loop or are too long."""
+    from nmt.evaluation.metrics import evaluate
+    from nmt.evaluation.repetition import measure_repetition
+    from nmt.runs.translation import load_translator
+
+    sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+    translator = load_translator(run, overrides=[f"decoding.limit_repetition={str(limited).lower()}"])
+    translations = list(translator.best(sources))
+    scores = {one.name: round(one.value, 2) for one in evaluate(translations, references, target)}
+    (repetition,) = measure_repetition(sources, references, {"": translations})
+    return scores | {"loops": repetition.loops, "too long": repetition.too_long}
+
+
+def nmt(*arguments: str) -> None:
+    """Runs a command of the project."""
+    subprocess.run([sys.executable, "-m", "nmt", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def table(runs: Sequence[dict[str, Any]]) -> str:
+    """Results as a table in Markdown, the mean over the seeds with the least and the largest."""
+    rows = ["| corpus | pairs | minutes | arm | seeds | BLEU | chrF | TER | loops | BLEU, unlimited | loops |"]
+    rows.append("| --- " * 11 + "|")
+    for key in dict.fromkeys((run["corpus"], run["pairs"], run["minutes"], run["arm"]) for run in runs):
+        same = [run for run in runs if (run["corpus"], run["pairs"], run["minutes"], run["arm"]) == key]
+        limited, unlimited = ([run["validation"][limit] for run in same] for limit in ("limited", "unlimited"))
+        of_seeds = [_range([one[metric] for one in limited]) for metric in ("BLEU", "chrF2", "TER")]
+        cells = [key[0], f"{key[1]:,}", f"{key[2]:g}", key[3], str(len(same)), *of_seeds]
+        cells += [str(sum(one["loops"] for one in limited)), _range([one["BLEU"] for one in unlimited])]
+        rows.append(f"| {' | '.join(cells)} | {sum(one['loops'] for one in unlimited)} |")
+    return "\n".join(rows)
+
+
+def _range(values: Sequence[float]) -> str:
+    mean = f"{statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.1f} to {max(values):.1f})"
+
+
+if __name__ == "__main__":
+    main()
