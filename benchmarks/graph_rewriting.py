@@ -37,6 +37,7 @@ from nmt.runs.translation import load_translator
 texts = list(read_sentences(load_run_config(sys.argv[1])[0].data, "test", SIDES[0]))
 translator = load_translator(sys.argv[1])
 start = time.process_time()
+translator.trace()
 translator.translate(texts[:3])
 first, times = time.process_time() - start, []
 for _ in range(3):

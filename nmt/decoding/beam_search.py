@@ -13,6 +13,9 @@ from nmt.layers.xla import inside_xla
 from nmt.models.decoder import DecoderState
 from nmt.models.token_model import TokenModel
 
+# Outside a graph, as many steps take as long as making a graph of one; a translation takes about as many as its source.
+_STEPS_WITHOUT_A_GRAPH = 16
+
 
 class Hypotheses(NamedTuple):
     """The best translations of each sentence, best first. Where there are fewer than the beam, scores are below
@@ -127,11 +130,17 @@ def beam_search(
     sentences, beams = _start(prepared, source, constraints, options)
     nothing = beams.finished
 
+    def step(t: tf.Tensor, sentences: _Sentences, beams: _Beams) -> _Beams:
+        return _advance(t, sentences, beams, prepared, constraints, options)
+
+    if tf.executing_eagerly() and source.shape[1] > _STEPS_WITHOUT_A_GRAPH:
+        step = tf.function(step, reduce_retracing=True, autograph=False)
+
     def some_steps(t: tf.Tensor, sentences: _Sentences, beams: _Beams, until: Any) -> tuple[tf.Tensor, _Beams]:
         """Steps until `until` sentences are done."""
         return tf.while_loop(
             lambda t, beams: _count(_done(beams)) < until,
-            lambda t, beams: (t + 1, _advance(t, sentences, beams, prepared, constraints, options)),
+            lambda t, beams: (t + 1, step(t, sentences, beams)),
             (t, beams),
         )
 

@@ -365,6 +365,8 @@ def _in_batches(
     order = tf.argsort(lengths, direction="DESCENDING", stable=True)
     batches = (tf.size(order) + size - 1) // size
     size = (tf.size(order) + batches - 1) // tf.maximum(batches, 1)
+    if tf.executing_eagerly() and not batches:  # outside a graph, no array cannot be made of none
+        return [tf.zeros([known or 0 for known in shape], dtype) for dtype, shape in outputs], order
 
     def one(index: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> tuple[tf.Tensor, tuple[tf.TensorArray, ...]]:
         values = compute(order[index * size : (index + 1) * size])

@@ -28,8 +28,8 @@ _LOG = logging.getLogger(__name__)
 
 # Lines read ahead, in batches, so that those of similar length are translated together.
 WINDOW_BATCHES = 16
-# Up to there a search without a graph is sooner done than the graph is made; twice as long lines take as long.
-_FEW_LINES, _SHORT_LINE = 8, 80
+# Up to there they are translated sooner than a graph of everything is made.
+_FEW_LINES, _SHORT_LINE = 8, 300
 
 Texts = TypeVar("Texts", str, list[str])
 

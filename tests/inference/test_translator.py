@@ -32,6 +32,7 @@ def translator(tokenizer: Tokenizer) -> Translator:
 
 
 LINES = [
+    "the cat sat on the mat and the dog sat on the mat",
     "the cat sat. THE DOG SAT! the {b} mat",
     "",
     "<b>the</b> cat",
@@ -40,10 +41,12 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize("attention", [False, True])
-def test_a_few_short_lines_come_before_a_graph_and_are_translated_alike(tokenizer: Tokenizer, attention: bool) -> None:
+@pytest.mark.parametrize(("attention", "max_tokens"), [(False, 30), (True, 8)])
+def test_a_few_short_lines_come_before_a_graph_and_are_translated_alike(
+    tokenizer: Tokenizer, attention: bool, max_tokens: int
+) -> None:
     model = Seq2Seq(tokenizer.vocabulary_size, units=8, seed=1)
-    options = {"max_tokens": 8, "max_length_offset": 4, "n_best": 2, "attention": attention}
+    options = {"max_tokens": max_tokens, "max_length_offset": 4, "n_best": 2, "attention": attention}
     translator, with_graph = (Translator(model, tokenizer, beam_size=3, **options) for _ in range(2))
     with_graph.trace()
     first = list(translator.hypotheses(LINES))
@@ -66,7 +69,15 @@ def test_a_few_short_lines_come_before_a_graph_and_are_translated_alike(tokenize
                     assert one.attention == pytest.approx(other.attention, abs=1e-5)
 
 
-@pytest.mark.parametrize("lines", [["the cat"] * 9, ["the cat sat on the mat " * 4]])
+@pytest.mark.parametrize("lines", [[""], [" \t", "\u200b"], ["\ud55c\uad6d"]])
+def test_where_nothing_is_to_be_searched_no_graph_is_needed(translator: Translator, lines: list[str]) -> None:
+    translator._begun = False
+    translator._make_graphs()
+    assert translator.translate(lines) == [line if line.strip(" \t\u200b") else "" for line in lines]
+    assert translator._translate.experimental_get_tracing_count() == 0
+
+
+@pytest.mark.parametrize("lines", [["the cat"] * 9, ["the cat sat on the mat " * 16]])
 def test_what_takes_as_long_as_a_graph_gets_one(translator: Translator, lines: list[str]) -> None:
     translator._begun = False
     translator._make_graphs()
