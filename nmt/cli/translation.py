@@ -1,7 +1,8 @@
 """The commands that use a translator: `nmt translate`, `nmt score` and `nmt evaluate`."""
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from types import SimpleNamespace
+from typing import Annotated, Literal
 
 import typer
 
@@ -98,11 +99,10 @@ def _translate_by_lite(folder: Path, source: Path | None, output: Path | None) -
     from nmt.documents.lines import translate_text_file
     from nmt.serving.lite.translator import LiteTranslator
 
-    class Translation(NamedTuple):
-        text: str
-
     translator = LiteTranslator(folder)
-    translate_text_file(lambda lines, _: ([Translation(translator.translate(line))] for line in lines), source, output)
+    translate_text_file(
+        lambda lines, _: ([SimpleNamespace(text=translator.translate(line))] for line in lines), source, output
+    )
 
 
 @app.command()

@@ -427,7 +427,7 @@ def _members(classes: Sequence[int]) -> np.ndarray:
     tokens = tokens[np.argsort(numbers[tokens], kind="stable")]
     counts = np.bincount(numbers[tokens], minlength=len(numbers))
     first = np.cumsum(counts) - counts
-    places = first[:, None] + np.arange(max(counts, default=0)) % np.maximum(counts, 1)[:, None]
+    places = first[:, None] + np.arange(counts.max(initial=0)) % np.maximum(counts, 1)[:, None]
     members = np.append(tokens, PADDING)[np.minimum(places, len(tokens))]
     return np.where(counts[:, None] > 0, members, PADDING).astype(np.int32)
 

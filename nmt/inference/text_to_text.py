@@ -365,7 +365,7 @@ def _in_batches(
     order = tf.argsort(lengths, direction="DESCENDING", stable=True)
     batches = (tf.size(order) + size - 1) // size
     size = (tf.size(order) + batches - 1) // tf.maximum(batches, 1)
-    if tf.executing_eagerly() and not batches:  # outside a graph, no array cannot be made of none
+    if tf.executing_eagerly() and not batches:  # outside a graph, TensorFlow cannot join no arrays
         return [tf.zeros([known or 0 for known in shape], dtype) for dtype, shape in outputs], order
 
     def one(index: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> tuple[tf.Tensor, tuple[tf.TensorArray, ...]]:

@@ -215,7 +215,8 @@ class Translator:
             self._loaded.check("the translator")
             # UTF-8 has no form for half a surrogate pair, which becomes a question mark.
             texts = tf.constant([line.encode(errors="replace") for line in chunk])
-            translate, self._begun = self._translate if self._begun or not _is_little(chunk) else self._find_all, True
+            translate = self._translate if self._begun or not _is_little(chunk) else self._find_all
+            self._begun = True
             try:
                 found, joined = translate(texts)
             except tf.errors.NotFoundError:
