@@ -107,7 +107,9 @@ def read_corpus(name: str, folder: Path) -> dict[str, Pairs]:
 
     splits = {"train": "train", "validation": "validation", "test": "test"}
     data = DataSettings(source_language=source, target_language=target, corpus={"kind": "tfds", "name": kind, **splits})
-    return {split: [(pair.source, pair.target) for pair in read_split(data, split)] for split in splits}
+    return {
+        split: [(pair.source.decode(), pair.target.decode()) for pair in read_split(data, split)] for split in splits
+    }
 
 
 def _split_name(name: str) -> tuple[str, str, str]:

@@ -352,9 +352,9 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> Non
 )
 def test_an_alias_bomb_is_refused_at_once_and_in_short(tmp_path: Path, content: str) -> None:
     path = written(tmp_path, content)
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(refusal(path)) <= 500
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_aliases_may_be_used(tmp_path: Path) -> None:
