@@ -1,16 +1,20 @@
-"""What `nmt train FILES --minutes` reaches on several corpora, beside configurations made by hand.
+"""Compares the settings that `nmt train FILES --minutes` chooses with hand-written configurations, on several corpora.
 
     python benchmarks/own_text.py OUTPUT CORPUS... [--arms plan base ...] [--seeds 1] [--minutes 30] [--pairs 1000]
     python benchmarks/own_text.py table OUTPUT
 
-A CORPUS is `multi30k-en-de=FOLDER`, with train, val and test_2016_flickr as .en.gz and .de.gz; `verses-ja-en=FOLDER`,
-which `verses.py` writes; `ui_strings-en-es`, any two languages of the built-in corpus; in either direction. Training
-sees the corpus's training split only, as a .tsv file, of which it sets aside its own validation and test pairs. What is
-reported is of the corpus's own validation split, and with --test of its test split as well.
+A CORPUS is one of these, in either direction:
 
-The arm `plan` is the command that the documentation gives for one's own text. The others are configurations of this
-repository and changes of the plan, stopped after as many minutes. The search of each is tuned in the end. Each run is
-scored with and without the limit on repetition. A run that OUTPUT has already is not made again.
+    multi30k-en-de=FOLDER  FOLDER has train, val and test_2016_flickr as .en.gz and .de.gz
+    verses-ja-en=FOLDER    FOLDER is written by verses.py
+    ui_strings-en-es       any two languages of the built-in corpus
+
+Each model is trained on the training split alone, in a .tsv file; `nmt train` holds out pairs of it for validation. The
+scores are those of the corpus's validation split and, with --test, of its test split.
+
+The arm `plan` is `nmt train FILES --minutes`. The other arms are configurations of this repository, or the plan with
+some settings changed, and train for the same number of minutes. After training, the search of each model is tuned. Each
+model is scored with `decoding.limit_repetition` on and off. Runs that OUTPUT already has are skipped.
 """
 
 import argparse
@@ -37,12 +41,12 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 MULTI30K = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 HELD_OUT = 1000  # verses of validation and test, drawn with this seed
 HELD_OUT_SEED = 1
-# A configuration, or None for the plan; and settings that are changed in it.
+# The configuration, or None for the plan; and the settings that are changed in it.
 ARMS: dict[str, tuple[str | None, list[str]]] = {
     "plan": (None, []),
     "base": ("base.yaml", []),
     "base, vocabulary of 8,000": ("base.yaml", ["tokenizer.vocabulary_size=8000"]),
-    "former defaults": ("ref-256.yaml", ["tokenizer.vocabulary_size=4000"]),
+    "ref-256, vocabulary of 4,000": ("ref-256.yaml", ["tokenizer.vocabulary_size=4000"]),
 }
 
 Pairs = list[tuple[str, str]]
@@ -76,8 +80,8 @@ def main() -> None:
             splits["train"] = random.Random(HELD_OUT_SEED).sample(splits["train"], arguments.pairs)
         for seed in arguments.seeds:
             for arm in arguments.arms:
-                key = {"corpus": name, "pairs": len(splits["train"]), "arm": arm, "seed": seed}
-                key["minutes"] = arguments.minutes
+                of_all = {"corpus": name, "pairs": len(splits["train"]), "minutes": arguments.minutes}
+                key = of_all | {"arm": arm, "seed": seed}
                 if not any(key.items() <= run.items() for run in result["runs"]):
                     scored = ["validation", "test"] if arguments.test else ["validation"]
                     run = key | measure(name, splits, arm, seed, arguments.minutes, scored)
@@ -127,7 +131,7 @@ def read_lines(path: Path) -> list[str]:
 def measure(
     corpus: str, splits: dict[str, Pairs], arm: str, seed: int, minutes: float, scored: Sequence[str]
 ) -> dict[str, Any]:
-    """Trains in a process of its own, as a user does, and scores."""
+    """Trains a model by the command line, and scores it."""
     _, source, target = _split_name(corpus)
     with tempfile.TemporaryDirectory() as temporary:
         run, training = Path(temporary) / "run", Path(temporary) / f"train.{source}-{target}.tsv"
@@ -150,7 +154,7 @@ def measure(
 
 
 def by_hand(source: str, target: str, training: Path, seed: int, minutes: float) -> list[str]:
-    """What a configuration made by hand is told of a corpus."""
+    """Returns the settings that make a hand-written configuration train on a corpus."""
     corpus = json.dumps({"kind": "tsv", "train": [str(training)]})
     limits = [f"training.max_minutes={minutes:g}", "data.held_out=1000", "training.validation_sentences=1000"]
     return [

@@ -1,11 +1,16 @@
-"""How long it takes to begin: the first step of a training, its resumption, and one sentence from the shell.
+"""Measures how long the first training step takes, and the translation of one sentence from the shell.
 
     python benchmarks/starting.py RUN OUTPUT [--rounds 5] [--config configs/base.yaml]
 
-Of a training: the seconds from the moment that the prepared data has been read and the model is made to the end of its
-first step, in a new process each, with an empty cache of XLA's programs; with that of the first; and where the run
-goes on. Of a sentence of 13 words: the seconds of the whole process, by `nmt translate RUN` and by `nmt translate` of
-RUN's LiteRT export, beside a process that only imports TensorFlow and TensorFlow Text. Each round does all of this.
+For training: the seconds from the moment when the data has been read and the model built to the end of the first step.
+Three processes are measured: a new run with an empty XLA cache, a new run with the cache that the first one filled, and
+the resumption of that run.
+
+For translation: the seconds that a whole process takes for a sentence of 13 words, with `nmt translate RUN` and with
+`nmt translate` on the LiteRT export of RUN. For comparison, a process that only imports TensorFlow and TensorFlow Text
+is timed too.
+
+Each round makes all of these measurements.
 """
 
 import argparse
@@ -63,7 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         nmt("export", str(arguments.run), "--to", str(work / "lite"), "--format", "litert")
-        nmt("prepare", str(arguments.config), "--run", str(work / "prepared"), *_settings(1))
+        nmt("prepare", str(arguments.config), "--run", str(work / "prepared"), *_options(1))
         for _ in range(arguments.rounds):
             rounds.append(
                 begin_training(arguments.config, work)
@@ -94,23 +99,18 @@ def begin_training(config: Path, work: Path) -> dict[str, float]:
     """Makes the first steps of a training three times: with an empty cache, with a full one, and resumed."""
     shutil.rmtree(work / "cache", ignore_errors=True)
     found = {}
-    for name in ("first step", "first step, compiled before", "first step, resumed"):
-        steps = 1
-        if name.endswith("resumed"):
-            steps = 2
-        else:
-            shutil.rmtree(work / "run", ignore_errors=True)
-            shutil.copytree(work / "prepared", work / "run")
-        found[name] = first_step(config, work, steps)
-    return found
+    for name in ("first step", "first step, compiled before"):
+        shutil.rmtree(work / "run", ignore_errors=True)
+        shutil.copytree(work / "prepared", work / "run")
+        found[name] = first_step(config, work, 1)
+    return found | {"first step, resumed": first_step(config, work, 2)}
 
 
 def first_step(config: Path, work: Path, steps: int) -> float:
     """Trains up to that step in a process of its own, and returns the seconds to the end of its first."""
     command = [sys.executable, "-c", TRAIN, str(config), str(work / "run")]
     environment = os.environ | {"XDG_CACHE_HOME": str(work / "cache")}
-    settings = [setting for setting in _settings(steps) if setting != "--set"]
-    done = subprocess.run([*command, *settings], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, *_settings(steps)], env=environment, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 
@@ -127,7 +127,11 @@ def nmt(*arguments: str) -> None:
 
 
 def _settings(steps: int) -> list[str]:
-    return [part for setting in (*SETTINGS, f"training.max_steps={steps}") for part in ("--set", setting)]
+    return [*SETTINGS, f"training.max_steps={steps}"]
+
+
+def _options(steps: int) -> list[str]:
+    return [part for setting in _settings(steps) for part in ("--set", setting)]
 
 
 if __name__ == "__main__":

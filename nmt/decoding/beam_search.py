@@ -13,7 +13,7 @@ from nmt.layers.xla import inside_xla
 from nmt.models.decoder import DecoderState
 from nmt.models.token_model import TokenModel
 
-# Outside a graph, as many steps take as long as making a graph of one; a translation takes about as many as its source.
+# In eager mode, tracing one step takes about as long as running this many; translations are about as long as sources.
 _STEPS_WITHOUT_A_GRAPH = 16
 
 

@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 # Lines read ahead, in batches, so that those of similar length are translated together.
 WINDOW_BATCHES = 16
-# Up to there they are translated sooner than a graph of everything is made.
+# The first call translates up to this many lines of up to this many characters faster than the graph can be traced.
 _FEW_LINES, _SHORT_LINE = 8, 300
 
 Texts = TypeVar("Texts", str, list[str])
@@ -228,10 +228,10 @@ class Translator:
             index += len(chunk)
 
     def trace(self) -> None:
-        """Makes the graph of the search, which takes seconds, so that all further translations are fast.
+        """Traces the graph now, which takes some seconds, so that every translation after it is fast.
 
-        A first call with a few short texts makes none, and runs one operation after the other: its translations are
-        there sooner. The next call makes it.
+        Without this, a first call with a few short texts runs eagerly, which is faster than tracing; the second call
+        traces the graph.
         """
         self._begun = True
         self._translate.get_concrete_function()
@@ -334,7 +334,7 @@ class Translator:
 
 
 def _is_little(lines: Sequence[str]) -> bool:
-    """Whether these are so few and short lines that they are translated sooner than a graph is made."""
+    """Whether there are so few and such short lines that translating them eagerly is faster than tracing the graph."""
     return len(lines) <= _FEW_LINES and max(map(len, lines)) <= _SHORT_LINE
 
 

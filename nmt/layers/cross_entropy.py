@@ -132,8 +132,9 @@ def _in_even_chunks(
         body,
         (0, zero, zero, tf.zeros((vocabulary, units), precision), rows),
         maximum_iterations=chunks,
-        # One by one: where two threads run a program of XLA's for the first time at once, both write its constants to
-        # one list (EmitYnnFusionBuilder in XLA's ynn_emitter.cc), and the process may crash. It takes no longer.
+        # When two threads run the same XLA program for the first time at once, both append its constants to one list
+        # without a lock (EmitYnnFusionBuilder in XLA's ynn_emitter.cc), and the process may crash. One chunk at a time
+        # is as fast.
         parallel_iterations=1,
     )
     return objective, plain, tf.reshape(rows.stack(), (-1, units))[:tokens], d_table
