@@ -1,6 +1,7 @@
 """Compares the settings that `nmt train FILES --minutes` chooses with hand-written configurations, on several corpora.
 
     python benchmarks/own_text.py OUTPUT CORPUS... [--arms plan base ...] [--seeds 1] [--minutes 30] [--pairs 1000]
+                                   [--flops-per-second 5e10] [--keep FOLDER]
     python benchmarks/own_text.py table OUTPUT
 
 A CORPUS is one of these, in either direction:
@@ -12,14 +13,17 @@ A CORPUS is one of these, in either direction:
 Each model is trained on the training split alone, in a .tsv file; `nmt train` holds out pairs of it for validation. The
 scores are those of the corpus's validation split and, with --test, of its test split.
 
-The arm `plan` is `nmt train FILES --minutes`. The other arms are configurations of this repository, or the plan with
-some settings changed, and train for the same number of minutes. After training, the search of each model is tuned. Each
-model is scored with `decoding.limit_repetition` on and off. Runs that OUTPUT already has are skipped.
+The arm `plan` has the settings that `nmt train FILES --minutes` chooses on a machine of --flops-per-second, so that
+results of several machines can be compared. The other arms are the plan with some settings changed, or configurations
+of this repository with as many steps as their training has on that machine in the same minutes, so that their schedules
+end. After training, the search of each model is tuned. Each model is scored with `decoding.limit_repetition` on and
+off. Runs that OUTPUT already has are skipped.
 """
 
 import argparse
 import gzip
 import json
+import math
 import random
 import shlex
 import statistics
@@ -33,7 +37,14 @@ from typing import Any
 
 from machine import describe_machine
 
-from nmt.config import DataSettings, load_config, load_saved_config, save_config
+from nmt.config import Config, DataSettings, load_config, load_saved_config, save_config
+from nmt.data.counts import count_corpus, count_tokens
+from nmt.data.readers import read_split
+from nmt.evaluation.metrics import evaluate
+from nmt.evaluation.repetition import measure_repetition
+from nmt.runs.translation import load_translator
+from nmt.training.budget import Machine, count_steps
+from nmt.training.plan import plan_training
 from nmt.utils.files import written_whole
 
 PACKAGES = ("tensorflow", "tensorflow-text", "keras", "sentencepiece", "sacrebleu", "numpy")
@@ -41,6 +52,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 MULTI30K = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 HELD_OUT = 1000  # verses of validation and test, drawn with this seed
 HELD_OUT_SEED = 1
+COMPILE_SECONDS = 4.0  # for each batch shape, on the machine that is planned for
 # The configuration, or None for the plan; and the settings that are changed in it.
 ARMS: dict[str, tuple[str | None, list[str]]] = {
     "plan": (None, []),
@@ -60,15 +72,14 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=["plan"], help=f"of {', '.join(ARMS)}, or settings of the plan")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--flops-per-second", type=float, default=5e10, help="of a training step's matrix products")
+    parser.add_argument("--keep", type=Path, help="a folder to keep the runs in")
     parser.add_argument("--pairs", type=int, help="of the training split, drawn at random; all by default")
     parser.add_argument("--test", action="store_true", help="score the test split, too")
     arguments = parser.parse_args()
     if str(arguments.output) == "table":
         print(table(json.loads(Path(arguments.corpora[0]).read_text(encoding="utf-8"))["runs"]))
         return
-    from nmt.cli.options import load_tensorflow
-
-    load_tensorflow()
     result: dict[str, Any] = {"commands": [], "runs": []}
     if arguments.output.exists():
         result = json.loads(arguments.output.read_text(encoding="utf-8"))
@@ -80,11 +91,19 @@ def main() -> None:
             splits["train"] = random.Random(HELD_OUT_SEED).sample(splits["train"], arguments.pairs)
         for seed in arguments.seeds:
             for arm in arguments.arms:
-                of_all = {"corpus": name, "pairs": len(splits["train"]), "minutes": arguments.minutes}
-                key = of_all | {"arm": arm, "seed": seed}
+                key = {"corpus": name, "pairs": len(splits["train"]), "minutes": arguments.minutes}
+                key |= {"flops per second": arguments.flops_per_second, "arm": arm, "seed": seed}
                 if not any(key.items() <= run.items() for run in result["runs"]):
                     scored = ["validation", "test"] if arguments.test else ["validation"]
-                    run = key | measure(name, splits, arm, seed, arguments.minutes, scored)
+                    with tempfile.TemporaryDirectory() as temporary:
+                        folder = (arguments.keep or Path(temporary)) / f"{name} {arm} {len(splits['train'])} {seed}"
+                        trained = train(name, splits["train"], arm, seed, arguments, folder)
+                        run = key | describe(trained)
+                        for split in scored:
+                            run[split] = {
+                                limit: score(trained, splits[split], _split_name(name)[2], limit == "limited")
+                                for limit in ("limited", "unlimited")
+                            }
                     result["runs"].append(run)
                     with written_whole(arguments.output) as file:
                         json.dump(result, file, indent=1)
@@ -107,8 +126,6 @@ def read_corpus(name: str, folder: Path) -> dict[str, Pairs]:
             "test": verses[HELD_OUT : 2 * HELD_OUT],
             "train": verses[2 * HELD_OUT :],
         }
-    from nmt.data.readers import read_split
-
     splits = {"train": "train", "validation": "validation", "test": "test"}
     data = DataSettings(source_language=source, target_language=target, corpus={"kind": "tfds", "name": kind, **splits})
     return {
@@ -128,39 +145,42 @@ def read_lines(path: Path) -> list[str]:
         return file.read().splitlines()
 
 
-def measure(
-    corpus: str, splits: dict[str, Pairs], arm: str, seed: int, minutes: float, scored: Sequence[str]
-) -> dict[str, Any]:
-    """Trains a model by the command line, and scores it."""
+def train(corpus: str, pairs: Pairs, arm: str, seed: int, arguments: argparse.Namespace, folder: Path) -> Path:
+    """Trains a model by the command line, tunes its search, and returns its run."""
     _, source, target = _split_name(corpus)
-    with tempfile.TemporaryDirectory() as temporary:
-        run, training = Path(temporary) / "run", Path(temporary) / f"train.{source}-{target}.tsv"
-        with open(training, "w", encoding="utf-8") as file:
-            file.writelines("\t".join(" ".join(side.split()) for side in pair) + "\n" for pair in splits["train"])
-        config, changes = ARMS.get(arm, (None, arm.split()))
-        if config is None:
-            settings = [part for change in (f"seed={seed}", *changes) for part in ("--set", change)]
-            languages = ["--source", source, "--target", target]
-            nmt("train", str(training), *languages, "--run", str(run), "--minutes", f"{minutes:g}", *settings)
-        else:
-            path = Path(temporary) / config
-            save_config(load_config(CONFIGS / config, changes + by_hand(source, target, training, seed, minutes)), path)
-            nmt("train", str(path), "--run", str(run))
-            nmt("tune", str(run))
-        return describe(run) | {
-            split: {limit: score(run, splits[split], target, limit == "limited") for limit in ("limited", "unlimited")}
-            for split in scored
-        }
+    folder.mkdir(parents=True, exist_ok=True)
+    run, text, chosen = folder / "run", folder / f"train.{source}-{target}.tsv", folder / "chosen.yaml"
+    with open(text, "w", encoding="utf-8") as file:
+        file.writelines("\t".join(" ".join(side.split()) for side in pair) + "\n" for pair in pairs)
+    data = {
+        "source_language": source,
+        "target_language": target,
+        "corpus": {"kind": "tsv", "train": [str(text.resolve())]},
+    }
+    machine = Machine(arguments.flops_per_second, COMPILE_SECONDS)
+    config, changes = ARMS.get(arm, (None, arm.split()))
+    # A machine that is slower than the one planned for, or is shared, makes all steps nevertheless.
+    changes = [*changes, f"seed={seed}", "training.max_minutes=null"]
+    if config is None:
+        settings = plan_training(data, minutes=arguments.minutes, machine=machine, overrides=changes)
+    else:
+        settings = by_hand(CONFIGS / config, changes, data, machine, arguments.minutes)
+    save_config(settings, chosen)
+    nmt("train", str(chosen), "--run", str(run))
+    nmt("tune", str(run))
+    return run
 
 
-def by_hand(source: str, target: str, training: Path, seed: int, minutes: float) -> list[str]:
-    """Returns the settings that make a hand-written configuration train on a corpus."""
-    corpus = json.dumps({"kind": "tsv", "train": [str(training)]})
-    limits = [f"training.max_minutes={minutes:g}", "data.held_out=1000", "training.validation_sentences=1000"]
-    return [
-        f"seed={seed}", f"data.source_language={source}", f"data.target_language={target}", f"data.corpus={corpus}",
-        "decoding.limit_repetition=true", "decoding.split_sentences=true", "decoding.lower_capitals=true", *limits,
-    ]  # fmt: skip
+def by_hand(path: Path, changes: Sequence[str], data: dict[str, Any], machine: Machine, minutes: float) -> Config:
+    """Returns a configuration of this repository for a corpus, with the steps for which there is time."""
+    of_corpus = [f"data.{name}={json.dumps(value)}" for name, value in data.items()]
+    of_search = [f"decoding.{name}=true" for name in ("limit_repetition", "split_sentences", "lower_capitals")]
+    held_out = ["data.held_out=1000", "training.validation_sentences=1000"]
+    config = load_config(path, [*changes, *of_corpus, *of_search, *held_out])
+    tokens = count_tokens(count_corpus(config.data), config.tokenizer.vocabulary_size)
+    steps = count_steps(config, tokens, machine, minutes)
+    validations = [f"training.max_steps={steps}", f"training.validate_every={math.ceil(steps / 12)}"]
+    return load_config(path, [*changes, *of_corpus, *of_search, *held_out, *validations])
 
 
 def describe(run: Path) -> dict[str, Any]:
@@ -179,10 +199,6 @@ def describe(run: Path) -> dict[str, Any]:
 
 def score(run: Path, pairs: Pairs, target: str, limited: bool) -> dict[str, float]:
     """The scores of a split, and how many translations loop or are too long."""
-    from nmt.evaluation.metrics import evaluate
-    from nmt.evaluation.repetition import measure_repetition
-    from nmt.runs.translation import load_translator
-
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
     translator = load_translator(run, overrides=[f"decoding.limit_repetition={str(limited).lower()}"])
     translations = list(translator.best(sources))

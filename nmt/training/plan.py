@@ -7,7 +7,6 @@ pairs, 2.5 million characters of both languages, 30 epochs.
 
 import logging
 import math
-import statistics
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -15,16 +14,20 @@ from typing import Any, NamedTuple
 from nmt.config import Config, parse_config
 from nmt.config.file import apply_overrides
 from nmt.data.counts import CorpusCounts, TokenCounts, count_corpus, count_tokens
-from nmt.data.shapes import Shape
 from nmt.models.flops import training_flops
 from nmt.models.seq2seq import Seq2Seq
-from nmt.runs.models import build_sized_model
 from nmt.text.placeholders import KINDS
 from nmt.training.bench import measure_product_rate
-from nmt.training.compilation import time_steps
-from nmt.training.distribution import Distribution
-from nmt.training.make_trainer import make_trainer
-from nmt.training.precision import settle_precision
+from nmt.training.budget import (
+    PAIRS,
+    Machine,
+    course,
+    measure_machine,
+    seconds_of_steps,
+    suitable_epochs,
+    suitable_rate,
+    with_padding,
+)
 from nmt.utils.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -32,26 +35,11 @@ _LOG = logging.getLogger(__name__)
 MINUTES = 30.0  # if neither minutes nor epochs are given
 _FEWEST_PAIRS = 20
 _FEW_PAIRS = 500
-_PAIRS = 25_000  # where the rules give the settings of configs/base.yaml
 _CHARACTERS = 2.5e6
-_EPOCHS = 30
 _TOKENS = 1.4e7  # in all epochs together
 _FIRST_GUESS = 0.35  # share of the rate of one large product that a training step reaches
-_TIMED_STEPS = 5
 _STAY = ("urls", "emails", "emoji")  # placeholders that any text may have, and no translation changes
 _SOME_VOCABULARY = 1000  # a step's FLOPs grow by the same number with each further token
-
-
-class Machine(NamedTuple):
-    """How fast this machine trains.
-
-    Attributes:
-        flops_per_second: float, matrix products of a training step.
-        compile_seconds: float, for each batch shape.
-    """
-
-    flops_per_second: float
-    compile_seconds: float
 
 
 class Plan(NamedTuple):
@@ -71,6 +59,7 @@ def plan_training(
     *,
     minutes: float | None = None,
     epochs: float | None = None,
+    machine: Machine | None = None,
     overrides: Sequence[str] = (),
 ) -> Config:
     """Reads a corpus, measures the machine for some seconds, and chooses the settings of a training.
@@ -81,6 +70,7 @@ def plan_training(
         data: the settings of the group `data`, languages and corpus at least.
         minutes: float, how long the training may take; None for `epochs`, or for 30 if there are none either.
         epochs: float, how often to go through the corpus.
+        machine: how fast the machine trains that the plan is for; None to measure this one.
         overrides: settings to change in what is chosen, such as `model.units=512`.
 
     Returns:
@@ -105,9 +95,11 @@ def plan_training(
     def plan(machine: Machine) -> Plan:
         return make_plan(data, counts, tokens, machine, minutes=minutes, epochs=epochs, overrides=overrides)
 
-    first = parse_config(plan(Machine(_FIRST_GUESS * 1e9 * measure_product_rate(), 4.0)).tree)
-    _LOG.info("measuring this machine")
-    chosen = plan(measure_machine(first, tokens))
+    if machine is None:
+        first = parse_config(plan(Machine(_FIRST_GUESS * 1e9 * measure_product_rate(), 4.0)).tree)
+        _LOG.info("measuring this machine")
+        machine = measure_machine(first, tokens)
+    chosen = plan(machine)
     for line in chosen.lines:
         _LOG.info("%s", line)
     return parse_config(chosen.tree)
@@ -149,11 +141,11 @@ def make_plan(
         epochs: float or None, how often to go through the corpus where there is no such limit.
         overrides: settings to change in what is chosen.
     """
-    wanted = epochs or min(max(_EPOCHS * (_PAIRS / counts.pairs) ** 0.35, 4), 150)
+    wanted = epochs or suitable_epochs(counts.pairs)
     suitable = 192 * (sum(counts.characters) / _CHARACTERS) ** 0.2  # units
     shapes = 12 if minutes is None else round(min(max(60 * minutes / 5 / machine.compile_seconds, 6), 12))
-    padding = 1 + 1.4 / shapes  # 22% with 4 shapes on Multi30k, 41% on ui_strings, whose lengths vary more
-    seconds = None if minutes is None else 60 * minutes * 0.88 - shapes * machine.compile_seconds - 10
+    padding = with_padding(1.0, shapes)
+    seconds = None if minutes is None else seconds_of_steps(minutes, shapes, machine)
     vocabulary = choose_vocabulary(counts)
     if tokens.largest_vocabulary is not None:  # a text that repeats itself
         # Some fewer: placeholders are masked in training, so their subwords are not there then.
@@ -164,7 +156,7 @@ def make_plan(
         if seconds is None:
             return wanted
         flops = passes * padding * _flops(units, vocabulary, counts, tokens)
-        return max(seconds, 10) * machine.flops_per_second / flops
+        return seconds * machine.flops_per_second / flops
 
     # A model somewhat smaller or larger where time is short or long for its epochs.
     time_factor = min(max((epochs_of(_in_steps(suitable)) / wanted) ** 0.2, 0.5), 1.5)
@@ -177,9 +169,8 @@ def make_plan(
     batch = _rounded(min(max(2000 / passes * (number * all_tokens / _TOKENS) ** 0.4, 400), 8000), 100)
     steps = max(round(padding * all_tokens / batch * number), 20)
     little_trained = min(number / wanted, 1.0)
-    little_data = math.log10(_PAIRS / counts.pairs)
+    little_data = math.log10(PAIRS / counts.pairs)
     dropout = (0.25 + 0.12 * little_data + (0.05 if consistency else 0.0)) * little_trained**0.25
-    validations = round(min(max(steps / 250, 3), 12))
     kinds = choose_placeholders(counts)
     held_out = max(1, min(1000, counts.different // 20))
     tree: dict[str, Any] = {
@@ -206,14 +197,10 @@ def make_plan(
             "layer_normalization": True,
         },
         "training": {
-            "max_steps": steps,
+            **course(steps),
             "max_minutes": minutes,
-            "validate_every": math.ceil(steps / validations),
             "validation_sentences": min(1000, max(held_out, 200)),
-            "learning_rate": round(0.004 * (192 / units) ** 0.5, 5),
-            "warmup_steps": min(500, steps // 5),
-            "schedule": "linear",
-            "average_decay": round(min(max(1 - 7 / steps, 0.9), 0.9995), 5),
+            "learning_rate": suitable_rate(units),
             "consistency": consistency,
             "precision": "auto",
             "xla": "parts",
@@ -270,26 +257,6 @@ def choose_placeholders(counts: CorpusCounts) -> list[str]:
     """
     added = _STAY if counts.placeholders else ()
     return [kind for kind in KINDS if kind in (*counts.placeholders, *added)]
-
-
-def measure_machine(config: Config, tokens: TokenCounts) -> Machine:
-    """Makes some training steps of a configuration on random tokens, and measures them.
-
-    Args:
-        config: the settings.
-        tokens: how long the sentences of a batch are to be.
-    """
-    config = settle_precision(config)
-    size = config.tokenizer.vocabulary_size
-    trainer = make_trainer(build_sized_model(config, size, size), config.training)
-    source, target = (max(round(mean), 2) for mean in (tokens.source, tokens.target))
-    sentences = max(config.batches.tokens // max(source, target), 1)
-    shape = Shape(sentences, source, target)
-    first, *later = time_steps(trainer, Distribution(), [shape] * (1 + _TIMED_STEPS))
-    pairs = sentences * source * target
-    flops = training_flops(trainer.model, sentences, sentences * source, sentences * target, pairs)
-    passes = 2 if config.training.consistency else 1
-    return Machine(passes * flops / statistics.median(later), max(first - later[0], 0.1))
 
 
 def _flops(units: int, vocabulary: int, counts: CorpusCounts, tokens: TokenCounts) -> float:

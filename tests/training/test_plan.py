@@ -7,7 +7,8 @@ import pytest
 from nmt.config import parse_config
 from nmt.data.counts import CorpusCounts, TokenCounts, count_tokens
 from nmt.text.tokenizer import train_tokenizer
-from nmt.training.plan import Machine, check_enough, make_plan
+from nmt.training.budget import Machine
+from nmt.training.plan import check_enough, make_plan
 from nmt.utils.errors import UserError
 
 DATA = {"source_language": "en", "target_language": "de", "corpus": {"kind": "tsv", "train": ["pairs.tsv"]}}
