@@ -52,6 +52,7 @@ def augment(
     monolingual: Sequence[str | Path] = (),
     *,
     closest: bool = False,
+    n_best: int = 1,
     keep: float = 1.0,
     tag: str = "",
     checkpoint: str | None = None,
@@ -67,8 +68,9 @@ def augment(
         method: `back-translation`, `self-training` or `distillation`; see the module's documentation.
         output: the folder to write. Its text files are compressed, and end in `.gz`, if one of `monolingual` does.
         monolingual: text files to translate; none for distillation, which translates the run's training split.
-        closest: for distillation, whether to take the hypothesis with the highest sentence BLEU against the reference
-            instead of the one with the highest score.
+        closest: for distillation, whether to take the hypotheses with the highest sentence BLEU against the reference
+            instead of those with the highest scores.
+        n_best: how many translations of each line to take, at most the size of the beam.
         keep: share of the pairs to keep, between 0 and 1: those with the highest scores.
         tag: a word to put before each source (Caswell et al. 2019); an empty string for none.
         checkpoint: name of the checkpoint: `best`, `last`, `averaged` or another. None for the averaged one if it
@@ -95,6 +97,7 @@ def augment(
         "method": method,
         "monolingual": [str(path) for path in inputs],
         "closest": closest,
+        "n_best": n_best,
         "checkpoint": checkpoint,
         "settings": list(overrides),
     }
@@ -102,7 +105,9 @@ def augment(
     with locked(output):
         _check_output(output, inputs, was_cleaned_up=False)  # another process may have written it in between
         report = _finished(output, arguments | {"keep": keep, "tag": tag})
-        report = report or _augment(run, method, output, inputs, arguments, closest, keep, tag, checkpoint, overrides)
+        report = report or _augment(
+            run, method, output, inputs, arguments, closest, n_best, keep, tag, checkpoint, overrides
+        )
         remove_parts(output / _PARTS)
         return report
 
@@ -128,6 +133,7 @@ def _augment(
     inputs: Sequence[Path],
     arguments: dict[str, Any],
     closest: bool,
+    n_best: int,
     keep: float,
     tag: str,
     checkpoint: str | None,
@@ -138,9 +144,11 @@ def _augment(
     rules = config.data.cleaning.model_copy(update={"drop_copies": True, "drop_duplicates": True})
     lines_report, pairs_report = CleaningReport(), CleaningReport()
     lines = _lines(folder, inputs, rules, lines_report)
-    n_best = load_saved_config(folder.config, overrides).decoding.beam_size if closest else 1
-    translator = load_translator(run, checkpoint, overrides, n_best)
-    choose = closest_to_reference(config.data.target_language) if closest else best
+    beam = load_saved_config(folder.config, overrides).decoding.beam_size
+    if not 1 <= n_best <= beam:
+        raise UserError(f"`n_best`: expected 1 to decoding.beam_size {beam}, got {n_best}")
+    translator = load_translator(run, checkpoint, overrides, beam if closest else n_best)
+    choose = closest_to_reference(n_best, config.data.target_language) if closest else best(n_best)
     parts = translate_in_parts(output / _PARTS, arguments, tracked(lines, "translating"), translator, choose)
 
     reverse = method == "back-translation"

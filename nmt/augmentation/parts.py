@@ -18,7 +18,7 @@ from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
 from nmt.utils.folders import names_in
 
-Choose = Callable[[Sequence[Hypothesis], str], Hypothesis]  # from hypotheses and a reference to one of them
+Choose = Callable[[Sequence[Hypothesis], str], Sequence[Hypothesis]]  # from hypotheses and a reference to some of them
 
 _ARGUMENTS = "arguments.json"
 _PART = re.compile(rf"\d{{6,9}}\.jsonl|{re.escape(_ARGUMENTS)}", re.ASCII)
@@ -26,7 +26,7 @@ _PART_LINES = 10_000
 
 
 class TranslatedLine(NamedTuple):
-    """A line, its translation, and the translation's score.
+    """A line, one of its translations, and that translation's score.
 
     The translation is None if the line is longer than the training sentences of the model.
     """
@@ -46,7 +46,7 @@ def translate_in_parts(
         arguments: everything that the translations depend on, as values for JSON.
         lines: the source lines, with their references or with empty strings.
         translator: translates the lines.
-        choose: picks one of the hypotheses of a line; see `best` and `closest_to_reference`.
+        choose: picks some of the hypotheses of a line; see `best` and `closest_to_reference`.
 
     Returns:
         The files of the parts, in order; `read_parts` reads them.
@@ -103,23 +103,33 @@ def remove_parts(folder: str | Path) -> None:
         Path(folder).rmdir()
 
 
-def best(hypotheses: Sequence[Hypothesis], reference: str) -> Hypothesis:
-    """Picks the hypothesis with the highest score."""
-    return hypotheses[0]
-
-
-def closest_to_reference(language: str) -> Choose:
-    """Returns a function that picks the hypothesis with the highest sentence BLEU, among equals the best scored.
+def best(number: int) -> Choose:
+    """Returns a function that picks the hypotheses with the highest scores.
 
     Args:
+        number: how many.
+    """
+    return lambda hypotheses, reference: hypotheses[:number]
+
+
+def closest_to_reference(number: int, language: str) -> Choose:
+    """Returns a function that picks the hypotheses with the highest sentence BLEU, among equals the best scored.
+
+    Args:
+        number: how many.
         language: code of the target language, which selects the tokenizer.
     """
     from sacrebleu.metrics import BLEU
 
     metric = BLEU(effective_order=True, tokenize=bleu_tokenizer(language))
-    return lambda hypotheses, reference: max(
-        hypotheses, key=lambda hypothesis: metric.sentence_score(hypothesis.text, [reference]).score
-    )
+
+    def choose(hypotheses: Sequence[Hypothesis], reference: str) -> Sequence[Hypothesis]:
+        def bleu(hypothesis: Hypothesis) -> float:
+            return metric.sentence_score(hypothesis.text, [reference]).score
+
+        return sorted(hypotheses, key=bleu, reverse=True)[:number]
+
+    return choose
 
 
 def _check_arguments(folder: Path, arguments: dict[str, Any]) -> None:
@@ -143,8 +153,7 @@ def _translate(lines: Sequence[Pair], translator: Translator, choose: Choose) ->
     translations = translator.hypotheses(line.source for line, fit in zip(lines, fits, strict=True) if fit)
     for (text, reference), fit in zip(lines, fits, strict=True):
         hypotheses = next(translations) if fit else []
-        if hypotheses:
-            chosen = choose(hypotheses, reference)
+        for chosen in choose(hypotheses, reference):
             yield TranslatedLine(text, chosen.text, chosen.score)
-        else:
+        if not hypotheses:
             yield TranslatedLine(text, None, 0.0)

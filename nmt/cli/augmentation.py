@@ -1,4 +1,4 @@
-"""The command that makes more training data: `nmt augment`."""
+"""The commands that train on a model's translations: `nmt augment` makes them, `nmt distill` learns from them."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.options import CheckpointOption, DecodingOption, RunArgument, load_tensorflow
+from nmt.cli.options import CheckpointOption, DecodingOption, RunArgument, SettingsOption, load_tensorflow
 from nmt.utils.terminal import printable
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ def augment(
     closest: Annotated[
         bool, typer.Option("--closest", help="For distillation: of the beam, what is closest to the reference.")
     ] = False,
+    n_best: Annotated[int, typer.Option(min=1, help="Translations of each line, at most the size of the beam.")] = 1,
     keep: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the pairs to keep, by score.")] = 1.0,
     tag: Annotated[str, typer.Option(help="A word to put before each source, as <BT>.")] = "",
     checkpoint: CheckpointOption = None,
@@ -50,6 +51,7 @@ def augment(
         output,
         monolingual or [],
         closest=closest,
+        n_best=n_best,
         keep=keep,
         tag=tag,
         checkpoint=checkpoint,
@@ -59,3 +61,32 @@ def augment(
     corpus = shlex.quote(f"data.corpus={json.dumps(report['corpus'], ensure_ascii=False)}")
     _LOG.info("to train on these %s pairs and the run's own:", f"{report['pairs']:,}")
     _LOG.info("nmt train CONFIG --run NEW --set %s", corpus)
+
+
+@app.command()
+def distill(
+    teachers: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="The run to learn from; of several, their ensemble.", show_default=False),
+    ],
+    student: Annotated[
+        Path, typer.Option("--to", help="The run folder to train in; made if need be.", show_default=False)
+    ],
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.5, max=1e6, help="How long to train after the run has translated; 30 if absent."),
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(min=0.01, max=1e6, help="How often to go through the pairs, instead of --minutes.")
+    ] = None,
+    overrides: SettingsOption = None,
+) -> None:
+    """Train a small, fast model on a run's translations of its own training text.
+
+    The same command goes on where one was stopped or killed.
+    """
+    load_tensorflow()
+    from nmt.augmentation.distillation import distill
+
+    folder = distill(teachers, student, minutes=minutes, epochs=epochs, overrides=overrides or [])
+    _LOG.info("done; the weights are in %s", folder.best.parent)

@@ -32,6 +32,10 @@ EXAMPLES: dict[str, list[str]] = {
         "nmt augment runs/de-en news.de --method back-translation --to made",
         "nmt augment runs/mine news.en --method self-training --keep 0.5 --to more",
     ],
+    "distill": [
+        "nmt distill runs/mine --to runs/fast --minutes 30",
+        "nmt distill runs/mine runs/second --to runs/fast",
+    ],
     "gradients": [
         "nmt gradients --cell gru --cell rnn --output gradients",
         "nmt gradients runs/mine --output gradients",

@@ -14,6 +14,9 @@ class ModelSettings(Settings):
         "gru",
         description="gru, lstm, rnn, or min_gru (Feng 2024) and ssru (Kim 2019), which train without a loop",
     )
+    decoder_cell: str | None = Field(
+        None, description="the decoder's cell if it differs from the encoder's; ssru takes the fewest operations a step"
+    )
     embedding: int = Field(256, ge=1, le=65_536, description="size of the embeddings")
     units: int = Field(
         256, ge=1, le=65_536, description="size of the recurrent states, in each direction of the encoder"

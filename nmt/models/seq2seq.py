@@ -34,6 +34,7 @@ class Seq2Seq(TokenModel):
         embedding_dim: int or None, width of the embeddings; by default `units`.
         encoder_layers: int or None, where it differs from `num_layers`.
         decoder_layers: int or None, where it differs from `num_layers`.
+        decoder_cell: str or None, the decoder's cell where it differs from `cell`.
         target_vocabulary_size: int or None, number of target tokens where both sides have vocabularies of their own.
         tied_embeddings: `"all"`: source, target and output share one matrix (Press and Wolf 2017); `"target"`: target
             and output share one; `"none"`: three matrices.
@@ -79,6 +80,7 @@ class Seq2Seq(TokenModel):
         embedding_dim: int | None = None,
         encoder_layers: int | None = None,
         decoder_layers: int | None = None,
+        decoder_cell: str | None = None,
         target_vocabulary_size: int | None = None,
         tied_embeddings: str = "all",
         dropout: float = 0.0,
@@ -104,7 +106,7 @@ class Seq2Seq(TokenModel):
         self._config = {
             "vocabulary_size": vocabulary_size, "units": units, "num_layers": num_layers, "cell": cell,
             "attention": attention, "num_heads": num_heads, "embedding_dim": embedding_dim,
-            "encoder_layers": encoder_layers, "decoder_layers": decoder_layers,
+            "encoder_layers": encoder_layers, "decoder_layers": decoder_layers, "decoder_cell": decoder_cell,
             "target_vocabulary_size": target_vocabulary_size, "tied_embeddings": tied_embeddings, "dropout": dropout,
             "word_dropout": word_dropout, "recurrent_dropout": recurrent_dropout,
             "variational_dropout": variational_dropout, "layer_normalization": layer_normalization,
@@ -123,14 +125,14 @@ class Seq2Seq(TokenModel):
             )
 
         shared: dict[str, Any] = {
-            "cell": cell, "dropout": dropout, "recurrent_dropout": recurrent_dropout,
+            "dropout": dropout, "recurrent_dropout": recurrent_dropout,
             "variational_dropout": variational_dropout, "layer_normalization": layer_normalization,
             "longest_memory": longest_memory, "dtype": policy,
         }  # fmt: skip
         self.source_embedding = embedding(vocabulary_size, "source_embedding")
         self.source_dropout = embedding_dropout("source_dropout")
         self.encoder = Encoder(
-            units, encoder_layers or num_layers, seed=derive_seed(seed, "encoder"), name="encoder", **shared
+            units, encoder_layers or num_layers, cell, seed=derive_seed(seed, "encoder"), name="encoder", **shared
         )
         self.target_embedding = (
             self.source_embedding if tied_embeddings == "all" else embedding(target_size, "target_embedding")
@@ -140,6 +142,7 @@ class Seq2Seq(TokenModel):
             units,
             decoder_layers or num_layers,
             output_dim=width,
+            cell=decoder_cell or cell,
             attention=attention,
             num_heads=num_heads,
             seed=derive_seed(seed, "decoder"),

@@ -67,6 +67,11 @@ class RunFolder:
         return self.path / "data"
 
     @property
+    def distilled(self) -> Path:
+        """A teacher's translations, from which this run has learnt; see `nmt.augmentation.distillation`."""
+        return self.path / "distilled"
+
+    @property
     def metrics(self) -> Path:
         """A JSON line of metrics for each validation."""
         return self.path / "metrics.jsonl"

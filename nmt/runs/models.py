@@ -28,12 +28,12 @@ def check_model(config: Config) -> None:
         UserError: naming the argument of the layer that does not suit its cell.
     """
     settings = config.model
-    try:
-        make_recurrent(
-            settings.cell, 1, recurrent_dropout=settings.recurrent_dropout, longest_memory=settings.longest_memory
-        )
-    except ValueError as error:
-        raise UserError(f"model: {error}") from None
+    options = {"recurrent_dropout": settings.recurrent_dropout, "longest_memory": settings.longest_memory}
+    for name in ("cell", "decoder_cell"):
+        try:
+            make_recurrent(getattr(settings, name) or settings.cell, 1, **options)
+        except ValueError as error:
+            raise UserError(f"model: {str(error).replace('`cell`', f'`{name}`')}") from None
 
 
 def build_model(config: Config, source: Tokenizer, target: Tokenizer, precision: str | None = None) -> TokenModel:
@@ -86,6 +86,7 @@ def build_sized_model(config: Config, source_size: int, target_size: int, precis
         target_vocabulary_size=target_size,
         encoder_layers=settings.encoder_layers,
         decoder_layers=settings.decoder_layers,
+        decoder_cell=settings.decoder_cell,
         attention=settings.attention,
         num_heads=settings.attention_heads,
         tied_embeddings=settings.tied_embeddings,

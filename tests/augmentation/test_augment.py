@@ -107,24 +107,29 @@ def small_run(trained_run, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("closest", [False, True])
-def test_distillation_translates_the_training_split(small_run, closest, tmp_path):
+@pytest.mark.parametrize(("closest", "n_best"), [(False, 1), (True, 1), (False, 2), (True, 3)])
+def test_distillation_translates_the_training_split(small_run, closest, n_best, tmp_path):
     report = augment(
-        small_run.path, "distillation", tmp_path / "made", closest=closest, overrides=["decoding.beam_size=4"]
+        small_run.path,
+        "distillation",
+        tmp_path / "made",
+        closest=closest,
+        n_best=n_best,
+        overrides=["decoding.beam_size=4"],
     )
     sources, references = (read(small_run.data / f"train.{side}.txt") for side in ("source", "target"))
     translator = nmt.load_translator(small_run.path, overrides=["decoding.beam_size=4"], n_best=4)
     expected, better = [], 0
     for source, reference, found in zip(sources, references, translator.hypotheses(sources), strict=True):
         quality = [sacrebleu.sentence_bleu(one.text, [reference]).score for one in found]
-        chosen = quality.index(max(quality)) if closest else 0
-        better += chosen > 0
-        expected.append((source, found[chosen].text))
+        order = sorted(range(4), key=lambda place: -quality[place]) if closest else range(4)
+        better += order[0] > 0
+        expected += [(source, found[place].text) for place in order[:n_best]]
     expected = list(dict.fromkeys(pair for pair in expected if pair[1] and pair[0] != pair[1]))
     assert bool(better) == closest
     made = list(zip(*(read(tmp_path / "made" / f"{side}.txt") for side in ("source", "target")), strict=True))
     assert made == expected
-    assert report["pairs"] + sum(report["dropped"].values()) == len(sources) == report["read"]
+    assert report["pairs"] + sum(report["dropped"].values()) == n_best * len(sources) == report["read"]
     own = str(small_run.data / "train.source.txt")
     assert report["corpus"]["train"]["source"] == [own, str(tmp_path / "made" / "source.txt")]
 
@@ -182,6 +187,7 @@ def test_a_killed_call_resumes(trained_run, tmp_path, monkeypatch):
         ("self-training", {"monolingual": ["x"], "closest": True}, "`closest`: expected the method distillation"),
         ("self-training", {"monolingual": ["x"], "tag": "a\nb"}, "`tag`: expected one line"),
         ("self-training", {"monolingual": ["x"], "keep": 1.5}, "`keep`: expected a share between 0 and 1, got 1.5"),
+        ("distillation", {"n_best": 9}, "`n_best`: expected 1 to decoding.beam_size 2, got 9"),
         ("self-training", {"monolingual": ["nowhere"]}, "nowhere: no such file"),
         ("self-training", {"monolingual": ["lines"], "keep": 0.0}, r"no pair is left of 3 lines \(empty 1\)"),
     ],

@@ -22,6 +22,8 @@ SHAPES = [
     {"cell": "lstm", "encoder_layers": 2, "decoder_layers": 2, "recurrent_dropout": 0.3},
     {"cell": "min_gru", "decoder_layers": 2, "layer_normalization": True},
     {"cell": "ssru", "encoder_layers": 2, "decoder_layers": 2, "attention": "dot"},
+    {"decoder_cell": "ssru", "encoder_layers": 2, "decoder_layers": 2, "attention": "dot"},
+    {"cell": "min_gru", "decoder_cell": "lstm", "attention": "multi_head", "num_heads": 2},
 ]
 
 

@@ -11,6 +11,8 @@ from tests.helpers import reversal_config
     ("model", "message"),
     [
         ({"cell": "gruu"}, r"model: expected `cell` to be one of gru, lstm, rnn, min_gru, ssru, got 'gruu'"),
+        ({"decoder_cell": "gruu"}, r"model: expected `decoder_cell` to be one of gru, .*, got 'gruu'"),
+        ({"decoder_cell": "ssru", "recurrent_dropout": 0.1}, "model: SSRU.*`recurrent_dropout`.*got 0.1"),
         ({"cell": "min_gru", "recurrent_dropout": 0.1}, "model: MinGRU.*`recurrent_dropout`.*got 0.1"),
         ({"cell": "rnn", "longest_memory": 9}, "model: SimpleRNN.*`longest_memory`.*got 9"),
     ],
