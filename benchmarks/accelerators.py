@@ -4,9 +4,14 @@
     python benchmarks/accelerators.py benchmarks/results/accelerators.json
 
 XLA's compilers for both come in Python packages, and JAX reaches them without a chip. They are given the programs that
-TensorFlow makes of the default configuration with `jit_compile`: the whole step, that is forward, backward, clipping,
-Adam, dropout and metrics, and the whole search. That they compile shows that all sizes are known beforehand and all
-operations exist there; what they say of memory and operations comes with it. It says nothing of speed.
+TensorFlow makes with `jit_compile`: the whole training step of configs/base.yaml, that is forward, backward, clipping,
+Adam, dropout and metrics; and the whole search of its model and of the student that `nmt distill` makes of it, with the
+constraints of symbols and of repetition. That they compile shows that all sizes are known beforehand and all operations
+exist there; what they say of memory and operations comes with it.
+
+`most_sentences_per_second` is the roofline of a search (Williams et al. 2009): what the device could reach if every
+step took no longer than its arithmetic at the chip's highest rate, or its bytes at that of the memory. It is no
+measurement, and leaves out the start of each kernel, which on a GPU takes longer than either.
 """
 
 import argparse
@@ -36,24 +41,39 @@ with silenced():
     tf.config.list_physical_devices()
 
 from machine import describe_machine
-from reference_model import REFERENCE, make_reference_model
 
-from nmt.config import BatchSettings, DecodingSettings, TrainingSettings
+from nmt.augmentation.distillation import student_units
+from nmt.config import BatchSettings, Config, DecodingSettings, ModelSettings, TrainingSettings, load_config
+from nmt.constants import END
 from nmt.decoding.beam_search import Hypotheses, beam_search
+from nmt.decoding.constraints import RepetitionConstraint, SymbolConstraint
 from nmt.inference.translator import sentences_at_once
 from nmt.layers.cross_entropy import CHUNK
 from nmt.models.flops import training_flops
 from nmt.models.seq2seq import Seq2Seq
+from nmt.runs.models import build_sized_model
+from nmt.text.placeholders import SYMBOLS
 from nmt.training.make_trainer import make_trainer
 from nmt.training.trainer import Trainer
 from nmt.utils.files import written_whole
 
 jax.config.update("jax_platforms", "cpu")  # nothing is run on a device
 
-VOCABULARY = 8000
+BASE = load_config(Path(__file__).parent.parent / "configs" / "base.yaml")
+UNITS = student_units(BASE.model.units)
+STUDENT = BASE.model_copy(
+    update={
+        "model": ModelSettings(
+            embedding=UNITS, units=UNITS, encoder_layers=2, decoder_layers=1, decoder_cell="ssru", attention="dot"
+        )
+    }
+)
+VOCABULARY = BASE.tokenizer.vocabulary_size
 LONGEST = BatchSettings().max_length
 # Sentences, source tokens, target tokens; the last is a batch of 3,000 tokens of the longest sentences.
 SHAPES = ((128, 16, 16), (32, 64, 64), (3000 // LONGEST, LONGEST, LONGEST))
+# FLOPs of bfloat16 and bytes of memory per second, from the vendors' data sheets; TPUs multiply float32 so, too.
+RATES = {"TPU v5e": (197e12, 819e9), "NVIDIA H100 80GB": (989e12, 3352e9)}
 # What XLA asks of a GPU, here an NVIDIA H100 SXM with 80 GB, and of the libraries that it is to find there.
 H100 = """
 gpu_device_info {
@@ -94,8 +114,8 @@ class Compiled(NamedTuple):
     in_place_bytes: int  # of the outputs, those that take the place of arguments
     temporary_bytes: int
     code_bytes: int
-    flops: int | None  # with the body of each loop counted once; None from the GPU's plug-in
-    accessed_bytes: int | None  # None from the GPU's plug-in
+    flops: int  # with the body of each loop counted once
+    accessed_bytes: int  # the same
 
 
 def main() -> None:
@@ -103,38 +123,64 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     output = parser.parse_args().output
-    programs = []
+    programs: list[dict[str, Any]] = []
+
+    def keep(program: str, model: str, device: str, precision: str, **more: Any) -> None:
+        of_program = {"program": program, "model": model, "device": device, "precision": precision}
+        programs.append(of_program | more)
+        print(json.dumps(programs[-1]), flush=True)
+
     for name, device in (("TPU v5e", tpu()), ("NVIDIA H100 80GB", gpu())):
         for precision in ("float32", "bfloat16"):
-            trainer, step = training_step(precision)
-            search = beam_search_of(trainer.model)
+            _, step = training_step(precision)
             for shape in SHAPES:
                 sentences, source, target = shape
                 compiled = compile_for(device, step, ids(sentences, source), ids(sentences, target))
-                programs.append(
-                    {"program": "training step", "device": name, "precision": precision, "shape": shape}
-                    | {"matrix_flops": step_flops(*shape), "matrix_flops_loops_once": step_flops(*shape, once=True)}
-                    | compiled._asdict()
-                )
-                print(json.dumps(programs[-1]), flush=True)
-            for source in sorted({source for _, source, _ in SHAPES}):
-                sentences = sentences_at_once(DecodingSettings().beam_size)
-                compiled = compile_for(device, search, ids(sentences, source))
-                programs.append(
-                    {"program": "beam search", "device": name, "precision": precision, "shape": (sentences, source)}
-                    | compiled._asdict()
-                )
-                print(json.dumps(programs[-1]), flush=True)
+                flops = {"matrix_flops": step_flops(*shape), "matrix_flops_loops_once": step_flops(*shape, once=True)}
+                keep("training step", "base.yaml", name, precision, shape=shape, **flops, **compiled._asdict())
+            for model, config, beam in (("base.yaml", BASE, 5), ("base.yaml", BASE, 1), ("its student", STUDENT, 1)):
+                built = build_sized_model(config, VOCABULARY, VOCABULARY, precision)
+                for source in sorted({source for _, source, _ in SHAPES}):
+                    shape = sentences_at_once(beam), source
+                    whole = compile_for(device, search_of(built, beam), ids(*shape))
+                    reading = compile_for(device, reading_of(built), ids(*shape))
+                    most = roofline(*RATES[name], shape, whole, reading)
+                    keep(
+                        "search", model, name, precision, beam=beam, shape=shape,
+                        most_sentences_per_second=round(most), **whole._asdict(),
+                    )  # fmt: skip
     result = {
         "command": f"python benchmarks/accelerators.py {output}",
         "machine": describe_machine(),
         "versions": {name: version(name) for name in ("tensorflow", "keras", "jax", "libtpu", "jax-cuda12-pjrt")},
-        "model": REFERENCE.model_dump(mode="json") | {"vocabulary": VOCABULARY},
-        "beam": DecodingSettings().beam_size,
+        "models": {
+            name: config.model.model_dump(mode="json") | {"vocabulary": VOCABULARY}
+            for name, config in (("base.yaml", BASE), ("its student", STUDENT))
+        },
+        "rates": RATES,
         "programs": programs,
     }
     with written_whole(output) as file:
         json.dump(result, file, indent=1)
+
+
+def roofline(peak: float, bandwidth: float, shape: tuple[int, int], whole: Compiled, reading: Compiled) -> float:
+    """Sentences per second that a device could reach at most, translations being as long as their sources.
+
+    Args:
+        peak: FLOPs per second.
+        bandwidth: bytes of memory per second.
+        shape: sentences, and tokens of each.
+        whole: the search, each loop counted once.
+        reading: its part before the first step.
+    """
+    sentences, source = shape
+
+    def seconds(flops: float, accessed: float) -> float:
+        return max(flops / peak, accessed / bandwidth)
+
+    step = seconds(whole.flops - reading.flops, whole.accessed_bytes - reading.accessed_bytes)
+    return sentences / (seconds(reading.flops, reading.accessed_bytes) + source * step)
 
 
 def tpu(topology: str = "v5e:1x1") -> Any:
@@ -171,7 +217,7 @@ def compile_for(device: Any, function: Callable[..., Any], *specs: tf.TensorSpec
         )
         seconds = time.process_time() - start
     memory = executable.get_compiled_memory_stats()
-    costs = executable.cost_analysis() if device.platform == "tpu" else {}
+    costs = costs_of(executable, device)
     return Compiled(
         compile_seconds=round(seconds, 1),
         arguments=len(executable.get_parameter_layouts()),
@@ -181,9 +227,17 @@ def compile_for(device: Any, function: Callable[..., Any], *specs: tf.TensorSpec
         in_place_bytes=memory.alias_size_in_bytes,
         temporary_bytes=memory.temp_size_in_bytes,
         code_bytes=memory.generated_code_size_in_bytes or len(executable.serialize()),
-        flops=int(costs["flops"]) if costs else None,
-        accessed_bytes=int(costs["bytes accessed"]) if costs else None,
+        flops=int(costs["flops"]),
+        accessed_bytes=int(costs["bytes accessed"]),
     )
+
+
+def costs_of(executable: Any, device: Any) -> dict[str, float]:
+    """XLA's count of a compiled program's operations and bytes, with the body of each loop counted once."""
+    if device.platform == "tpu":
+        return dict(executable.cost_analysis())
+    (module,) = executable.hlo_modules()  # the GPU's plug-in does not count; XLA on the CPU counts what it compiled
+    return dict(_jax.hlo_module_cost_analysis(jax.devices("cpu")[0].client, module))
 
 
 def drop_copies(module: ir.Module) -> None:
@@ -207,10 +261,9 @@ def ids(sentences: int, time: int) -> tf.TensorSpec:
 
 
 def training_step(precision: str) -> tuple[Trainer, Callable[..., Any]]:
-    """The reference model's trainer, and the step that `fit` makes of each batch, from source and target ids."""
-    trainer = make_trainer(
-        make_reference_model(VOCABULARY, precision), TrainingSettings(precision=precision, average_decay=0.0)
-    )
+    """The trainer of base.yaml's model, and the step that `fit` makes of each batch, from source and target ids."""
+    settings = TrainingSettings(precision=precision, average_decay=BASE.training.average_decay)
+    trainer = make_trainer(build_sized_model(BASE, VOCABULARY, VOCABULARY, precision), settings)
 
     @tf.function(jit_compile=True)
     def step(source: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -219,18 +272,29 @@ def training_step(precision: str) -> tuple[Trainer, Callable[..., Any]]:
     return trainer, step
 
 
-def beam_search_of(model: Seq2Seq) -> Callable[[tf.Tensor], Hypotheses]:
-    """The default configuration's search, from source ids."""
+def search_of(model: Seq2Seq, beam: int) -> Callable[[tf.Tensor], Hypotheses]:
+    """The search of a run that masks placeholders and limits repetition, from source ids."""
+    first = END + 1
+    symbols = tuple(range(first, first + len(SYMBOLS)))
+    constraints = (
+        SymbolConstraint(first, len(SYMBOLS), END, symbols[-1] + 1),
+        RepetitionConstraint(exempt_ids=symbols),
+    )
 
     @tf.function(jit_compile=True)
     def search(source: tf.Tensor) -> Hypotheses:
-        return beam_search(model, source, **DecodingSettings().search_arguments())
+        return beam_search(model, source, constraints, **DecodingSettings(beam_size=beam).search_arguments())
 
     return search
 
 
+def reading_of(model: Seq2Seq) -> Callable[[tf.Tensor], Any]:
+    """What a search computes before its first step."""
+    return tf.function(model.start, jit_compile=True)
+
+
 def step_flops(sentences: int, source: int, target: int, once: bool = False) -> int:
-    """FLOPs of the matrix products of the reference model's training step; see `nmt.models.flops`.
+    """FLOPs of the matrix products of base.yaml's training step; see `nmt.models.flops`.
 
     Args:
         sentences: int, the number of sentences of the batch.
@@ -239,26 +303,27 @@ def step_flops(sentences: int, source: int, target: int, once: bool = False) -> 
         once: bool, whether the body of each loop counts once, as XLA counts it. The loops are the recurrences over
             time, which compute all but the gradient of the recurrent weights, and the loss over chunks of tokens.
     """
-    settings, read, written = REFERENCE, sentences * source, sentences * target
-    flops = int(training_flops(make_reference_model(VOCABULARY), sentences, read, written, written * source))
+    settings, read, written = BASE.model, sentences * source, sentences * target
+    model = build_sized_model(BASE, VOCABULARY, VOCABULARY, "float32")
+    flops = int(training_flops(model, sentences, read, written, written * source))
     if once:
-        of_step = 2 * 2 * settings.units * 3 * settings.units * sentences  # forward and back
-        flops -= of_step * (2 * (source - 1) + target - 1)
+        of_step = 2 * _recurrence(settings, sentences)  # forward and back
+        flops -= of_step * 2 * settings.encoder_layers * (source - 1)
+        flops -= of_step * settings.decoder_layers * (target - 1)
         flops -= 3 * 2 * max(0, written - CHUNK) * settings.embedding * VOCABULARY
     return flops
 
 
-def search_flops(sentences: int, source: int) -> int:
-    """FLOPs of the matrix products of the search, the body of each loop counted once."""
-    units, embedding = REFERENCE.units, REFERENCE.embedding
-    gates = 3 * units
-    # Attention's keys, and its values as the output vector takes them, are projected once for each source token.
-    encoder = sentences * source * (embedding * 2 * gates + 2 * units * (units + embedding))
-    recurrent = sentences * 2 * units * gates
-    bridge = sentences * 2 * units * units
-    attention = source * (units + embedding)
-    step = embedding * gates + units * gates + attention + units * embedding + embedding * VOCABULARY
-    return 2 * (encoder + recurrent + bridge + sentences * DecodingSettings().beam_size * step)
+def search_flops(config: Config, beam: int, sentences: int, source: int) -> int:
+    """FLOPs of the matrix products of a search, the body of each loop counted once."""
+    model, hypotheses = build_sized_model(config, VOCABULARY, VOCABULARY, "float32"), sentences * beam
+    once = training_flops(model, sentences, sentences * source, hypotheses, hypotheses * source) / 3
+    return int(once) - _recurrence(config.model, sentences) * 2 * config.model.encoder_layers * (source - 1)
+
+
+def _recurrence(settings: ModelSettings, sentences: int) -> int:
+    """FLOPs of a GRU's products with its state, for one token of each sentence."""
+    return 2 * settings.units * 3 * settings.units * sentences
 
 
 if __name__ == "__main__":
