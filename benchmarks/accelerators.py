@@ -51,7 +51,7 @@ from nmt.inference.translator import sentences_at_once
 from nmt.layers.cross_entropy import CHUNK
 from nmt.models.flops import training_flops
 from nmt.models.seq2seq import Seq2Seq
-from nmt.runs.models import build_sized_model
+from nmt.runs.models import POLICIES, build_sized_model
 from nmt.text.placeholders import SYMBOLS
 from nmt.training.make_trainer import make_trainer
 from nmt.training.trainer import Trainer
@@ -122,7 +122,9 @@ def main() -> None:
     """Compiles all and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    output = parser.parse_args().output
+    parser.add_argument("--precision", nargs="+", default=["float32", "bfloat16"], choices=sorted(POLICIES))
+    arguments = parser.parse_args()
+    output, precisions = arguments.output, arguments.precision
     programs: list[dict[str, Any]] = []
 
     def keep(program: str, model: str, device: str, precision: str, **more: Any) -> None:
@@ -131,7 +133,7 @@ def main() -> None:
         print(json.dumps(programs[-1]), flush=True)
 
     for name, device in (("TPU v5e", tpu()), ("NVIDIA H100 80GB", gpu())):
-        for precision in ("float32", "bfloat16"):
+        for precision in precisions:
             _, step = training_step(precision)
             for shape in SHAPES:
                 sentences, source, target = shape
@@ -150,7 +152,7 @@ def main() -> None:
                         most_sentences_per_second=round(most), **whole._asdict(),
                     )  # fmt: skip
     result = {
-        "command": f"python benchmarks/accelerators.py {output}",
+        "command": f"python benchmarks/accelerators.py {output} --precision {' '.join(precisions)}",
         "machine": describe_machine(),
         "versions": {name: version(name) for name in ("tensorflow", "keras", "jax", "libtpu", "jax-cuda12-pjrt")},
         "models": {

@@ -3,8 +3,8 @@
     python benchmarks/lite.py RUN benchmarks/results/lite.json \\
         --source test_2016_flickr.en.gz --reference test_2016_flickr.de.gz
 
-Each translates the same sentences greedily, one at a time, the checkpoint in TensorFlow with as many threads as it
-takes, the exports in LiteRT with one. Without files, the sentences are the run's test split.
+Each translates the same sentences, one at a time, by beam search and greedily, the checkpoint in TensorFlow with as
+many threads as it takes, the exports in LiteRT with one. Without files, the sentences are the run's test split.
 """
 
 import argparse
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--source", type=Path, help="sentences, as text or .gz")
     parser.add_argument("--reference", type=Path, help="their translations")
+    parser.add_argument("--beams", type=int, nargs="+", default=[5, 1])
     parser.add_argument("--checkpoint", help="the averaged one if there is one, else the best")
     arguments = parser.parse_args()
     if (arguments.source is None) != (arguments.reference is None):
@@ -44,21 +45,45 @@ def main() -> None:
 
     load_tensorflow()
     from nmt.runs.folder import load_run_config
-    from nmt.runs.translation import load_translator
-    from nmt.serving.lite.export import Weights, export_lite
-    from nmt.serving.lite.translator import DECODER_STEP, ENCODER, LiteTranslator
 
     _, config = load_run_config(arguments.run)
     sources, references = _sentences(arguments.run, arguments.source, arguments.reference)
     language = config.data.target_language
 
-    checkpoint = load_translator(arguments.run, arguments.checkpoint, ["decoding.beam_size=1"])
-    expected, figures = _timed(lambda line: next(checkpoint.best([line])), sources)
+    beams = {
+        str(beam): measure(arguments.run, arguments.checkpoint, beam, sources, references, language)
+        for beam in arguments.beams
+    }
+    files = ["--source", arguments.source, "--reference", arguments.reference] if arguments.source else []
+    result = {
+        "command": shlex.join(["python", "benchmarks/lite.py", "RUN", "OUTPUT", *map(_name, files)]),
+        "machine": describe_machine(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "model": config.model.model_dump(mode="json"),
+        "sentences": len(sources),
+        "beams": beams,
+    }
+    with written_whole(arguments.output) as file:
+        json.dump(result, file, indent=1)
+    json.dump(beams, sys.stdout, indent=1)
+
+
+def measure(
+    run: Path, checkpoint: str | None, beam: int, sources: Sequence[str], references: Sequence[str], language: str
+) -> dict[str, Any]:
+    """Translates with the checkpoint and with the export of each kind of weights, at one size of the beam."""
+    from nmt.runs.translation import load_translator
+    from nmt.serving.lite.export import Weights, export_lite
+    from nmt.serving.lite.translator import DECODER_STEP, ENCODER, LiteTranslator
+
+    search = [f"decoding.beam_size={beam}"]
+    translator = load_translator(run, checkpoint, search)
+    expected, figures = _timed(lambda line: next(translator.best([line])), sources)
     systems = {"checkpoint": figures | _quality(expected, references, language)}
     with tempfile.TemporaryDirectory() as temporary:
         for weights in get_args(Weights):
             folder = Path(temporary) / weights
-            export_lite(arguments.run, folder, weights, arguments.checkpoint)
+            export_lite(run, folder, weights, checkpoint, search)
             translations, figures = _timed(LiteTranslator(folder).translate, sources)
             systems[f"litert_{weights}"] = {
                 "identical": sum(ours == theirs for ours, theirs in zip(translations, expected, strict=True)),
@@ -71,18 +96,7 @@ def main() -> None:
         if "bytes" in system:
             system["size_ratio"] = sum(system["bytes"].values()) / sum(full["bytes"].values())
             system["bleu_difference"] = system["BLEU"]["value"] - systems["checkpoint"]["BLEU"]["value"]
-    files = ["--source", arguments.source, "--reference", arguments.reference] if arguments.source else []
-    result = {
-        "command": shlex.join(["python", "benchmarks/lite.py", "RUN", "OUTPUT", *map(_name, files)]),
-        "machine": describe_machine(),
-        "versions": {name: version(name) for name in PACKAGES},
-        "model": config.model.model_dump(mode="json"),
-        "sentences": len(sources),
-        "systems": systems,
-    }
-    with written_whole(arguments.output) as file:
-        json.dump(result, file, indent=1)
-    json.dump(systems, sys.stdout, indent=1)
+    return systems
 
 
 def _sentences(run: Path, source: Path | None, reference: Path | None) -> tuple[list[str], list[str]]:

@@ -48,7 +48,9 @@ def export(
 ) -> None:
     """Write a model that runs without this package: a SavedModel, the next version in its folder, or LiteRT's files."""
     if format == "litert" and (n_best or shortlist or xla):
-        raise UserError("--format litert: its search is greedy; expected none of --n-best, --shortlist and --xla")
+        raise UserError(
+            "--format litert: translates one sentence at a time; expected none of --n-best, --shortlist and --xla"
+        )
     if format == "savedmodel" and weights != "float32":
         raise UserError(f"--weights {weights}: expected --format litert as well")
     load_tensorflow()

@@ -1,4 +1,4 @@
-"""A step of the search is as few operations as it was: small operations, not arithmetic, are what most of its time goes to.
+"""A step of the search is as few operations as it was: most of its time goes to small operations, not to arithmetic.
 
 The numbers are of TensorFlow's operations in the body of the search's loop, those of branches included, before anything
 optimises the graph. Whoever makes a step smaller lowers them.

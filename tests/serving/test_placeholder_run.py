@@ -113,11 +113,12 @@ def test_the_exports_translations_are_the_translators(translator: Translator, si
     assert any(b"{" in text for text in answer["translations"][:20, 1])  # the second best have theirs too
 
 
-def test_the_devices_translations_are_the_checkpoints(run: Path, tmp_path: Path) -> None:
-    export_lite(run, tmp_path / "lite")
-    greedy = load_translator(run, overrides=["decoding.beam_size=1"])
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_the_devices_translations_are_the_checkpoints(run: Path, tmp_path: Path, beam_size: int) -> None:
+    search = [f"decoding.beam_size={beam_size}"]
+    export_lite(run, tmp_path / "lite", overrides=search)
     lite = LiteTranslator(tmp_path / "lite")
-    assert [lite.translate(line) for line in LINES] == list(greedy.best(LINES))
+    assert [lite.translate(line) for line in LINES] == list(load_translator(run, overrides=search).best(LINES))
     settings = json.loads((tmp_path / "lite" / SETTINGS).read_text())
     assert settings["placeholders"] == ["braces", "tags"]
     (tmp_path / "lite" / DIGESTS).unlink()

@@ -156,7 +156,7 @@ def test_the_warm_up_has_a_sentence_for_each_length_that_is_compiled(translator,
         (["--n-best", "3"], "--n-best: expected at most decoding.beam_size 2, got 3"),
         (["--set", "model.units=3"], "only decoding"),
         (["--weights", "int8"], "expected --format litert"),
-        (["--format", "litert", "--n-best", "2"], "its search is greedy"),
+        (["--format", "litert", "--n-best", "2"], "translates one sentence at a time"),
     ],
 )
 def test_a_mistake_prints_one_line(trained_run, tmp_path, capsys, arguments, message):

@@ -54,8 +54,7 @@ def export_lite(
             each row, in a quarter.
         checkpoint: name of the checkpoint: `best`, `last`, `averaged` or another. None for the averaged one if it
             exists, otherwise the best.
-        overrides: changed settings of the search's lengths, such as `decoding.max_length_factor=1.5`, which are fixed
-            in the export.
+        overrides: changed settings of the search, such as `decoding.beam_size=1`, which are fixed in the export.
 
     Raises:
         UserError: if the run, the checkpoint or a setting is invalid, if `output` exists and is not an empty folder,
@@ -72,7 +71,9 @@ def export_lite(
                 raise UserError(f"{run}: expected no decoding.{setting}: LiteRT's search runs a single model")
         if config.decoding.precision != "float32":
             raise UserError(f"{run}: expected decoding.precision float32, got {config.decoding.precision}")
-        files = dict(zip((ENCODER, DECODER_STEP), convert(model, weights), strict=True))
+        search = config.decoding
+        models = convert(model, weights, search.beam_size, attention=search.coverage_penalty > 0)
+        files = dict(zip((ENCODER, DECODER_STEP), models, strict=True))
         files |= {SOURCE_TOKENIZER: source.model, TARGET_TOKENIZER: target.model}
         for name, content in files.items():
             with written_whole(folder / name, "wb") as file:
@@ -82,18 +83,21 @@ def export_lite(
         write_digests(folder, DIGESTS)
 
 
-def convert(model: Seq2Seq, weights: Weights) -> tuple[bytes, bytes]:
+def convert(model: Seq2Seq, weights: Weights, beam_size: int = 1, *, attention: bool = False) -> tuple[bytes, bytes]:
     """Converts the encoder and one step of the decoder to LiteRT models, for one sentence at a time.
 
     Args:
         model: a model in float32. Its embeddings are replaced, so it can be used for nothing else afterwards.
         weights: how matrices are stored; see `export_lite`.
+        beam_size: int, the hypotheses of which the decoder makes a step.
+        attention: bool, whether a step gives its attention.
 
     Returns:
         Two LiteRT models. The encoder computes, from `ids`, int32 `[1, source time]` with the end mark last, `keys`
         and `values`, float32 `[1, source time, ...]`, and `states`, float32 `[layers, 1, units]`. The step computes,
-        from `token`, int32 `[1, 1]`, `keys`, `values` and `states`, the `logits`, float32 `[vocabulary]`, and the
-        new `states`.
+        from `token`, int32 `[1, beam]`, `keys`, `values` and `states`, float32 `[layers, beam, units]`, the `scores`,
+        float32 `[beam, vocabulary]`: log-probabilities, or logits for a beam of one; the new `states`; and the
+        `attention`, float32 `[beam, source time]`.
     """
     _use_lite_lookups(model)
 
@@ -103,13 +107,20 @@ def convert(model: Seq2Seq, weights: Weights) -> tuple[bytes, bytes]:
 
     def decode(token: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, states: tf.Tensor) -> dict[str, tf.Tensor]:
         memory = Memory(keys, values, tf.constant([[True]]))
-        state = DecoderState(memory, tuple(state[:, None] for state in tf.unstack(states)))
-        vectors, _, new = model.stepper()(token, state)
-        return {"logits": model.logits(vectors)[0, 0], "states": tf.stack([state[:, 0] for state in new.states])}
+        state = DecoderState(memory, tuple(state[None] for state in tf.unstack(states)))
+        vectors, weights, new = model.stepper()(token, state)
+        logits = model.logits(vectors)[0]
+        made = {
+            "scores": logits if beam_size == 1 else tf.nn.log_softmax(logits),
+            "states": tf.stack([state[0] for state in new.states]),
+        }
+        return made | ({"attention": weights[0]} if attention else {})
 
     encoder = _trace(encode, ids=tf.TensorSpec((1, None), tf.int32))
     made = {name: tf.TensorSpec(x.shape) for name, x in encoder.structured_outputs.items()}
-    step = _trace(decode, token=tf.TensorSpec((1, 1), tf.int32), **made)
+    layers, _, units = made["states"].shape
+    made["states"] = tf.TensorSpec((layers, beam_size, units))
+    step = _trace(decode, token=tf.TensorSpec((1, beam_size), tf.int32), **made)
     return _to_lite(encoder, model, weights), _to_lite(step, model, weights)
 
 
@@ -166,6 +177,9 @@ def _settings(config: Config, weights: Weights, files: dict[str, bytes]) -> dict
         "max_length_factor": search.max_length_factor,
         "max_length_offset": search.max_length_offset,
         "min_length": search.min_length,
+        "beam_size": search.beam_size,
+        "length_penalty": search.length_penalty,
+        "coverage_penalty": search.coverage_penalty,
         "limit_repetition": search.limit_repetition,
         "split_sentences": search.split_sentences,
         "lower_capitals": search.lower_capitals,

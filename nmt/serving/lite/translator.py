@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import sentencepiece
 
-from nmt.constants import BEGIN, END, PADDING, SIDES
+from nmt.constants import END, PADDING, SIDES
+from nmt.serving.lite.search import Constraint, NoLoops, Options, Step, Symbols, beam_search
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
 from nmt.text.capitals import is_in_capitals, lower, upper
 from nmt.text.letters import count_letters, is_unreadable
-from nmt.text.nesting import TagNesting
 from nmt.text.normalization import normalize
 from nmt.text.pieces import read_pieces
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, pattern, restore
@@ -38,24 +38,27 @@ ENCODER, DECODER_STEP = "encoder.tflite", "decoder_step.tflite"
 SOURCE_TOKENIZER, TARGET_TOKENIZER = "source.model", "target.model"
 SETTINGS = "settings.json"
 DIGESTS = "digests.json"
-FORMAT = 2  # version of the folder's format; increased by every change that an older translator cannot read
+FORMAT = 3  # version of the folder's format; increased by every change that an older translator cannot read
+_GREEDY = 2  # the format of exports that searched greedily only
 # The numeric settings, with their types and minima.
-_NUMBERS = {
+_NUMBERS: dict[str, tuple[tuple[type, ...], int]] = {
     "max_tokens": ((int,), 2),
     "max_length_factor": ((int, float), 0),
     "max_length_offset": ((int,), 1),
     "min_length": ((int,), 0),
+    "beam_size": ((int,), 1),
+    "length_penalty": ((int, float), 0),
+    "coverage_penalty": ((int, float), 0),
 }
 
 _FIRST_SYMBOL = END + 1  # the symbols of placeholders follow the end mark, in the order of `SYMBOLS`
-_EARLY_END = -1e5  # added to the end mark's logit while symbols are missing: below all others, but possible
 
 
 class LiteTranslator:
-    """Translates single lines by greedy search.
+    """Translates single lines.
 
-    With float32 weights, its translations are those of `nmt.Translator` with `decoding.beam_size=1`. A translator must
-    not be shared between threads.
+    With float32 weights, its translations are those of `nmt.Translator` with the same settings of the search. A
+    translator must not be shared between threads.
 
     Args:
         folder: a folder written by `nmt.serving.lite.export.export_lite`.
@@ -127,7 +130,7 @@ class LiteTranslator:
         return restore(upper(translation, target) if capitals else translation, placeholders)
 
     def search(self, ids: Sequence[int], placeholders: Sequence[str] = ()) -> list[int]:
-        """Searches greedily: each token is the most likely one, given the source and the tokens before it.
+        """Searches for the best translation; see `nmt.serving.lite.search`.
 
         Args:
             ids: token ids of the source, with the end mark last.
@@ -136,53 +139,31 @@ class LiteTranslator:
         Returns:
             Token ids of the translation, with the end mark last.
         """
-        settings = self.settings
+        settings, beam = self.settings, self.settings["beam_size"]
         memory = self._encode(ids=np.array([ids], np.int32))
         states = memory.pop("states")
         from_source = int(np.float32(settings["max_length_factor"]) * np.float32(len(ids)))  # rounded like the search
         limit = max(from_source + settings["max_length_offset"], settings["min_length"] + 1)
-        # Older exports lack the setting.
-        limited = self._repetition_limit(ids[:-1]) if settings.get("limit_repetition") else None
-        symbols = {_FIRST_SYMBOL + number for number in range(len(SYMBOLS))} if settings["placeholders"] else set()
-        missing = [ids.count(_FIRST_SYMBOL + number) for number in range(len(SYMBOLS))]
-        tags = placeholders if settings.get("nest_tags") else ()  # older exports lack the setting
-        nesting = TagNesting(tags, [token - _FIRST_SYMBOL for token in ids if token in symbols])
-        found: list[int] = []
-        while len(found) < limit - 1 and END not in found[-1:]:
-            last = np.array([found[-1:] or [BEGIN]], np.int32)
-            step = self._step(token=last, states=states, **memory)
-            logits, states = step["logits"], step["states"]
-            if settings["placeholders"]:
-                self._constrain_symbols(logits, missing, limit - len(found))
-                logits[[_FIRST_SYMBOL + number for number in nesting.forbidden()]] = -np.inf
-            if len(found) < settings["min_length"]:
-                logits[END] = -np.inf
-            if limited is not None:
-                forbidden = limited.forbidden(self._classes[found].tolist()) - symbols
-                logits[np.isin(self._classes, list(forbidden))] = -np.inf
-            found.append(int(logits.argmax()))
-            if found[-1] in symbols:
-                missing[found[-1] - _FIRST_SYMBOL] -= 1
-                nesting.advance(found[-1] - _FIRST_SYMBOL)
-        return found if END in found[-1:] else [*found, END]
+        options = Options(beam, settings["length_penalty"], settings["coverage_penalty"], limit, settings["min_length"])
+        symbols = range(_FIRST_SYMBOL, _FIRST_SYMBOL + len(SYMBOLS)) if settings["placeholders"] else range(0)
+        constraints: list[Constraint] = []
+        if symbols:
+            space = self._target.piece_to_id(WORD_START)
+            tags = placeholders if settings.get("nest_tags") else ()  # older exports lack the setting
+            constraints.append(Symbols(ids, _FIRST_SYMBOL, len(SYMBOLS), space, tags, beam))
+        if settings.get("limit_repetition"):  # older exports lack the setting
+            constraints.append(NoLoops(self._repetition_limit(ids[:-1]), self._classes, symbols, beam))
+
+        def step(last: np.ndarray, states: np.ndarray) -> Step:
+            made = self._step(token=last[None], states=states, **memory)
+            scores = made["scores" if "scores" in made else "logits"].reshape(beam, -1)  # as older exports have it
+            return Step(scores, made.get("attention"), made["states"])
+
+        return beam_search(step, states, options, constraints)
 
     def _repetition_limit(self, ids: Sequence[int]) -> RepetitionLimit:
         classes, long = self._source_classes
         return RepetitionLimit([classes[token] for token in ids], {classes[token] for token in ids if not long[token]})
-
-    def _constrain_symbols(self, logits: np.ndarray, missing: list[int], room: int) -> None:
-        """Constrains the next token so that the translation gets the source's symbols, within `room` more tokens."""
-        symbols = slice(_FIRST_SYMBOL, _FIRST_SYMBOL + len(SYMBOLS))
-        space = self._target.piece_to_id(WORD_START)
-        of_symbols = np.where(np.array(missing) > 0, logits[symbols], -np.inf)
-        of_end, of_space = logits[END], logits[space]
-        if any(missing):
-            no_room = room <= sum(missing) + 1
-            if no_room or of_end == logits.max():
-                logits[:] = -np.inf
-                logits[space] = -np.inf if no_room else of_space
-            logits[END] = of_end + _EARLY_END
-        logits[symbols] = of_symbols
 
     def _text(self, ids: list[int]) -> str:
         return str(self._target.decode([index for index in ids[:-1] if index != PADDING]))
@@ -201,8 +182,10 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read: {error.strerror}; expected the folder of a LiteRT export") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is damaged: it is not JSON in UTF-8") from error
-    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+    if not isinstance(settings, dict) or settings.get("format") not in (_GREEDY, FORMAT):
         raise UserError(f"{path}: expected the settings of a LiteRT export of format {FORMAT}, got others")
+    if settings["format"] == _GREEDY:
+        settings |= {"beam_size": 1, "length_penalty": 1.0, "coverage_penalty": 0.0}
     for name, (types, minimum) in _NUMBERS.items():
         value: Any = settings.get(name)
         if type(value) not in types or not minimum <= value < math.inf:

@@ -28,7 +28,7 @@ from nmt.serving.lite.export import convert, export_lite
 from nmt.serving.lite.translator import LiteTranslator
 from nmt.utils.digests import write_digests
 from nmt.utils.errors import UserError
-from tests.helpers import digit_strings
+from tests.helpers import SHIPPED_DECODING, digit_strings
 
 # Of the runs whose weights are random. That which is trained has dot attention, one layer, and everything tied.
 SHAPES = {
@@ -67,7 +67,7 @@ def run(request: pytest.FixtureRequest, trained_run: Path, tmp_path_factory: pyt
 
 @pytest.fixture(scope="module")
 def folder(run: Path) -> Path:
-    export_lite(run, run / "lite", "float32", "best", LENGTHS)
+    export_lite(run, run / "lite", "float32", "best", [GREEDY, *LENGTHS])
     return run / "lite"
 
 
@@ -98,7 +98,7 @@ def test_encoder_and_step_give_the_checkpoints_numbers(checkpoint: Translator, f
             vectors, _, state = model.stepper()(tf.constant([[token]]), state)
             found = step(token=np.array([[token]], np.int32), states=lite_states, **lite)
             lite_states = found["states"]
-            np.testing.assert_allclose(found["logits"], model.logits(vectors)[0, 0], atol=1e-5)
+            np.testing.assert_allclose(found["scores"][0], model.logits(vectors)[0, 0], atol=1e-5)
             np.testing.assert_allclose(lite_states, tf.stack(state.states)[:, 0], atol=1e-5)
 
 
@@ -106,6 +106,43 @@ def test_translations_are_the_checkpoints_greedy_ones(checkpoint: Translator, li
     expected = list(checkpoint.best(LINES))
     assert [lite.translate(line) for line in LINES] == expected
     assert len(set(expected)) > len(LINES) / 2
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        ["beam_size=5"],
+        ["beam_size=3", "length_penalty=0.3", "coverage_penalty=0.4", "min_length=4"],
+        ["beam_size=4", "length_penalty=1.5", *SHIPPED_DECODING],
+    ],
+    ids=["plain", "penalties", "shipped"],
+)
+def test_beams_are_the_checkpoints(run: Path, tmp_path: Path, search: list[str]) -> None:
+    overrides = [f"decoding.{setting.removeprefix('decoding.')}" for setting in search]
+    export_lite(run, tmp_path / "lite", "float32", "best", overrides)
+    lite, checkpoint = LiteTranslator(tmp_path / "lite"), load_translator(run, "best", overrides)
+    expected = list(checkpoint.best(LINES))
+    assert [lite.translate(line) for line in LINES] == expected
+    assert expected != list(load_translator(run, "best", [*overrides, GREEDY]).best(LINES))
+
+
+@only_trained
+def test_exports_of_greedy_search_alone_still_translate(
+    folder: Path, lite: LiteTranslator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "old")
+    (tmp_path / "old" / "digests.json").unlink()
+    settings = {name: value for name, value in lite.settings.items() if "penalty" not in name and name != "beam_size"}
+    (tmp_path / "old" / "settings.json").write_text(json.dumps(settings | {"format": 2}))
+    old = LiteTranslator(tmp_path / "old")
+    step = old._step
+
+    def old_step(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+        made = step(**inputs)
+        return {"logits": made.pop("scores")[0], **made}
+
+    monkeypatch.setattr(old, "_step", old_step)
+    assert [old.translate(line) for line in LINES] == [lite.translate(line) for line in LINES]
 
 
 @only_trained
@@ -135,7 +172,7 @@ def sizes_and_logits() -> dict[str, tuple[list[int], np.ndarray]]:
         model = Seq2Seq(2000, units=64, num_layers=1, attention="dot", dropout=0.2, layer_normalization=False, seed=1)
         contents = convert(model, weights)
         encoder, step = (Interpreter(model_content=content).get_signature_runner() for content in contents)
-        logits = step(token=np.array([[9]], np.int32), **encoder(ids=np.array([[5, 900, 1999, 3]], np.int32)))["logits"]
+        logits = step(token=np.array([[9]], np.int32), **encoder(ids=np.array([[5, 900, 1999, 3]], np.int32)))["scores"]
         found[weights] = [len(content) for content in contents], logits
     return found
 
@@ -213,8 +250,8 @@ def damage(path: Path) -> None:
         ("target.model", lambda path: path.write_bytes(b""), "target.model: is damaged"),
         ("settings.json", Path.unlink, "settings.json: cannot be read: .*expected the folder of a LiteRT export"),
         ("settings.json", lambda path: path.write_bytes(b'{"form'), "settings.json: is damaged"),
-        ("settings.json", lambda path: path.write_bytes(b'{"format": 1}'), "LiteRT export of format 2, got others"),
-        ("settings.json", lambda path: path.write_bytes(b"[]"), "LiteRT export of format 2, got others"),
+        ("settings.json", lambda path: path.write_bytes(b'{"format": 1}'), "LiteRT export of format 3, got others"),
+        ("settings.json", lambda path: path.write_bytes(b"[]"), "LiteRT export of format 3, got others"),
         (
             "settings.json",
             lambda path: path.write_text(path.read_text().replace('"max_tokens": 12', '"max_tokens": "all"')),
