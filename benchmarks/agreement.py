@@ -1,11 +1,12 @@
-"""Counts the sentences that an export, the checkpoint and `nmt translate` translate alike.
+"""Counts the sentences that the exports, the checkpoint and `nmt translate` translate alike.
 
     nmt export RUN --to EXPORT
     python benchmarks/agreement.py RUN EXPORT SENTENCES OUTPUT
 
 The texts are the lines of SENTENCES, a text file or .gz, and 200 strings that hypothesis draws from all of Unicode. The
-export translates all at once, 32 at a time, and each alone; the checkpoint's translator and the command translate all
-at once. Scores are compared too: matrix products of other sizes round otherwise, in the seventh digit.
+SavedModel translates all at once, 32 at a time, and each alone; the checkpoint's translator and the command translate
+all at once; LiteRT, with float32 weights and the same search, each alone. The SavedModel's scores are compared too:
+matrix products of other sizes round otherwise, in the seventh digit.
 """
 
 import argparse
@@ -42,6 +43,8 @@ def main() -> None:
     import tensorflow as tf
 
     from nmt.runs.translation import load_translator
+    from nmt.serving.lite.export import export_lite
+    from nmt.serving.lite.translator import LiteTranslator
     from nmt.serving.saved_model import DIGESTS
     from nmt.utils.digests import check_files
 
@@ -51,6 +54,10 @@ def main() -> None:
     check_files(arguments.export / "1", DIGESTS)
     signature = tf.saved_model.load(str(arguments.export / "1")).signatures["serving_default"]
     translator = load_translator(arguments.run)
+
+    with tempfile.TemporaryDirectory() as folder:
+        export_lite(arguments.run, Path(folder) / "lite")
+        lite = LiteTranslator(Path(folder) / "lite")
 
     def ask(texts: list[str], size: int) -> Iterator[tuple[str, float]]:
         for start in range(0, len(texts), size):
@@ -65,6 +72,7 @@ def main() -> None:
         expected = [hypothesis.text if hypothesis else "" for hypothesis in found]
         scores = np.array([hypothesis.score if hypothesis else 0.0 for hypothesis in found])
         same = {"nmt translate": sum(map(str.__eq__, command(arguments.run, texts), expected))}
+        same["LiteRT"] = sum(lite.translate(text) == other for text, other in zip(texts, expected, strict=True))
         largest = 0.0
         for size in (len(texts), 32, 1):
             answers = list(ask(texts, size))

@@ -7,10 +7,10 @@ from unittest.mock import Mock
 import pytest
 
 import nmt
-from nmt.augmentation.distillation import distill, student_units
-from nmt.config import load_saved_config
+from nmt.augmentation.distillation import distill, student_settings, student_units
+from nmt.config import load_config, load_saved_config, parse_config
 from nmt.constants import SIDES
-from nmt.runs.folder import RunFolder, lock_run
+from nmt.runs.folder import RunFolder, lock_run, open_run
 from nmt.utils.errors import UserError
 from tests.helpers import refused, run_command
 
@@ -94,7 +94,19 @@ def test_a_damaged_report_is_named(trained_run, tmp_path):
 
 
 def test_widths_are_smaller_in_steps_of_32():
-    widths = [student_units(units) for units in range(64, 1025)]
+    widths = [student_units(units) for units in range(65, 1025)]
     assert all(width % 32 == 0 for width in widths)
     assert widths == sorted(widths)
-    assert all(width < units for width, units in zip(widths, range(64, 1025), strict=True))
+    assert all(width < units for width, units in zip(widths, range(65, 1025), strict=True))
+
+
+def test_the_configuration_is_what_a_run_of_base_yaml_gets(tmp_path):
+    configs = Path(__file__).parents[2] / "configs"
+    open_run(tmp_path / "base", load_config(configs / "base.yaml"))
+    chosen = parse_config(student_settings(tmp_path / "base"))
+    alone = load_config(configs / "student.yaml")
+    assert chosen.model == alone.model
+    assert chosen.batches == alone.batches
+    assert chosen.decoding == alone.decoding
+    assert chosen.tokenizer.model_copy(update={"model": None}) == alone.tokenizer
+    assert chosen.training.learning_rate == pytest.approx(alone.training.learning_rate, abs=1e-4)

@@ -124,8 +124,8 @@ def _highest(scores: Array, count: int) -> tuple[Array, Array]:
     """The highest scores and their places in the flat array, in falling order; the first places of equal ones."""
     flat = scores.reshape(-1)
     if count == 1:
-        place = flat.argmax()
-        return flat[place : place + 1], place[None]
+        best = np.array([flat.argmax()])
+        return flat[best], best
     # They are all in the groups with the highest maxima, which are found at the speed of the memory.
     whole = len(flat) // _GROUP * _GROUP
     places = np.arange(whole, len(flat))
