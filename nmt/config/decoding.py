@@ -26,7 +26,8 @@ class DecodingSettings(Settings):
         True, description="a line's sentences are translated one by one, and the white space between them is kept"
     )
     lower_capitals: bool = Field(
-        True, description="a sentence in capitals is translated in small letters, its translation put in capitals"
+        True,
+        description="a sentence in capitals is translated in small letters but the first, its translation put in capitals",
     )
     nest_tags: bool = Field(
         True, description="masked tags are nested: what a translation opens it closes, as <b><i></i></b>"

@@ -16,7 +16,7 @@ from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.token_model import TokenModel
 from nmt.text.boundaries import WORD_START, find_boundaries
-from nmt.text.graph_capitals import are_in_capitals, lower, upper
+from nmt.text.graph_capitals import are_in_capitals, sentence_case, upper
 from nmt.text.graph_letters import are_unreadable
 from nmt.text.graph_normalization import normalize_in_graph
 from nmt.text.letters import count_letters
@@ -40,7 +40,7 @@ class Found(NamedTuple):
     """What the search has found for a batch of texts, whose sentences are translated one by one, in parts if long."""
 
     split: Sentences  # the texts' sentences; each text is a single one unless `split_sentences`
-    in_capitals: tf.Tensor  # bool [sentences]; these are translated in small letters
+    in_capitals: tf.Tensor  # bool [sentences]; these are translated in small letters but the first
     placeholders: tf.Tensor  # strings [sentences, symbols], see `nmt.text.masking.Masked`
     parts: tf.Tensor  # int32 [sentences], how many each sentence has; none if it is empty
     source: tf.RaggedTensor  # int32 [parts, (time)], closed by the end token
@@ -73,8 +73,8 @@ class TextToText(tf.Module):
             which does not score all tokens.
         split_sentences: bool, whether a text's sentences are translated one by one, each as if it were alone, and the
             white space between and around them is kept; else a text is one sentence, and its white space is not kept.
-        lower_capitals: bool, whether a sentence in capitals is translated in small letters, and its translation put in
-            capitals; see `nmt.text.capitals`.
+        lower_capitals: bool, whether a sentence in capitals is translated in small letters but the first, and its
+            translation put in capitals; see `nmt.text.capitals`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
         keep_unreadable: bool, whether a sentence in a script that the vocabulary lacks stays as it is, with the score
             0; see `nmt.text.letters`.
@@ -161,7 +161,7 @@ class TextToText(tf.Module):
         in_capitals = tf.zeros_like(sentences, tf.bool)
         if self.lower_capitals:
             in_capitals = are_in_capitals(sentences)
-            sentences = tf.where(in_capitals, lower(sentences, self.source_language), sentences)
+            sentences = tf.where(in_capitals, sentence_case(sentences, self.source_language), sentences)
         encoded = self.source_tokenizer.encode(sentences, normalized=True)
         unreadable = tf.zeros((encoded.nrows(),), tf.bool)
         if self._letters is not None:

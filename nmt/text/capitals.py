@@ -1,8 +1,8 @@
 """Sentences in capitals: which they are, and letters made small and large, in plain Python.
 
-A model has seen few of them, and splits their words into single letters. So they are translated in small letters, and
-their translations are put in capitals. `nmt.text.graph_capitals` does the same in the TensorFlow graph. This module
-needs the standard library only.
+A model has seen few of them, and splits their words into single letters. So they are translated with a capital at the
+beginning alone, and their translations are put in capitals. `nmt.text.graph_capitals` does the same in the TensorFlow
+graph. This module needs the standard library only.
 """
 
 # ruff: noqa: RUF001, RUF002, RUF003 (the dotless i)
@@ -13,6 +13,7 @@ from functools import cache
 from nmt.text.characters import category_class
 from nmt.text.languages import base_language
 
+_WITHOUT_FIRST_CAPITALS = ("ka",)  # Georgian has capitals for whole words only
 _DOTLESS = ("tr", "az", "crh")  # languages that write I for a capital ı, and İ for a capital i
 TO_SMALL, TO_LARGE = (("İ", "i"), ("I", "ı")), (("i", "İ"),)
 
@@ -47,6 +48,15 @@ def is_in_capitals(text: str) -> bool:
     return sum(bool(re.search(two_capitals(), word)) for word in text.split(" ")) > 1
 
 
+def has_first_capitals(language: str) -> bool:
+    """Returns whether a sentence of a language begins with a capital, if its script has any.
+
+    Args:
+        language: its code.
+    """
+    return base_language(language) not in _WITHOUT_FIRST_CAPITALS
+
+
 def exchanged(language: str, pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Returns those of `TO_SMALL` or `TO_LARGE` that a language needs in addition to Unicode's rules.
 
@@ -72,6 +82,23 @@ def lower(text: str, language: str = "") -> str:
     for old, new in exchanged(language, TO_SMALL):
         text = text.replace(old, new)
     return text.lower()
+
+
+def sentence_case(text: str, language: str = "") -> str:
+    """Makes all letters of a text in capitals small but the first character.
+
+    Args:
+        text: a text in capitals.
+        language: its code.
+
+    Example:
+
+    >>> sentence_case("PLEASE STOP!"), sentence_case("3 TIMES")
+    ('Please stop!', '3 times')
+    """
+    first = text[:1] if has_first_capitals(language) else ""
+    # Some letters depend on those before them, such as the Greek sigma: the text becomes small as a whole.
+    return first + lower(text, language)[len(lower(first, language)) :]
 
 
 def upper(text: str, language: str = "") -> str:

@@ -20,7 +20,7 @@ import sentencepiece
 from nmt.constants import END, PADDING, SIDES
 from nmt.serving.lite.search import Constraint, NoLoops, Options, Step, Symbols, beam_search
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
-from nmt.text.capitals import is_in_capitals, lower, upper
+from nmt.text.capitals import is_in_capitals, sentence_case, upper
 from nmt.text.letters import count_letters, is_unreadable
 from nmt.text.normalization import normalize
 from nmt.text.pieces import read_pieces
@@ -119,7 +119,7 @@ class LiteTranslator:
         source, target = self._languages
         text = normalize(masked)
         capitals = bool(self.settings.get("lower_capitals")) and is_in_capitals(text)
-        ids = self._source.encode(lower(text, source) if capitals else text)
+        ids = self._source.encode(sentence_case(text, source) if capitals else text)
         if not ids:
             return None
         if self.settings.get("keep_unreadable") and is_unreadable(ids, self._letters):  # older exports lack the setting
