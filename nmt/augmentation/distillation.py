@@ -100,6 +100,7 @@ def student_settings(teacher: str | Path, overrides: Sequence[str] = ()) -> dict
     tree = config.model_dump(mode="json", include={"seed", "data", "tokenizer", "batches", "decoding"})
     if config.tokenizer.joint:
         tree["tokenizer"]["model"] = str(folder.data / "target.model")
+    tree["batches"]["tokens"] *= 2  # there are several times as many pairs, and a small model's steps take little time
     tree["decoding"] |= {"beam_size": 1, "ensemble": [], "language_model": None}
     units = student_units(config.model.units)
     tree["model"] = {
