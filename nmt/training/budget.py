@@ -116,7 +116,7 @@ def count_steps(config: Config, tokens: TokenCounts, machine: Machine, minutes: 
     longer = with_padding(max(tokens.source, tokens.target), shapes)
     positions = config.batches.tokens
     flops = training_flops(
-        build_sized_model(config, size, size), positions / longer, positions, positions, positions * longer
+        build_sized_model(config, size, size, "float32"), positions / longer, positions, positions, positions * longer
     )
     passes = 2 if config.training.consistency else 1
     return max(round(seconds_of_steps(minutes, shapes, machine) * machine.flops_per_second / (passes * flops)), 20)

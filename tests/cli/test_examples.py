@@ -34,6 +34,7 @@ LONG = {
                    "nmt.evaluation.report.print_evaluation"),
     "train": ("nmt.training.own_text.plan_training", "nmt.training.own_text.train",
               "nmt.training.own_text.tune_search", "nmt.training.train.train"),
+    "distill": ("nmt.augmentation.distillation.distill",),
     "bench": ("nmt.training.bench.measure",),
     "gradients": ("nmt.analysis.experiment.run_experiment", "nmt.analysis.report.report_experiment",
                   "nmt.analysis.trained_run.measure_run", "nmt.analysis.report.report_run"),
