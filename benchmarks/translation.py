@@ -13,6 +13,7 @@ SentencePiece, sorts it by length, makes batches, searches and joins the pieces 
 
     GRU NMT, SavedModel     one request of all sentences to the export, which sorts and batches inside its graph
     GRU NMT, translator     `nmt.load_translator`, which is what `nmt translate` uses
+    GRU NMT, a student's SavedModel   that of `nmt distill RUN`, with --student, greedily
     CTranslate2             a Transformer of random weights with RUN's vocabulary, in int8 and in float32, forced to say
                             15 pieces; see peers/ctranslate2_translate.py
     OpenNMT-tf              what its `infer` does, SentencePiece in its graph; see peers/opennmt_tf_translate.py
@@ -52,7 +53,16 @@ from machine import describe_machine
 from peer_systems import output_of, peer_systems, versions_in
 from peers import MATRIX_PRODUCT
 from translation_report import WORDS, summarize, tables
-from translation_systems import BATCH_SIZES, OUR_TOKENIZER, TUNED, System, Worker, opennmt_tf_saved_model, our_systems
+from translation_systems import (
+    BATCH_SIZES,
+    OUR_TOKENIZER,
+    TUNED,
+    System,
+    Worker,
+    opennmt_tf_saved_model,
+    our_saved_model,
+    our_translator,
+)
 
 from nmt.utils.files import written_whole
 
@@ -108,6 +118,7 @@ def main() -> None:
     )
     parser.add_argument("--sentences", type=int, default=1000, help="the first ones of the test set")
     parser.add_argument("--peers", nargs="+", choices=TUNED, default=list(TUNED), help="the peers that are measured")
+    parser.add_argument("--student", type=Path, help="the export of a student of RUN, which is measured, too")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our translator")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
@@ -128,15 +139,18 @@ def main() -> None:
         tuned = json.loads(tuning.read_text(encoding="utf-8"))
         systems: list[System] = []
         for beam_size, export in zip(BEAM_SIZES, (arguments.export_5, arguments.export_1), strict=True):
-            systems += our_systems(arguments.run.resolve(), export.resolve(), beam_size, arguments.set)
+            systems += [our_saved_model(export, beam_size), our_translator(arguments.run, beam_size, arguments.set)]
             for name in arguments.peers:
                 systems.append(TUNED[name](folder, beam_size, tuned[name][str(beam_size)]["best"]))
             if "OpenNMT-tf" in arguments.peers:
                 systems.append(opennmt_tf_saved_model(folder, beam_size))
+        if arguments.student:
+            systems.append(our_saved_model(arguments.student, 1, "GRU NMT, a student's SavedModel"))
         rounds = measure(systems, folder / "runs", sentences, arguments.rounds)
 
     options = [str(arguments.output), "--rounds", str(arguments.rounds)]
     options += ["--peers", *arguments.peers] if arguments.peers != list(TUNED) else []
+    options += ["--student", "STUDENT_EXPORT"] if arguments.student else []
     options += [part for setting in arguments.set for part in ("--set", setting)]
     result = {
         "command": shlex.join(

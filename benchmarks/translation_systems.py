@@ -49,28 +49,29 @@ class System:
         return f"{self.name}, beam {self.beam_size}"
 
 
-def our_systems(run: Path, export: Path, beam_size: int, settings: Sequence[str]) -> list[System]:
-    """This project's SavedModel, exported from a run with this beam, and its translator as a library."""
+def our_saved_model(export: Path, beam_size: int, name: str = "GRU NMT, SavedModel") -> System:
+    """A SavedModel of this project, exported with this beam."""
     version = max((path for path in export.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+    return System(
+        name=name,
+        beam_size=beam_size,
+        command=(sys.executable, str(SETTINGS / "saved_model_translate.py"), str(version.resolve()), "translation"),
+        place=CHECKOUT,
+        tasks=("all", "each"),
+        ours=True,
+    )
+
+
+def our_translator(run: Path, beam_size: int, settings: Sequence[str]) -> System:
+    """This project's translator as a library."""
     overrides = [f"decoding.beam_size={beam_size}", *settings]
-    served, library = (str(SETTINGS / name) for name in ("saved_model_translate.py", "nmt_translate.py"))
-    return [
-        System(
-            name="GRU NMT, SavedModel",
-            beam_size=beam_size,
-            command=(sys.executable, served, str(version), "translation"),
-            place=CHECKOUT,
-            tasks=("all", "each"),
-            ours=True,
-        ),
-        System(
-            name="GRU NMT, translator",
-            beam_size=beam_size,
-            command=(sys.executable, library, str(run), *overrides),
-            place=CHECKOUT,
-            ours=True,
-        ),
-    ]
+    return System(
+        name="GRU NMT, translator",
+        beam_size=beam_size,
+        command=(sys.executable, str(SETTINGS / "nmt_translate.py"), str(run.resolve()), *overrides),
+        place=CHECKOUT,
+        ours=True,
+    )
 
 
 def opennmt_tf(folder: Path, beam_size: int, batch_size: int) -> System:
