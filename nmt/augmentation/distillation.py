@@ -44,8 +44,7 @@ def distill(
     The teacher translates the sources of its training split; for each, the student learns from the reference and from
     those translations of the beam that are closest to it (Kim and Rush 2016, section 3.3). The student has the
     teacher's tokenizer, three quarters of its width, a decoder of one layer of `ssru`, whose steps take the fewest
-    operations, and searches greedily: what is left of the beam search's gain is in the translations that it learns
-    from.
+    operations, and searches greedily.
 
     The same call goes on where one was stopped or killed.
 
@@ -53,7 +52,7 @@ def distill(
         teachers: the run folder of a translator; with several, their ensemble translates, and the tokenizer is the
             first one's.
         student: the run folder to train in, made if needed. It keeps the translations, in `distilled`.
-        minutes: float, how long the training may take, without the teacher's translating; 30 by default.
+        minutes: float, how long the training may take once the teacher has translated; 30 by default.
         epochs: float, how often to go through the pairs, instead.
         overrides: settings of the student to change, such as `model.units=128`.
 
@@ -168,10 +167,10 @@ def _translations(first: Path, others: Sequence[Path], run: RunFolder) -> dict[s
     if path.exists():
         try:
             report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            asked = report["run"], report["settings"]
+            same = Path(report["run"]).resolve() == first.resolve() and report["settings"] == ensemble
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: is damaged; delete {run.distilled} to make the translations anew") from error
-        if asked != (str(first), ensemble):
+        if not same:
             raise UserError(f"{run.path}: has learnt from {report['run']}; choose another folder")
         return report
     return augment(first, "distillation", run.distilled, closest=True, n_best=_n_best(first), overrides=ensemble)

@@ -113,7 +113,8 @@ def beam_search(
         for constraint in constraints:
             constraint.follow(parents.tolist(), last.tolist())
     translation: list[int] = found_ids[0].tolist()
-    return translation[: translation.index(END) + 1]
+    # The scores of a model whose weights are damaged may be no numbers: then nothing is found.
+    return translation[: translation.index(END) + 1] if END in translation else [END]
 
 
 def _length_penalty(length: int, options: Options) -> np.float32:
