@@ -30,8 +30,8 @@ def test_trains_translates_and_is_exported(cell, tmp_path):
     translated = [found[0] if found else None for found in nmt.load_translator(run.path).hypotheses(LINES)]
     if cell == "lstm":  # it has two states
         export_lite(run.path, tmp_path / "lite")
-        greedy = nmt.load_translator(run.path, overrides=["decoding.beam_size=1"])
-        assert list(map(LiteTranslator(tmp_path / "lite").translate, LINES)) == list(greedy.best(LINES))
+        expected = [best.text if best else "" for best in translated]
+        assert list(map(LiteTranslator(tmp_path / "lite").translate, LINES)) == expected
     if cell != "min_gru":  # its scan is parallel
         return
     export_saved_model(run.path, tmp_path / "exported")
