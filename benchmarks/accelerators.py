@@ -19,7 +19,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,12 +126,12 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["float32", "bfloat16"], choices=sorted(POLICIES))
     arguments = parser.parse_args()
     output, precisions = arguments.output, arguments.precision
-    programs: list[dict[str, Any]] = []
+    programs: dict[str, dict[str, Any]] = {}
 
-    def keep(program: str, model: str, device: str, precision: str, **more: Any) -> None:
-        of_program = {"program": program, "model": model, "device": device, "precision": precision}
-        programs.append(of_program | more)
-        print(json.dumps(programs[-1]), flush=True)
+    def keep(device: str, precision: str, program: str, shape: Sequence[int], **figures: Any) -> None:
+        label = ", ".join([device, precision, program, " x ".join(map(str, shape))])
+        programs[label] = figures
+        print(label, json.dumps(figures), flush=True)
 
     for name, device in (("TPU v5e", tpu()), ("NVIDIA H100 80GB", gpu())):
         for precision in precisions:
@@ -140,7 +140,7 @@ def main() -> None:
                 sentences, source, target = shape
                 compiled = compile_for(device, step, ids(sentences, source), ids(sentences, target))
                 flops = {"matrix_flops": step_flops(*shape), "matrix_flops_loops_once": step_flops(*shape, once=True)}
-                keep("training step", "base.yaml", name, precision, shape=shape, **flops, **compiled._asdict())
+                keep(name, precision, "training step of base.yaml", shape, **flops, **compiled._asdict())
             for model, config, beam in (("base.yaml", BASE, 5), ("base.yaml", BASE, 1), ("its student", STUDENT, 1)):
                 built = build_sized_model(config, VOCABULARY, VOCABULARY, precision)
                 for source in sorted({source for _, source, _ in SHAPES}):
@@ -149,9 +149,8 @@ def main() -> None:
                     for constrained in (True, False):
                         whole = compile_for(device, search_of(built, beam, constrained), ids(*shape))
                         most = round(roofline(*RATES[name], shape, whole, reading))
-                        of_search = {"beam": beam, "constrained": constrained, "shape": shape}
-                        of_search |= {"most_sentences_per_second": most, **whole._asdict()}
-                        keep("search", model, name, precision, **of_search)
+                        program = f"search of {model}, beam {beam}, {'constrained' if constrained else 'free'}"
+                        keep(name, precision, program, shape, most_sentences_per_second=most, **whole._asdict())
     result = {
         "command": f"python benchmarks/accelerators.py {output} --precision {' '.join(precisions)}",
         "machine": describe_machine(),

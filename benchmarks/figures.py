@@ -42,7 +42,9 @@ REDUCERS: dict[str, Callable[[list[float]], float]] = {
 PAIRS: dict[str, Callable[[float, float], float]] = {"ratio": operator.truediv, "difference": operator.sub}
 CHANGES: dict[str, Callable[[float], float]] = {
     "gib": lambda mib: mib / 1024,
+    "thousands": lambda value: value / 1e3,
     "millions": lambda value: value / 1e6,
+    "billions": lambda value: value / 1e9,
     "milliseconds": lambda seconds: 1000 * seconds,
     "minutes": lambda seconds: seconds / 60,
     "percent": lambda share: 100 * share,

@@ -206,7 +206,9 @@ def draw(curves: dict[str, list[dict[str, Any]]]) -> Any:
             )
             axes.plot(sizes, middle, marker="o", color="#0072B2")
             axes.fill_between(sizes, least, most, alpha=0.2, color="#0072B2")
-            axes.set(xscale="log", yscale="log", xticks=sizes, xticklabels=[f"{size:,}" for size in sizes])
+            ticks = (2, 5, 10, 20, 40) if row else (10, 30, 100, 300)
+            axes.set(xscale="log", yscale="log", xticks=sizes, yticks=ticks, yticklabels=map(str, ticks))
+            axes.set_xticklabels([f"{size:,}" for size in sizes], fontsize=8)
             axes.minorticks_off()
             axes.grid(alpha=0.3)
             if row:
