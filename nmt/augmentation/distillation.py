@@ -22,12 +22,12 @@ from nmt.training.budget import (
     suitable_rate,
     with_padding,
 )
+from nmt.training.plan import MINUTES
 from nmt.training.train import train
 from nmt.utils.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 
-MINUTES = 30.0
 _N_BEST = 4  # translations of each source that are learnt from, with the reference
 
 
@@ -81,7 +81,7 @@ def distill(
         config = load_saved_config(run.config, overrides)
     else:
         settings["data"]["corpus"] = report["corpus"]
-        config = _with_course(settings, first, report["pairs"], minutes, epochs, overrides)
+        config = _with_course(settings, first, report["pairs"], minutes, epochs)
     return train(config, run.path)
 
 
@@ -119,14 +119,9 @@ def student_settings(teacher: str | Path, overrides: Sequence[str] = ()) -> dict
 
 
 def _with_course(
-    tree: dict[str, Any],
-    teacher: Path,
-    translations: int,
-    minutes: float | None,
-    epochs: float | None,
-    overrides: Sequence[str],
+    tree: dict[str, Any], teacher: Path, translations: int, minutes: float | None, epochs: float | None
 ) -> Config:
-    """Adds how long the training lasts to the settings of a student; what was chosen is logged."""
+    """Adds the length of the training to the settings of a student, unless they have it; what was chosen is logged."""
     folder, of_teacher = load_run_config(teacher)
     prepared, config = load_report(folder.data), parse_config(tree)
     of_references = prepared["pairs"]["train"]
@@ -139,9 +134,8 @@ def _with_course(
         _LOG.info("measuring this machine")
         tokens = TokenCounts(source, target, config.batches.max_length)
         steps = min(steps, count_steps(config, tokens, measure_machine(config, tokens), minutes))
-        tree["training"]["max_minutes"] = minutes
-    tree["training"] |= course(max(steps, 20))
-    apply_overrides(tree, overrides)
+        tree["training"] = {"max_minutes": minutes} | tree["training"]
+    tree["training"] = course(max(steps, 20)) | tree["training"]
     _LOG.info(
         "the student has %d units where its teacher has %d; %s steps on %s pairs, %s of them the teacher's",
         config.model.units, of_teacher.model.units, f"{steps:,}", f"{pairs:,}", f"{translations:,}",

@@ -27,7 +27,7 @@ class DecodingSettings(Settings):
     )
     lower_capitals: bool = Field(
         True,
-        description="a sentence in capitals is translated as if it were not, and its translation put in capitals",
+        description="a sentence in capitals is translated in sentence case, and its translation put in capitals",
     )
     nest_tags: bool = Field(
         True, description="masked tags are nested: what a translation opens it closes, as <b><i></i></b>"

@@ -40,7 +40,7 @@ class Found(NamedTuple):
     """What the search has found for a batch of texts, whose sentences are translated one by one, in parts if long."""
 
     split: Sentences  # the texts' sentences; each text is a single one unless `split_sentences`
-    in_capitals: tf.Tensor  # bool [sentences]; these are translated as if in small letters
+    in_capitals: tf.Tensor  # bool [sentences]; these are translated in sentence case
     placeholders: tf.Tensor  # strings [sentences, symbols], see `nmt.text.masking.Masked`
     parts: tf.Tensor  # int32 [sentences], how many each sentence has; none if it is empty
     source: tf.RaggedTensor  # int32 [parts, (time)], closed by the end token
@@ -73,8 +73,8 @@ class TextToText(tf.Module):
             which does not score all tokens.
         split_sentences: bool, whether a text's sentences are translated one by one, each as if it were alone, and the
             white space between and around them is kept; else a text is one sentence, and its white space is not kept.
-        lower_capitals: bool, whether a sentence in capitals is translated in small letters, apart from its first
-            letter, and its translation put in capitals; see `nmt.text.capitals`.
+        lower_capitals: bool, whether a sentence in capitals is translated in sentence case, and its translation put in
+            capitals; see `nmt.text.capitals`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
         keep_unreadable: bool, whether a sentence in a script that the vocabulary lacks stays as it is, with the score
             0; see `nmt.text.letters`.

@@ -80,8 +80,8 @@ class Translator:
         split_sentences: bool, whether the sentences of a text are translated one by one, as if each were alone, and the
             white space between and around them is kept. Else a text is taken for one sentence, its white space is not
             kept.
-        lower_capitals: bool, whether a sentence in capitals is translated in small letters, apart from its first
-            letter, and its translation put in capitals; see `nmt.text.capitals`.
+        lower_capitals: bool, whether a sentence in capitals is translated in sentence case, and its translation put in
+            capitals; see `nmt.text.capitals`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
         keep_unreadable: bool, whether a sentence in a script that the vocabulary lacks stays as it is, with the score
             0; see `nmt.text.letters`.

@@ -1,8 +1,8 @@
 """Sentences in capitals: which they are, and letters made small and large, in plain Python.
 
-A model has seen few of them, and splits their words into single letters. So they are translated with a capital at the
-beginning alone, and their translations are put in capitals. `nmt.text.graph_capitals` does the same in the TensorFlow
-graph. This module needs the standard library only.
+A model has seen few of them, and splits their words into single letters. So they are translated in sentence case, and
+their translations are put in capitals. `nmt.text.graph_capitals` does the same in the TensorFlow graph. This module
+needs the standard library only.
 """
 
 # ruff: noqa: RUF001, RUF002, RUF003 (the dotless i)
@@ -85,7 +85,7 @@ def lower(text: str, language: str = "") -> str:
 
 
 def sentence_case(text: str, language: str = "") -> str:
-    """Makes all letters of a text in capitals small but the first character.
+    """Puts a text in capitals in sentence case: all letters but the first are made small.
 
     Args:
         text: a text in capitals.

@@ -45,7 +45,7 @@ def lower(texts: tf.Tensor, language: str = "") -> tf.Tensor:
 
 
 def sentence_case(texts: tf.Tensor, language: str = "") -> tf.Tensor:
-    """Makes all letters small but the first character, as `nmt.text.capitals.sentence_case` does.
+    """Puts texts in sentence case, as `nmt.text.capitals.sentence_case` does.
 
     Args:
         texts: as for `lower`.

@@ -89,7 +89,7 @@ def convert(model: Seq2Seq, weights: Weights, beam_size: int = 1, *, attention: 
     Args:
         model: a model in float32. Its embeddings are replaced, so it can be used for nothing else afterwards.
         weights: how matrices are stored; see `export_lite`.
-        beam_size: int, the hypotheses of which the decoder makes a step.
+        beam_size: int, how many hypotheses the decoder advances in one step.
         attention: bool, whether a step gives its attention.
 
     Returns:

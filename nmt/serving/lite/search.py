@@ -15,7 +15,6 @@ Array = NDArray[Any]
 
 IMPOSSIBLE = np.float32(-1e9)  # as in nmt.decoding.scorers, which needs TensorFlow
 _EARLY_END = -1e5  # added to the end mark's score while symbols are missing: below all others, but possible
-_GROUP = 64  # scores of which the highest is found first
 
 
 class Step(NamedTuple):
@@ -122,19 +121,10 @@ def _length_penalty(length: int, options: Options) -> np.float32:
 
 
 def _highest(scores: Array, count: int) -> tuple[Array, Array]:
-    """The highest scores and their places in the flat array, in falling order; the first places of equal ones."""
+    """The highest scores, in descending order, and their places in the flattened array."""
     flat = scores.reshape(-1)
-    if count == 1:
-        best = np.array([flat.argmax()])
-        return flat[best], best
-    # They are all in the groups with the highest maxima, which are found at the speed of the memory.
-    whole = len(flat) // _GROUP * _GROUP
-    places = np.arange(whole, len(flat))
-    if whole:
-        maxima = flat[:whole].reshape(-1, _GROUP).max(-1)
-        groups = np.sort(np.argsort(-maxima, kind="stable")[:count])
-        places = np.concatenate([(groups[:, None] * _GROUP + np.arange(_GROUP)).reshape(-1), places])
-    best = places[np.argsort(-flat[places], kind="stable")[:count]]
+    best = np.array([flat.argmax()]) if count == 1 else np.argpartition(flat, -count)[-count:]
+    best = best[np.lexsort((best, -flat[best]))]  # of equal scores the first, as TensorFlow orders them
     return flat[best], best
 
 
