@@ -174,7 +174,7 @@ def train(corpus: str, pairs: Pairs, arm: str, seed: int, arguments: argparse.Na
 def by_hand(path: Path, changes: Sequence[str], data: dict[str, Any], machine: Machine, minutes: float) -> Config:
     """Returns a configuration of this repository for a corpus, with the steps for which there is time."""
     of_corpus = [f"data.{name}={json.dumps(value)}" for name, value in data.items()]
-    of_search = [f"decoding.{name}=true" for name in ("limit_repetition", "split_sentences", "lower_capitals")]
+    of_search = [f"decoding.{name}=true" for name in ("limit_repetition", "split_sentences", "truecase")]
     held_out = ["data.held_out=1000", "training.validation_sentences=1000"]
     config = load_config(path, [*changes, *of_corpus, *of_search, *held_out])
     tokens = count_tokens(count_corpus(config.data), config.tokenizer.vocabulary_size)

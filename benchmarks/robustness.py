@@ -2,9 +2,9 @@
 
     python benchmarks/robustness.py OUTPUT RUN... [--split test] [--set decoding.beam_size=1]
 
-Each run translates a split of its own corpus as it is and in seven other forms; BLEU and chrF are against references
-of the same form: in capitals for sources in capitals, without final stop for sources without, else as they are.
-Placeholders stay as they are. Capitals are measured as the model reads them too, without `decoding.lower_capitals`.
+Each run translates a split of its own corpus as it is and in six other forms, with truecasing (`decoding.truecase`)
+and without; BLEU and chrF are against references of the same form: in capitals for sources in capitals, without final
+stop for sources without, else as they are. Placeholders stay as they are.
 
 In addition, lines of three sentences each are translated, and compared with the translations of the sentences alone.
 """
@@ -38,17 +38,16 @@ SOURCE_SEED = 1
 
 Change = Callable[[str, str, random.Random], str]  # a text, its language, random numbers
 
-# The change of the source, that of the reference, and settings that differ.
-FORMS: dict[str, tuple[Change | None, Change | None, list[str]]] = {
-    "as it is": (None, None, []),
-    "capitals": (lambda text, language, _: upper(text, language), lambda text, language, _: upper(text, language), []),
-    "small letters": (lambda text, language, _: lower(text, language), None, []),
-    "Title Case": (lambda text, language, _: capitalize_words(text, language), None, []),
-    "one typing mistake": (lambda text, _, draw: mistype(text, draw), None, []),
-    "no final stop": (lambda text, *_: without_stop(text), lambda text, *_: without_stop(text), []),
-    "doubled spaces": (lambda text, *_: text.replace(" ", "  "), None, []),
+# The change of the source, and that of the reference.
+FORMS: dict[str, tuple[Change | None, Change | None]] = {
+    "as it is": (None, None),
+    "capitals": (lambda text, language, _: upper(text, language), lambda text, language, _: upper(text, language)),
+    "small letters": (lambda text, language, _: lower(text, language), None),
+    "Title Case": (lambda text, language, _: capitalize_words(text, language), None),
+    "one typing mistake": (lambda text, _, draw: mistype(text, draw), None),
+    "no final stop": (lambda text, *_: without_stop(text), lambda text, *_: without_stop(text)),
+    "doubled spaces": (lambda text, *_: text.replace(" ", "  "), None),
 }
-FORMS["capitals as they are"] = (*FORMS["capitals"][:2], ["decoding.lower_capitals=false"])
 
 
 def main() -> None:
@@ -84,17 +83,20 @@ def measure(path: Path, split: Any, count: int | None, overrides: list[str]) -> 
     run, config = load_run_config(path)
     sources, references = (list(read_sentences(run.data, split, side))[:count] for side in SIDES)
     languages = config.data.source_language or "", config.data.target_language
-    translator = load_translator(path, overrides=overrides)
-    scores: dict[str, dict[str, float]] = {}
-    for name, (change_source, change_target, others) in FORMS.items():
-        used = load_translator(path, overrides=[*overrides, *others]) if others else translator
-        translations = list(used.best(changed(sources, change_source, languages[0])))
-        expected = changed(references, change_target, languages[1])
-        metrics = evaluate(translations, expected, languages[1], metrics=["BLEU", "chrF"])
-        scores[name] = {one.name: one.value for one in metrics}
-        scores[name]["BLEU lost"] = scores["as it is"]["BLEU"] - scores[name]["BLEU"]
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    for setting in ("without truecasing", "with truecasing"):
+        truecase = f"decoding.truecase={str(setting == 'with truecasing').lower()}"
+        translator = load_translator(path, overrides=[*overrides, truecase])
+        of_setting = scores[setting] = {}
+        for name, (change_source, change_target) in FORMS.items():
+            translations = list(translator.best(changed(sources, change_source, languages[0])))
+            expected = changed(references, change_target, languages[1])
+            metrics = evaluate(translations, expected, languages[1], metrics=["BLEU", "chrF"])
+            of_setting[name] = {one.name: one.value for one in metrics}
+            of_setting[name]["BLEU lost"] = of_setting["as it is"]["BLEU"] - of_setting[name]["BLEU"]
     return {
         "run": path.name,
+        "languages": list(languages),
         "noise": config.data.noise.shares(),
         "decoding": load_saved_config(run.config, overrides).decoding.model_dump(mode="json"),
         "sentences": len(sources),
@@ -132,9 +134,11 @@ def _is_one(text: str, language: str, kinds: tuple[str, ...]) -> bool:
 
 def table(run: dict[str, Any]) -> str:
     """The results of a run as a table in Markdown."""
-    rows = [f"| {run['run']} | BLEU | lost | chrF |", "| --- | --- | --- | --- |"]
-    for form, of_form in run["scores"].items():
-        rows.append(f"| {form} | {of_form['BLEU']:.1f} | {of_form['BLEU lost']:.1f} | {of_form['chrF2']:.1f} |")
+    rows = [f"| {run['run']} | BLEU | lost | chrF | lost without truecasing |", "| --- | --- | --- | --- | --- |"]
+    without = run["scores"]["without truecasing"]
+    for form, of_form in run["scores"]["with truecasing"].items():
+        numbers = of_form["BLEU"], of_form["BLEU lost"], of_form["chrF2"], without[form]["BLEU lost"]
+        rows.append(f"| {form} | {' | '.join(f'{number:.1f}' for number in numbers)} |")
     lines = run["lines of three sentences"]
     return "\n".join(
         [*rows, f"\n{lines['equal']} of {lines['lines']} lines of three sentences as the sentences alone\n"]

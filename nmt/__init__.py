@@ -44,6 +44,7 @@ _PUBLIC = {
     "TiedEmbedding": "nmt.layers.embedding",
     "Tokenizer": "nmt.text.tokenizer",
     "Translator": "nmt.inference.translator",
+    "Truecaser": "nmt.text.truecaser",
     "UserError": "nmt.utils.errors",
     "beam_search": "nmt.decoding.beam_search",
     "evaluate": "nmt.evaluation.metrics",
@@ -53,6 +54,7 @@ _PUBLIC = {
     "make_sampler": "nmt.decoding.sampling",
     "train": "nmt.training.train",
     "train_tokenizer": "nmt.text.tokenizer",
+    "train_truecaser": "nmt.text.truecaser",
 }
 __all__ = sorted(_PUBLIC)  # noqa: PLE0605 (all of them strings)
 

@@ -24,7 +24,7 @@ PLAIN_TRAINING: dict[str, Any] = {
     "xla": "none",
 }  # fmt: skip
 PLAIN_DECODING: dict[str, Any] = {
-    "beam_size": 2, "limit_repetition": False, "split_sentences": False, "lower_capitals": False, "nest_tags": False,
+    "beam_size": 2, "limit_repetition": False, "split_sentences": False, "truecase": False, "nest_tags": False,
     "keep_unreadable": False,
 }  # fmt: skip
 

@@ -34,10 +34,13 @@ _FORMERLY: dict[str, Any] = {
     "training.precision": "float32",
     "decoding.limit_repetition": False,
     "decoding.split_sentences": False,
-    "decoding.lower_capitals": False,
+    "decoding.truecase": False,
     "decoding.nest_tags": False,
     "decoding.keep_unreadable": False,
 }
+
+# Settings of runs that have another name now.
+_RENAMED = (("decoding", "lower_capitals", "truecase"),)  # group, former name, name
 
 
 class Config(Settings):
@@ -54,7 +57,7 @@ class Config(Settings):
 
     def text_arguments(self) -> dict[str, Any]:
         """The settings of a search for texts that are arguments of `nmt.Translator`, by name."""
-        names = ("limit_repetition", "split_sentences", "lower_capitals", "nest_tags", "keep_unreadable")
+        names = ("limit_repetition", "split_sentences", "truecase", "nest_tags", "keep_unreadable")
         languages = {
             "source_language": self.data.source_language or "",
             "target_language": self.data.target_language,
@@ -157,6 +160,9 @@ def load_saved_config(path: str | Path, overrides: Sequence[str] = ()) -> Config
     (True, False)
     """
     tree = read_tree(path)
+    for group, former, name in _RENAMED:
+        if isinstance(tree.get(group), dict) and former in tree[group]:
+            tree[group].setdefault(name, tree[group].pop(former))
     for key, value in _FORMERLY.items():
         group, name = key.split(".")
         if isinstance(tree.setdefault(group, {}), dict):

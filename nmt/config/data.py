@@ -45,7 +45,7 @@ class NoiseSettings(Settings):
 
     lower: Fraction = Field(0.0, description="sources in small letters")
     title: Fraction = Field(0.0, description="sources whose words all begin with a capital")
-    upper: Fraction = Field(0.0, description="both sides in capitals; decoding.lower_capitals does without")
+    upper: Fraction = Field(0.0, description="both sides in capitals; decoding.truecase does without")
     typing: Fraction = Field(0.0, description="sources with one letter missing, doubled, exchanged or wrong")
     stop: Fraction = Field(0.0, description="both sides without their final stop")
 

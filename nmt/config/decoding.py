@@ -25,9 +25,10 @@ class DecodingSettings(Settings):
     split_sentences: bool = Field(
         True, description="a line's sentences are translated one by one, and the white space between them is kept"
     )
-    lower_capitals: bool = Field(
+    truecase: bool = Field(
         True,
-        description="a sentence in capitals is translated in sentence case, and its translation put in capitals",
+        description="a sentence in capitals, small letters or Title Case, where the training text has few such, is "
+        "translated in the training text's case",
     )
     nest_tags: bool = Field(
         True, description="masked tags are nested: what a translation opens it closes, as <b><i></i></b>"

@@ -6,12 +6,13 @@ is incomplete and is prepared again.
 
 import hashlib
 import heapq
+import itertools
 import json
 import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,17 @@ from nmt.data.cleaning import CleaningReport, Pair, clean
 from nmt.data.epochs import remove_epochs, training_epoch
 from nmt.data.readers import read_split
 from nmt.data.shapes import Shape, choose_shapes, padding_share, plan_epoch
-from nmt.data.token_store import TokenizedCorpus, check_ids, read_sentences, text_path, write_stores
+from nmt.data.token_store import (
+    TokenizedCorpus,
+    check_ids,
+    read_masked_sentences,
+    read_sentences,
+    text_path,
+    write_stores,
+)
 from nmt.data.vocabulary import load_tokenizers, make_tokenizers
 from nmt.text.placeholders import pattern
+from nmt.text.truecaser import Truecaser, train_truecaser
 from nmt.utils.digests import Digest, digest, has_seal, is_as_recorded, sealed
 from nmt.utils.errors import UserError
 from nmt.utils.files import written_whole
@@ -39,6 +48,8 @@ _LOG = logging.getLogger(__name__)
 _WHOLE = "whole"  # the name of the training split's text before validation and test are taken from it
 _READ_WHOLLY = 2**28  # bytes: a prepared file up to this size is read in a fraction of a second
 _UNFINISHED = ".unfinished"  # the name of a file that is there while the folder is being filled
+TRUECASER = "truecaser.json"  # how the source text writes its words
+_TRUECASED = 100_000  # sentences to learn that from, at most; they take some seconds
 _LARGEST_SHARE = 5  # at most every fifth sentence may be held out
 
 
@@ -105,12 +116,15 @@ def prepare(config: Config, folder: str | Path, *, owned: bool = False) -> dict[
     report["placeholders"] = _count_placeholders(folder, config.tokenizer.placeholders)
     make_tokenizers(config, folder)
     tokenizers = load_tokenizers(folder, config.tokenizer.placeholders)
+    if config.task == "translation":
+        _train_truecaser(config, folder, report["pairs"]["train"])
     report["vocabulary"] = {side: tokenizer.vocabulary_size for side, tokenizer in zip(SIDES, tokenizers, strict=True)}
     _LOG.info("tokenizing")
     report["tokens"] = write_stores(folder, tokenizers)
     _LOG.info("choosing the shapes of batches")
     report |= _choose_shapes(config, folder)
-    report["files"] = {name: digest(folder / name) for name in prepared_names()}
+    truecaser = [TRUECASER] if config.task == "translation" else []
+    report["files"] = {name: digest(folder / name) for name in [*prepared_names(), *truecaser]}
     report = sealed(report)
     with written_whole(report_path) as file:
         json.dump(report, file, indent=2, ensure_ascii=False)
@@ -142,7 +156,7 @@ def check_complete(folder: str | Path) -> None:
         UserError: naming the first file that is missing, is damaged, or has ids that are none of its tokens.
     """
     report = load_report(folder)
-    for name in prepared_names():
+    for name in prepared_names(report):
         check_prepared(folder, name, report)
     for split in SPLITS:
         for side in SIDES:
@@ -181,13 +195,56 @@ def read_checked_sentences(folder: str | Path, split: Split, side: Side) -> Iter
     return read_sentences(folder, split, side)
 
 
-def prepared_names() -> list[str]:
-    """Returns the names of all files of a prepared folder, apart from its report."""
+def prepared_names(report: Mapping[str, Any] | None = None) -> list[str]:
+    """Returns the names of all files of a prepared folder, apart from its report.
+
+    Args:
+        report: the folder's report, which may name files that not every folder has.
+    """
     ends = ("txt", "ids.npy", "offsets.npy")
-    return [
+    names = [
         *(f"{split}.{side}.{end}" for split in SPLITS for side in SIDES for end in ends),
         *(f"{side}.model" for side in SIDES),
     ]
+    return list(dict.fromkeys([*names, *(report or {}).get("files", {})]))
+
+
+def load_truecaser(folder: str | Path, config: Config) -> Truecaser | None:
+    """Loads what is known of the case of a prepared folder's source text.
+
+    Args:
+        folder: a prepared folder.
+        config: the settings by which it was prepared.
+
+    Returns:
+        None if an earlier version has prepared the folder.
+
+    Raises:
+        UserError: if the file is damaged, or missing though there was one.
+    """
+    path = Path(folder) / TRUECASER
+    if not path.exists():
+        with suppress(FileNotFoundError):
+            written = json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
+            if TRUECASER in written.get("files", {}):
+                raise UserError(f"{path}: does not exist; prepare the data first")
+        return None
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        if not has_seal(written):
+            raise ValueError
+        return Truecaser.from_json(written["truecaser"], config.data.source_language or "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{path}: is damaged; expected what preparing the data has written") from None
+
+
+def _train_truecaser(config: Config, folder: Path, pairs: int) -> None:
+    """Counts how the source text, or an even sample of it, writes its words."""
+    sentences = read_masked_sentences(folder, "train", "source", config.tokenizer.placeholders)
+    sample = itertools.islice(sentences, 0, None, -(-pairs // _TRUECASED))
+    truecaser = train_truecaser(sample, config.data.source_language or "")
+    with written_whole(folder / TRUECASER) as file:
+        json.dump(sealed({"truecaser": truecaser.to_json()}), file, ensure_ascii=False)
 
 
 def load_report(folder: str | Path) -> dict[str, Any]:

@@ -16,15 +16,17 @@ from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.token_model import TokenModel
 from nmt.text.boundaries import WORD_START, find_boundaries
-from nmt.text.graph_capitals import are_in_capitals, sentence_case, upper
+from nmt.text.graph_capitals import are_in_capitals, upper
 from nmt.text.graph_letters import are_unreadable
 from nmt.text.graph_normalization import normalize_in_graph
+from nmt.text.graph_truecaser import GraphTruecaser
 from nmt.text.letters import count_letters
 from nmt.text.masking import closers, encode_pair, mask, restore
 from nmt.text.placeholders import SYMBOLS
 from nmt.text.repetition import find_word_classes
 from nmt.text.splitting import Sentences, join_sentences, split_long, split_sentences, whole
 from nmt.text.tokenizer import Tokenizer
+from nmt.text.truecaser import Truecaser
 
 # Batches that are searched at the same time: while one does the many small things of a step, which take one core, the
 # other multiplies.
@@ -40,7 +42,7 @@ class Found(NamedTuple):
     """What the search has found for a batch of texts, whose sentences are translated one by one, in parts if long."""
 
     split: Sentences  # the texts' sentences; each text is a single one unless `split_sentences`
-    in_capitals: tf.Tensor  # bool [sentences]; these are translated in sentence case
+    in_capitals: tf.Tensor  # bool [sentences]; their translations are put in capitals
     placeholders: tf.Tensor  # strings [sentences, symbols], see `nmt.text.masking.Masked`
     parts: tf.Tensor  # int32 [sentences], how many each sentence has; none if it is empty
     source: tf.RaggedTensor  # int32 [parts, (time)], closed by the end token
@@ -73,8 +75,10 @@ class TextToText(tf.Module):
             which does not score all tokens.
         split_sentences: bool, whether a text's sentences are translated one by one, each as if it were alone, and the
             white space between and around them is kept; else a text is one sentence, and its white space is not kept.
-        lower_capitals: bool, whether a sentence in capitals is translated in sentence case, and its translation put in
-            capitals; see `nmt.text.capitals`.
+        truecase: bool, whether a sentence in an unusual case is translated in the case of the training text; one in
+            capitals then has its translation put in capitals.
+        truecaser: what is known of the training text's case; None for nothing, so that only sentences in capitals are
+            unusual. See `nmt.text.truecaser`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
         keep_unreadable: bool, whether a sentence in a script that the vocabulary lacks stays as it is, with the score
             0; see `nmt.text.letters`.
@@ -99,7 +103,8 @@ class TextToText(tf.Module):
         ensemble: Sequence[Seq2Seq] = (),
         limit_repetition: bool = False,
         split_sentences: bool = False,
-        lower_capitals: bool = False,
+        truecase: bool = False,
+        truecaser: Truecaser | None = None,
         nest_tags: bool = False,
         keep_unreadable: bool = False,
         source_language: str = "",
@@ -117,7 +122,8 @@ class TextToText(tf.Module):
         self.max_tokens = max_tokens
         self.sentences_at_once = sentences_at_once
         self.split_sentences = split_sentences
-        self.lower_capitals = lower_capitals
+        truecaser = truecaser or Truecaser(language=source_language)
+        self.truecaser = GraphTruecaser(truecaser) if truecase else None
         self.source_language = source_language
         self.target_language = target_language
         self.xla = xla
@@ -159,9 +165,9 @@ class TextToText(tf.Module):
         masked = mask(kinds, split.sentences.flat_values)
         sentences = normalize_in_graph(masked.source)
         in_capitals = tf.zeros_like(sentences, tf.bool)
-        if self.lower_capitals:
+        if self.truecaser is not None:
             in_capitals = are_in_capitals(sentences)
-            sentences = tf.where(in_capitals, sentence_case(sentences, self.source_language), sentences)
+            sentences = self.truecaser.restore(sentences)
         encoded = self.source_tokenizer.encode(sentences, normalized=True)
         unreadable = tf.zeros((encoded.nrows(),), tf.bool)
         if self._letters is not None:
@@ -205,7 +211,7 @@ class TextToText(tf.Module):
         of_sentence = tf.RaggedTensor.from_row_lengths(decoded, found.parts, validate=False)
         sentence, sentences = of_sentence.value_rowids(), tf.size(found.parts)
         joined = tf.strings.unsorted_segment_join(decoded, sentence, sentences, separator=" ")
-        if self.lower_capitals:
+        if self.truecaser is not None:
             joined = tf.where(found.in_capitals[:, None], upper(joined, self.target_language), joined)
         texts = join_sentences(restore(joined, found.placeholders), found.split, self.target_language)
 

@@ -20,6 +20,7 @@ from nmt.text.boundaries import WORD_START
 from nmt.text.placeholders import SYMBOLS
 from nmt.text.sentences import space_between
 from nmt.text.tokenizer import Tokenizer
+from nmt.text.truecaser import Truecaser
 from nmt.utils.arguments import check_texts
 from nmt.utils.forks import LoadedHere
 from nmt.utils.lines import read_ahead
@@ -80,8 +81,10 @@ class Translator:
         split_sentences: bool, whether the sentences of a text are translated one by one, as if each were alone, and the
             white space between and around them is kept. Else a text is taken for one sentence, its white space is not
             kept.
-        lower_capitals: bool, whether a sentence in capitals is translated in sentence case, and its translation put in
-            capitals; see `nmt.text.capitals`.
+        truecase: bool, whether a sentence in an unusual case is translated in the case of the training text; one in
+            capitals then has its translation put in capitals.
+        truecaser: what is known of the training text's case; None for nothing, so that only sentences in capitals are
+            unusual. See `nmt.text.truecaser`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
         keep_unreadable: bool, whether a sentence in a script that the vocabulary lacks stays as it is, with the score
             0; see `nmt.text.letters`.
@@ -120,7 +123,8 @@ class Translator:
         ensemble: Sequence[Seq2Seq] = (),
         limit_repetition: bool = True,
         split_sentences: bool = True,
-        lower_capitals: bool = True,
+        truecase: bool = True,
+        truecaser: Truecaser | None = None,
         nest_tags: bool = True,
         keep_unreadable: bool = True,
         source_language: str = "",
@@ -145,7 +149,8 @@ class Translator:
             ensemble=ensemble,
             limit_repetition=limit_repetition,
             split_sentences=split_sentences,
-            lower_capitals=lower_capitals,
+            truecase=truecase,
+            truecaser=truecaser,
             nest_tags=nest_tags,
             keep_unreadable=keep_unreadable,
             source_language=source_language,

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from nmt.config import Config, load_saved_config
 from nmt.constants import SIDES, Split
-from nmt.data.preparation import read_checked_sentences
+from nmt.data.preparation import load_truecaser, read_checked_sentences
 from nmt.data.token_store import read_model, text_path
 from nmt.documents.lines import AlignmentUnit, translate_text_file
 from nmt.evaluation.report import Evaluation, evaluate_translations
 from nmt.inference.translator import Translator
 from nmt.models.language_model import LanguageModel
 from nmt.models.seq2seq import Seq2Seq
-from nmt.runs.folder import load_run_config
+from nmt.runs.folder import RunFolder, load_run_config
 from nmt.runs.models import load_model
 from nmt.text.languages import has_spaces
 from nmt.text.tokenizer import Tokenizer
@@ -65,6 +65,7 @@ def load_translator(
         language_model_weight=config.decoding.language_model_weight,
         ensemble=ensemble,
         batch_size=config.decoding.batch_size,
+        truecaser=load_truecaser(RunFolder(Path(path)).data, config),
         **(config.decoding.search_arguments() | config.text_arguments()),
     )
 

@@ -88,7 +88,7 @@ def _verify_data(folder: Path) -> Iterator[Verified]:
     report: dict[str, Any] = {}
     yield _verified(folder / "report.json", lambda: report.update(load_report(folder)))
     digests = report.get("files", {})
-    for name in prepared_names():
+    for name in prepared_names(report):
         yield _verified(folder / name, partial(_check_digest, folder / name, digests.get(name)))
     if report and not digests:  # an earlier version's
         yield from _verify_ids(folder, report["vocabulary"])

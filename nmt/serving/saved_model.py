@@ -8,6 +8,7 @@ import tensorflow as tf
 from nmt.config import Config
 from nmt.constants import END
 from nmt.data.batches import evaluation_batches
+from nmt.data.preparation import load_truecaser
 from nmt.data.token_store import TokenizedCorpus
 from nmt.decoding.beam_search import SearchOptions
 from nmt.decoding.shortlist import Shortlist, make_shortlist
@@ -97,6 +98,7 @@ def export_saved_model(
         language_model_weight=config.decoding.language_model_weight,
         ensemble=ensemble,
         xla=xla,
+        truecaser=load_truecaser(RunFolder(run).data, config),
         **config.text_arguments(),
     )
     try:
@@ -157,6 +159,7 @@ def _save(graph: TextToText, output: Path, n_best: int) -> None:
         *{id(v): v for function in signatures.values() for v in function.graph.variables}.values(),
         graph.source_tokenizer,
         graph.target_tokenizer,
+        graph.truecaser,
     ]
     tf.saved_model.save(exported, str(output), signatures)
 

@@ -1,8 +1,6 @@
 """Sentences in capitals: which they are, and letters made small and large, in plain Python.
 
-A model has seen few of them, and splits their words into single letters. So they are translated in sentence case, and
-their translations are put in capitals. `nmt.text.graph_capitals` does the same in the TensorFlow graph. This module
-needs the standard library only.
+`nmt.text.graph_capitals` does the same in the TensorFlow graph. This module needs the standard library only.
 """
 
 # ruff: noqa: RUF001, RUF002, RUF003 (the dotless i)
@@ -82,23 +80,6 @@ def lower(text: str, language: str = "") -> str:
     for old, new in exchanged(language, TO_SMALL):
         text = text.replace(old, new)
     return text.lower()
-
-
-def sentence_case(text: str, language: str = "") -> str:
-    """Puts a text in capitals in sentence case: all letters but the first are made small.
-
-    Args:
-        text: a text in capitals.
-        language: its code.
-
-    Example:
-
-    >>> sentence_case("PLEASE STOP!"), sentence_case("3 TIMES")
-    ('Please stop!', '3 times')
-    """
-    first = text[:1] if has_first_capitals(language) else ""
-    # Some letters depend on those before them, such as the Greek sigma: the text becomes small as a whole.
-    return first + lower(text, language)[len(lower(first, language)) :]
 
 
 def upper(text: str, language: str = "") -> str:

@@ -4,7 +4,7 @@
 
 import tensorflow as tf
 
-from nmt.text.capitals import TO_LARGE, TO_SMALL, exchanged, has_first_capitals, small_letters, two_capitals
+from nmt.text.capitals import TO_LARGE, TO_SMALL, exchanged, small_letters, two_capitals
 
 
 def are_in_capitals(texts: tf.Tensor) -> tf.Tensor:
@@ -42,26 +42,6 @@ def lower(texts: tf.Tensor, language: str = "") -> tf.Tensor:
     for old, new in exchanged(language, TO_SMALL):
         texts = tf.strings.regex_replace(texts, old, new)
     return tf.strings.lower(texts, "utf-8")
-
-
-def sentence_case(texts: tf.Tensor, language: str = "") -> tf.Tensor:
-    """Puts texts in sentence case, as `nmt.text.capitals.sentence_case` does.
-
-    Args:
-        texts: as for `lower`.
-        language: its code.
-
-    Example:
-
-    >>> sentence_case(tf.constant("PLEASE STOP!"), "en").numpy().decode()
-    'Please stop!'
-    """
-    small = lower(texts, language)
-    if not has_first_capitals(language):
-        return small
-    first = tf.strings.regex_replace(texts, "(?s)^(.).*", r"\1")
-    place = tf.strings.length(lower(first, language))
-    return first + tf.strings.substr(small, place, tf.strings.length(small) - place)
 
 
 def upper(texts: tf.Tensor, language: str = "") -> tf.Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from nmt.config import Config
 from nmt.constants import SIDES
 from nmt.data.batches import evaluation_batches
+from nmt.data.preparation import load_truecaser
 from nmt.data.token_store import TokenizedCorpus, read_sentences
 from nmt.decoding.scoring import corpus_loss, make_sentence_scorer
 from nmt.evaluation.metrics import evaluate
@@ -43,6 +44,7 @@ def make_validator(
         *tokenizers,
         max_tokens=config.batches.max_length,
         batch_size=config.decoding.batch_size,
+        truecaser=load_truecaser(run.data, config),
         **(config.decoding.search_arguments() | config.text_arguments()),
     )
     count = config.training.validation_sentences

@@ -436,11 +436,13 @@ def test_a_run_older_than_a_setting_works_as_it_did(smallest: Path) -> None:
     assert (now.decoding.limit_repetition, now.model.attention, now.model.encoder_layers) == (True, "multi_head", 2)
     assert (then.decoding.limit_repetition, then.model.attention, then.model.encoder_layers) == (False, "dot", 1)
     assert now.decoding.split_sentences
-    assert now.decoding.lower_capitals
+    assert now.decoding.truecase
     assert not then.decoding.split_sentences
-    assert not then.decoding.lower_capitals
+    assert not then.decoding.truecase
     assert then.model.units == 64
     save_config(now, smallest)
+    assert load_saved_config(smallest) == now
+    smallest.write_text(smallest.read_text().replace("truecase: true", "lower_capitals: true"))  # its former name
     assert load_saved_config(smallest) == now
 
 

@@ -127,7 +127,7 @@ def by_sentence(tokenizer: Tokenizer) -> Translator:
     model = Seq2Seq(tokenizer.vocabulary_size, units=8, seed=1)
     options = {"beam_size": 2, "n_best": 2, "attention": True, "max_tokens": 8, "max_length_offset": 4}
     languages = {"source_language": "en", "target_language": "de"}
-    return Translator(model, tokenizer, **options, **languages, split_sentences=True, lower_capitals=True)
+    return Translator(model, tokenizer, **options, **languages, split_sentences=True, truecase=True)
 
 
 SENTENCES = ["The cat sat on {a} and the mat and {b}.", "{b} sat!", "THE CAT SAT ON {a} {c}.", "<b>No. 5</b>"]

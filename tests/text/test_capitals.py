@@ -28,16 +28,6 @@ def test_every_letter(name: str, language: str) -> None:
 
 
 @settings(deadline=None, max_examples=100, derandomize=True)
-@given(text=st.text("AÄǅa ä1ΣЖ日.\nႠᲐİI", max_size=8), language=st.sampled_from(["en", "tr", "ka"]))
-def test_sentences_begin_with_the_capital_that_they_have(text: str, language: str) -> None:
-    found = graph_capitals.sentence_case(tf.constant(text), language).numpy().decode()
-    assert found == capitals.sentence_case(text, language)
-    if language != "ka":
-        assert found[:1] == text[:1]
-    assert capitals.lower(found, language) == capitals.lower(text, language)
-
-
-@settings(deadline=None, max_examples=100, derandomize=True)
 @given(st.lists(st.text("AÄǅa ä1ΣЖß日.\n", max_size=8).map(normalize), max_size=20))
 def test_which_texts_are_in_capitals(texts: list[str]) -> None:
     found = graph_capitals.are_in_capitals(tf.constant(texts, tf.string)).numpy().tolist()

@@ -13,9 +13,11 @@ import tensorflow as tf
 
 from nmt import __version__
 from nmt.config import Config
+from nmt.data.preparation import load_truecaser
 from nmt.layers.embedding import TiedEmbedding
 from nmt.models.decoder import DecoderState, Memory
 from nmt.models.seq2seq import Seq2Seq
+from nmt.runs.folder import RunFolder
 from nmt.runs.translation import load_for_search
 from nmt.serving.lite.translator import (
     DECODER_STEP,
@@ -26,6 +28,7 @@ from nmt.serving.lite.translator import (
     SOURCE_TOKENIZER,
     TARGET_TOKENIZER,
 )
+from nmt.text.truecaser import Truecaser
 from nmt.utils.digests import write_digests
 from nmt.utils.errors import UserError
 from nmt.utils.files import temporary_folder, written_whole
@@ -78,8 +81,9 @@ def export_lite(
         for name, content in files.items():
             with written_whole(folder / name, "wb") as file:
                 file.write(content)
+        truecaser = load_truecaser(RunFolder(Path(run)).data, config)
         with written_whole(folder / SETTINGS) as file:
-            json.dump(_settings(config, weights, files), file, indent=1)
+            json.dump(_settings(config, weights, files, truecaser), file, indent=1)
         write_digests(folder, DIGESTS)
 
 
@@ -166,7 +170,7 @@ def _lookup(embedding: TiedEmbedding) -> Callable[[tf.Tensor], tf.Tensor]:
     return call
 
 
-def _settings(config: Config, weights: Weights, files: dict[str, bytes]) -> dict[str, Any]:
+def _settings(config: Config, weights: Weights, files: dict[str, bytes], truecaser: Truecaser | None) -> dict[str, Any]:
     search = config.decoding
     return {
         "format": FORMAT,
@@ -182,7 +186,8 @@ def _settings(config: Config, weights: Weights, files: dict[str, bytes]) -> dict
         "coverage_penalty": search.coverage_penalty,
         "limit_repetition": search.limit_repetition,
         "split_sentences": search.split_sentences,
-        "lower_capitals": search.lower_capitals,
+        "truecase": search.truecase,
+        "truecaser": truecaser and truecaser.to_json(),
         "nest_tags": search.nest_tags,
         "keep_unreadable": search.keep_unreadable,
         "placeholders": config.tokenizer.placeholders,

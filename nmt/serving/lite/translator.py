@@ -20,13 +20,14 @@ import sentencepiece
 from nmt.constants import END, PADDING, SIDES
 from nmt.serving.lite.search import Constraint, NoLoops, Options, Step, Symbols, beam_search
 from nmt.text.boundaries import WORD_START, find_boundaries, split_long
-from nmt.text.capitals import is_in_capitals, sentence_case, upper
+from nmt.text.capitals import is_in_capitals, upper
 from nmt.text.letters import count_letters, is_unreadable
 from nmt.text.normalization import normalize
 from nmt.text.pieces import read_pieces
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, pattern, restore
 from nmt.text.repetition import RepetitionLimit, find_word_classes
 from nmt.text.sentences import space_between, split_sentences
+from nmt.text.truecaser import Truecaser
 from nmt.utils.digests import check_files
 from nmt.utils.errors import UserError
 from nmt.utils.silence import silenced
@@ -85,6 +86,7 @@ class LiteTranslator:
         self._letters = count_letters(_pieces(self._source))
         self._source_classes = find_word_classes(_pieces(self._source))
         self._classes = np.array(find_word_classes(_pieces(self._target)).classes)
+        self._truecaser = _read_truecaser(folder / SETTINGS, self.settings)
         self._languages = tuple(str(self.settings.get(f"{side}_language", "")) for side in SIDES)
         self._encode = _load_model(folder / ENCODER)
         self._step = _load_model(folder / DECODER_STEP)
@@ -116,10 +118,9 @@ class LiteTranslator:
     def _sentence(self, sentence: str) -> str | None:
         """The translation of a sentence; None if it is empty."""
         masked, placeholders = mask(sentence, self.settings["placeholders"])
-        source, target = self._languages
         text = normalize(masked)
-        capitals = bool(self.settings.get("lower_capitals")) and is_in_capitals(text)
-        ids = self._source.encode(sentence_case(text, source) if capitals else text)
+        capitals = self._truecaser is not None and is_in_capitals(text)
+        ids = self._source.encode(text if self._truecaser is None else self._truecaser.restore(text))
         if not ids:
             return None
         if self.settings.get("keep_unreadable") and is_unreadable(ids, self._letters):  # older exports lack the setting
@@ -127,7 +128,7 @@ class LiteTranslator:
         else:
             parts = split_long(ids, self.settings["max_tokens"] - 1, self._boundaries)
             translation = " ".join(self._text(self.search([*part, END], placeholders)) for part in parts)
-        return restore(upper(translation, target) if capitals else translation, placeholders)
+        return restore(upper(translation, self._languages[1]) if capitals else translation, placeholders)
 
     def search(self, ids: Sequence[int], placeholders: Sequence[str] = ()) -> list[int]:
         """Searches for the best translation; see `nmt.serving.lite.search`.
@@ -198,6 +199,20 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     if not isinstance(settings.get("sha256"), dict):
         raise UserError(f"{path}: sha256: missing")
     return settings
+
+
+def _read_truecaser(path: Path, settings: dict[str, Any]) -> Truecaser | None:
+    language = str(settings.get("source_language", ""))
+    if not settings.get("truecase", settings.get("lower_capitals")):  # as older exports have it
+        return None
+    try:
+        return (
+            Truecaser.from_json(settings["truecaser"], language)
+            if settings.get("truecaser")
+            else Truecaser(language=language)
+        )
+    except ValueError as error:
+        raise UserError(f"{path}: truecaser: {error}") from None
 
 
 def _check_files(folder: Path, digests: dict[str, Any]) -> None:
