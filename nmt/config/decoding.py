@@ -33,7 +33,10 @@ class DecodingSettings(Settings):
     nest_tags: bool = Field(
         True, description="masked tags are nested: what a translation opens it closes, as <b><i></i></b>"
     )
-    keep_unreadable: bool = Field(True, description="a sentence in a script that the vocabulary lacks stays as it is")
+    keep_unreadable: bool = Field(
+        True,
+        description="a sentence without letters and digits, or in a script that the vocabulary lacks, stays as it is",
+    )
     language_model: Path | None = Field(
         None, description="run of a language model for shallow fusion (Gulcehre et al. 2015)"
     )

@@ -22,6 +22,7 @@ from nmt.decoding.scorers import IMPOSSIBLE
 from nmt.layers.xla import inside_xla
 from nmt.models.decoder import DecoderState
 from nmt.text.repetition import (
+    FOREIGN,
     LONGEST_BLOCK,
     LONGEST_PUNCTUATION,
     NGRAM_SIZE,
@@ -30,6 +31,8 @@ from nmt.text.repetition import (
     WINDOW,
     WordClasses,
 )
+
+_NO_CLASS = 2**30  # above all classes
 
 
 class Constraint(Protocol):
@@ -253,7 +256,8 @@ class RepetitionConstraint:
     """No loops: what a translation repeats is limited by what its source repeats.
 
     Models that are unsure repeat themselves: "der Zustand, der Zustand, Der Zustand". Tokens that differ by case or by
-    the punctuation around them are the same here, and those without a letter or a digit are passed over. Three rules
+    the punctuation around them are the same here, and those without a letter or a digit are passed over, as
+    are the bytes of characters that the vocabulary lacks. Three rules
     forbid the tokens that would go on with a repetition, whatever their probability:
 
     * A block of at most `longest_block` tokens stands at most max(2, b) times in a row, with b the most times in a row
@@ -361,7 +365,7 @@ class RepetitionConstraint:
             return _forbid(log_probabilities, classes, where)
         tokens = tf.reshape(tf.gather(self._members, classes), (tf.shape(classes)[0], -1))
         log_probabilities = _forbid(log_probabilities, tokens, tf.repeat(where, self._members.shape[1], axis=1))
-        no_word = np.equal(self.target_classes.classes, PUNCTUATION)
+        no_word = np.less_equal(self.target_classes.classes, PUNCTUATION)
         return tf.where(found.too_many_marks[:, None] & no_word, IMPOSSIBLE, log_probabilities)
 
     def _limits(self, source: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -372,11 +376,15 @@ class RepetitionConstraint:
         """
         real = (source != PADDING) & (source != END)
         classes = tf.where(real, _class_of(source, self.source_classes), PUNCTUATION)
+        # A foreign token is a word that no other repeats, but also one without known letters.
+        words = tf.where(classes == FOREIGN, _NO_CLASS + tf.range(tf.shape(source)[1]), classes)
+        no_word = real & (classes <= PUNCTUATION)  # padding is no punctuation
         nothing = _no_words(tf.shape(source)[0], self.longest_block)
 
-        def step(place: tf.Tensor, words: tuple[tf.Tensor, ...], longest: tf.Tensor, most: tf.Tensor) -> Any:
-            last, matches, marks = _append(tf.gather(classes, place, axis=1), *words)
-            marks = tf.where(tf.gather(real, place, axis=1), marks, 0)  # padding is no punctuation
+        def step(place: tf.Tensor, done: tuple[tf.Tensor, ...], longest: tf.Tensor, most: tf.Tensor) -> Any:
+            last, matches, marks = done
+            last, matches, _ = _append(tf.gather(words, place, axis=1), last, matches, marks)
+            marks = tf.where(tf.gather(no_word, place, axis=1), marks + 1, 0)
             return place + 1, (last, matches, marks), tf.maximum(longest, matches), tf.maximum(most, marks)
 
         start = (0, nothing, *nothing[1:])
@@ -385,9 +393,9 @@ class RepetitionConstraint:
         times = tf.maximum(tf.reduce_max((longest + blocks - 1) // blocks, 1) + 1, 2)
         is_long = real if self.source_classes is None else tf.gather(tf.constant(self.source_classes.long), source)
         # The words alone, in their order, to find neighbours across punctuation.
-        order = tf.argsort(tf.cast(classes == PUNCTUATION, tf.int32), stable=True)
-        counts = _largest_counts(tf.gather(classes, order, batch_dims=1), list(SOURCE_NGRAMS.values()))
-        (long_words,) = _largest_counts(tf.where(is_long, classes, PUNCTUATION), [1])
+        order = tf.argsort(tf.cast(words == PUNCTUATION, tf.int32), stable=True)
+        counts = _largest_counts(tf.gather(words, order, batch_dims=1), list(SOURCE_NGRAMS.values()))
+        (long_words,) = _largest_counts(tf.where(is_long, words, PUNCTUATION), [1])
         counts[0] = tf.maximum(counts[0], long_words)
         return times, tf.maximum(tf.stack(counts, 1), 2), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
 
@@ -409,7 +417,7 @@ def _append(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Appends one token each, passing over those without letters."""
     new = classes[..., None]
-    is_word = new != PUNCTUATION
+    is_word = new > PUNCTUATION
     further = tf.where(last == new, matches + 1, 0)
     appended = tf.concat([new, last[..., :-1]], -1)
     marks = tf.where(is_word[..., 0], 0, marks + 1)
@@ -423,7 +431,7 @@ def _class_of(tokens: tf.Tensor, classes: WordClasses | None) -> tf.Tensor:
 def _members(classes: Sequence[int]) -> np.ndarray:
     """The tokens of each class, int32 `[vocabulary, most tokens of one]`, repeated where there are fewer."""
     numbers = np.asarray(classes)
-    tokens = np.flatnonzero(numbers != PUNCTUATION)
+    tokens = np.flatnonzero(numbers > PUNCTUATION)
     tokens = tokens[np.argsort(numbers[tokens], kind="stable")]
     counts = np.bincount(numbers[tokens], minlength=len(numbers))
     first = np.cumsum(counts) - counts

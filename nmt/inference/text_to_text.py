@@ -80,8 +80,8 @@ class TextToText(tf.Module):
         truecaser: what is known of the training text's case; None for nothing, so that only sentences in capitals are
             unusual. See `nmt.text.truecaser`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
-        keep_unreadable: bool, whether a sentence in a script that the vocabulary lacks stays as it is, with the score
-            0; see `nmt.text.letters`.
+        keep_unreadable: bool, whether a sentence without letters and digits, or in a script that the vocabulary lacks,
+            stays as it is, with the score 0; see `nmt.text.letters`.
         source_language: str, its code, which decides where sentences end.
         target_language: str, its code, which decides on the white space between sentences.
         xla: bool, whether XLA compiles the search of the best translation where there is one sentence, of at most 64

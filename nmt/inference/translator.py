@@ -86,8 +86,8 @@ class Translator:
         truecaser: what is known of the training text's case; None for nothing, so that only sentences in capitals are
             unusual. See `nmt.text.truecaser`.
         nest_tags: bool, whether masked tags are nested in translations; see `nmt.TagConstraint`.
-        keep_unreadable: bool, whether a sentence in a script that the vocabulary lacks stays as it is, with the score
-            0; see `nmt.text.letters`.
+        keep_unreadable: bool, whether a sentence without letters and digits, or in a script that the vocabulary lacks,
+            stays as it is, with the score 0; see `nmt.text.letters`.
         source_language: str, the code of the language that the texts are in, which decides where sentences end.
         target_language: str, the code of the other, which decides on the white space between sentences.
 

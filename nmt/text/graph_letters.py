@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from nmt.constants import END
 from nmt.text.letters import Letters
 
 
@@ -9,7 +10,7 @@ def are_unreadable(ids: tf.RaggedTensor, letters: Letters) -> tf.Tensor:
     """`nmt.text.letters.is_unreadable` for each text.
 
     Args:
-        ids: int32 `[n, (time)]`.
+        ids: int32 `[n, (time)]`, each row with or without the end mark.
         letters: of the vocabulary.
 
     Returns:
@@ -23,11 +24,13 @@ def are_unreadable(ids: tf.RaggedTensor, letters: Letters) -> tf.Tensor:
     [False, True, False]
     """
     flat = ids.flat_values
-    known, unknown, begins, continues = (tf.gather(tf.constant(counts), flat) for counts in letters)
+    known, unknown, begins, continues, placeholders = (tf.gather(tf.constant(counts), flat) for counts in letters)
     # What follows the last token of a text, the first one of the next text, is no second byte.
     symbols = tf.cast(tf.bitwise.bitwise_and(begins, tf.roll(continues, -1, 0)) > 0, tf.int32)
+    others = tf.cast(flat != END, tf.int32)
     # Sums of rows are differences of running sums, which are fewer operations than those of a ragged tensor.
-    running = tf.pad(tf.cumsum(tf.stack([known, unknown, symbols], 1)), [[1, 0], [0, 0]])
+    running = tf.pad(tf.cumsum(tf.stack([known, unknown, symbols, placeholders, others], 1)), [[1, 0], [0, 0]])
     until = tf.gather(running, ids.row_splits)
-    known, unknown, symbols = tf.unstack(until[1:] - until[:-1], axis=1)
-    return (unknown - symbols > known) | ((known == 0) & (unknown > 0))
+    known, unknown, symbols, placeholders, others = tf.unstack(until[1:] - until[:-1], axis=1)
+    nothing_to_translate = (unknown > 0) | ((placeholders == 0) & (others > 0))
+    return (unknown - symbols > known) | ((known == 0) & nothing_to_translate)

@@ -4,6 +4,7 @@
 the standard library only.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
@@ -15,8 +16,10 @@ from nmt.text.placeholders import SYMBOLS
 
 NGRAM_SIZE, LONGEST_BLOCK, WINDOW, LONGEST_PUNCTUATION = 4, 16, 128, 8
 SOURCE_NGRAMS = {1: 2, 2: 3}  # by multiples of the size: how many source tokens it takes to say the n-gram
-PUNCTUATION = 0  # the class of tokens without a letter or a digit
+PUNCTUATION, FOREIGN = 0, -1  # see `WordClasses.classes`
+_MARKS = (PUNCTUATION, FOREIGN)
 _LONG = 4  # bytes
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 class WordClasses(NamedTuple):
@@ -24,7 +27,8 @@ class WordClasses(NamedTuple):
 
     Attributes:
         classes: list of int, the smallest id with the same letters and digits, whatever their case and the punctuation
-            around them; 0, `PUNCTUATION`, for tokens that have none.
+            around them; 0, `PUNCTUATION`, for tokens that have none; -1, `FOREIGN`, for the bytes of characters that
+            the vocabulary lacks, which may be letters.
         long: list of bool, whether one such token may well be several in the translation.
     """
 
@@ -48,10 +52,13 @@ def find_word_classes(pieces: Sequence[str]) -> WordClasses:
     first: dict[str, int] = {}
     classes, long = [], []
     for index, piece in enumerate(pieces):
-        special = (
-            index <= END or piece.strip(WORD_START) in SYMBOLS or (piece.startswith("<0x") and piece.endswith(">"))
-        )
-        letters = piece if special else _letters(piece)
+        special = index <= END or piece.strip(WORD_START) in SYMBOLS
+        byte = int(piece[3:5], 16) if _BYTE.fullmatch(piece) else None
+        if byte is not None and byte >= 0x80:
+            classes.append(FOREIGN)
+            long.append(False)
+            continue
+        letters = piece if special else _letters(piece if byte is None else chr(byte))
         classes.append(first.setdefault(letters, index) if letters else PUNCTUATION)
         long.append(not special and is_long(letters))
     return WordClasses(classes, long)
@@ -76,7 +83,8 @@ class RepetitionLimit:
     """Says which tokens would make a translation repeat what its source does not.
 
     Args:
-        source: classes of the source's tokens (see `WordClasses`), or words; without an end token.
+        source: classes of the source's tokens (see `WordClasses`), or words; without an end token. No foreign token
+            repeats another, but a row of them may be repeated as a row of punctuation may.
         short: those of them that are seldom several tokens in a translation.
 
     Example:
@@ -88,7 +96,8 @@ class RepetitionLimit:
     """
 
     def __init__(self, source: Sequence[Hashable], short: Collection[Hashable] = ()) -> None:
-        words = [token for token in source if token != PUNCTUATION]
+        words = [(token, place) if token == FOREIGN else token for place, token in enumerate(source)]
+        words = [word for word in words if word != PUNCTUATION]
         longest = [(_longest_run(words, block) + block - 1) // block for block in range(1, LONGEST_BLOCK + 1)]
         self.times = max(2, max(longest) + 1)
         long = Counter(word for word in words if word not in short).values()
@@ -100,13 +109,13 @@ class RepetitionLimit:
         self.marks = max([LONGEST_PUNCTUATION, *(2 * run for run in marks)])
 
     def forbidden(self, done: Sequence[Any]) -> set[Any]:
-        """Returns the tokens that may not come next; `PUNCTUATION` stands for all of its class.
+        """Returns the tokens that may not come next; `PUNCTUATION` and `FOREIGN` stand for all of their classes.
 
         Args:
             done: classes of the tokens of the translation so far, or its words.
         """
-        found = {PUNCTUATION} if _last_marks(done) >= self.marks else set()
-        done = [token for token in done if token != PUNCTUATION]
+        found = {PUNCTUATION, FOREIGN} if _last_marks(done) >= self.marks else set()
+        done = [token for token in done if token not in _MARKS]
         for block in range(1, min(LONGEST_BLOCK, len(done)) + 1):
             if _last_run(done, block) >= block * (self.times - 1):
                 found.add(done[-block])
@@ -136,8 +145,8 @@ def _ngrams(tokens: Sequence[Hashable], n: int) -> Counter:
 
 
 def _last_marks(tokens: Sequence[Hashable]) -> int:
-    """How many of the last tokens in a row are punctuation."""
-    return next((back for back, token in enumerate(reversed(tokens)) if token != PUNCTUATION), len(tokens))
+    """How many of the last tokens in a row are punctuation or foreign."""
+    return next((back for back, token in enumerate(reversed(tokens)) if token not in _MARKS), len(tokens))
 
 
 def _last_run(tokens: Sequence[Hashable], block: int) -> int:

@@ -251,7 +251,9 @@ def test_what_may_be_repeated_equals_the_plain_rules(source, done):
     assert allowed_by_the_constraint(source, done, 7).tolist() == [token not in forbidden for token in range(7)]
 
 
-PIECES = ["<pad>", "<unk>", "<s>", "</s>", "\u2581Tag", "tag", ",", "\u2581", "\u2581\u00e4", "\u00c4.", "\u65e5\u672c"]
+PIECES = ["<pad>", "<unk>", "<s>", "</s>", "\u2581Tag", "tag", ",", "\u2581", "\u2581\u00e4", "\u00c4.", "\u65e5\u672c", "<0xE6>", "<0x97>",
+          "<0x3F>", "<0x54>"]  # fmt: skip
+FOREIGN_IDS, QUESTION_MARK, LETTER_T = [11, 12], 13, 14
 PIECE_IDS = st.lists(st.integers(4, len(PIECES) - 1), max_size=24)
 
 
@@ -277,8 +279,23 @@ def test_variants_of_a_block_and_rows_of_punctuation_are_loops():
     variants = [tag, comma, umlaut, space, other_tag, comma, comma, 9]
     assert np.flatnonzero(~allowed([10], variants)).tolist() == [tag, other_tag]
     assert allowed([10, tag, comma, tag, tag], variants).all()
-    assert np.flatnonzero(~allowed([10], [tag, *[comma, space] * 4]))[-2:].tolist() == [comma, space]
+    marks = [comma, space, *FOREIGN_IDS, QUESTION_MARK]
+    assert np.flatnonzero(~allowed([10], [tag, *[comma, space] * 4]))[1:].tolist() == marks
     assert allowed([10, *[comma] * 5], [tag, *[comma, space] * 4]).all()
+    assert allowed([10, *FOREIGN_IDS * 3], [tag, *FOREIGN_IDS * 4]).all()
+
+
+def test_unknown_characters_of_the_source_warrant_no_loop():
+    both = find_word_classes(PIECES)
+
+    def allowed(source, done):
+        return allowed_by_the_constraint(source, done, len(PIECES), source_classes=both, target_classes=both)
+
+    assert not allowed([QUESTION_MARK] * 50, [4, 4])[4]
+    assert not allowed([*FOREIGN_IDS] * 50, [4, 4])[4]
+    # "a X a" says "a" twice, but not in a row, whatever X is.
+    assert not allowed([LETTER_T, *FOREIGN_IDS, LETTER_T, *FOREIGN_IDS, LETTER_T], [4, 8, 4, 8])[4]
+    assert allowed([LETTER_T] * 3, [4, 8, 4, 8]).all()
 
 
 @settings(max_examples=40, deadline=None)

@@ -204,6 +204,7 @@ class NoLoops:
         self._marks = np.zeros(beam_size, np.int32)
         self._blocks = np.arange(1, LONGEST_BLOCK + 1) * (limit.times - 1)
         self._repeating = np.zeros(beam_size, bool)
+        self.follow(range(beam_size), [BEGIN] * beam_size)
 
     def allow(self, hypothesis: int, scores: Array, room: int) -> None:
         """See `Constraint.allow`."""
@@ -218,7 +219,7 @@ class NoLoops:
         new = self._classes[list(tokens)]
         self._done = [[*self._done[parent], one] for parent, one in zip(parents, new.tolist(), strict=True)]
         last, matches = self._last[parents], self._matches[parents]
-        is_word = (new != PUNCTUATION)[:, None]
+        is_word = (new > PUNCTUATION)[:, None]
         further = np.where(last == new[:, None], matches + 1, 0)
         appended = np.concatenate([new[:, None], last[:, :-1]], 1)
         self._marks = np.where(is_word[:, 0], 0, self._marks[parents] + 1)
