@@ -218,7 +218,8 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
     rows.append("| --- " * 11 + "|")
     for key in dict.fromkeys((run["corpus"], run["pairs"], run["minutes"], run["arm"]) for run in runs):
         same = [run for run in runs if (run["corpus"], run["pairs"], run["minutes"], run["arm"]) == key]
-        limited, unlimited = ([run["validation"][limit] for run in same] for limit in ("limited", "unlimited"))
+        unlimited = [run["validation"]["unlimited"] for run in same]
+        limited = [run["validation"].get("limited", run["validation"]["unlimited"]) for run in same]  # JoeyNMT has none
         of_seeds = [_range([one[metric] for one in limited]) for metric in ("BLEU", "chrF2", "TER")]
         cells = [key[0], f"{key[1]:,}", f"{key[2]:g}", key[3], str(len(same)), *of_seeds]
         cells += [str(sum(one["loops"] for one in limited)), _range([one["BLEU"] for one in unlimited])]
