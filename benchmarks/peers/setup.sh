@@ -49,8 +49,10 @@ fi
 install ctranslate2 "${PY311:-python3.11}" ctranslate2==4.8.5 numpy==2.4.6 sentencepiece==0.2.1 PyYAML==6.0.3
 
 # One joint vocabulary of 8,000 for both languages, in the form that each of them reads.
-python=opennmt-tf/bin/python
-[ -x $python ] || python=ctranslate2/bin/python
+for environment in opennmt-tf ctranslate2 joeynmt; do
+  python=$environment/bin/python
+  [ -x $python ] && break
+done
 $python - <<'P'
 import sentencepiece
 

@@ -18,10 +18,10 @@ from typing import Any
 from nmt.text.capitals import has_first_capitals, is_in_capitals, lower, small_letters, upper
 from nmt.text.characters import category_class
 
-# The share of training sentences below which a form is unusual. With less, short strings stay in an unusual form; with
-# more, usual ones are changed (docs/your-text.md has the figures).
+# A form is unusual where truecasing changes fewer of the training sentences: natural ones have to stay as they are, which
+# matters for short ones, such as the names of menus.
 _RARE = 0.02
-_LONGEST = 8  # words by which a form is told, at most
+_FEWEST, _LONGEST = 2, 8  # words by which a form is told: that of a single one says little
 _WORDS = 50_000  # known words, the most frequent ones, so that the files of runs and exports stay small
 
 # In a marked text; normalised ones have no control characters.
@@ -36,12 +36,14 @@ _OPENING, _CLOSING = "\"'“„«‘(¿¡", "\"'”»’)"
 def marks() -> tuple[tuple[str, str], ...]:
     """Returns the regular expressions that find where sentences and words begin, each with its replacement.
 
-    A sentence begins with the text, and after a word of two or more letters and its stop.
+    A sentence begins with the text, and after a stop that follows two letters, as no initial's does, or a bracket, a
+    quote or a placeholder.
     """
-    letter = f"[{category_class(*_LETTERS)}]"
+    letters = category_class(*_LETTERS)
+    letter, before_stop = f"[{letters}]", f"(?:[{letters}]{{2}}|[^{letters} .!?…])"
     return (
         (f"^([{_OPENING}]*)", rf"\1{START}"),
-        (f"({letter}{letter}[.!?…]+[{_CLOSING}]* [{_OPENING}]*)", rf"\1{START}"),
+        (f"({before_stop}[.!?…]+[{_CLOSING}]* [{_OPENING}]*)", rf"\1{START}"),
         (f"({START}?{letter}+(?:['’]{letter}+)*)", rf"{CUT}\1{CUT}"),
     )
 
@@ -60,18 +62,14 @@ def capital() -> str:
 
 @cache
 def small_start() -> str:
-    """Returns the regular expression of the beginning of a word of four or more characters whose case is small."""
-    return f"{_caseless()}{small_letters()}[^ ]{{3}}"
+    """Returns the regular expression of the beginning of a word of four or more characters that begins small."""
+    return f"{small_letters()}[^ ]{{3}}"
 
 
 @cache
 def title_start() -> str:
     """Returns the regular expression of the beginning of a word with a capital, perhaps after a quote or bracket."""
-    return f"{_caseless()}{capital()}"
-
-
-def _caseless() -> str:
-    return f"[^{any_case()[1:-1]} ]*"
+    return f"[^{any_case()[1:-1]} ]*{capital()}"
 
 
 class Truecaser:
@@ -163,25 +161,31 @@ def train_truecaser(sentences: Iterable[str], language: str = "") -> Truecaser:
     'Plug it into the USB port. Ok?'
     """
     counts: dict[str, Counter[str]] = {}
-    cased, small, titles = Counter[int](), Counter[int](), Counter[int]()
+    cased: Counter[int] = Counter()
+    small, titles = [], []
     for sentence in sentences:
-        titled, words = count_titled(sentence), count_cased(sentence)
-        cased[words] += 1
-        small[count_small(sentence)] += 1
-        titles[titled] += 1
-        if 2 * titled <= words and not is_in_capitals(sentence):  # else words have their case by the sentence's form
+        number, titled = count_cased(sentence), count_titled(sentence)
+        cased[number] += 1
+        if titled >= _FEWEST:
+            titles.append((titled, sentence))
+        elif count_small(sentence) >= _FEWEST:
+            small.append((number, sentence))
+        if 2 * titled <= number and not is_in_capitals(sentence):  # else words have their case by the sentence's form
             for word in _marked(sentence).split(CUT)[1::2]:
                 if not word.startswith(START):
                     counts.setdefault(lower(word, language), Counter())[word] += 1
     frequent = sorted(counts, key=lambda word: (-counts[word].total(), word))[:_WORDS]
-    usual = [max(counts[word], key=lambda form: (counts[word][form], form)) for word in frequent]
-    return Truecaser(usual, _rare_from(small, cased, 1), _rare_from(titles, cased, 2), language)
+    words = [max(counts[word], key=lambda form: (counts[word][form], form)) for word in frequent]
+    all_unusual = Truecaser(words, _FEWEST, _FEWEST, language)
+    fewest = (_rare_from(sentences, cased, all_unusual) for sentences in (small, titles))
+    return Truecaser(words, *fewest, language)
 
 
-def _rare_from(form: Counter[int], cased: Counter[int], fewest: int) -> int | None:
-    """From how many words on a form is rare; None if it is not."""
-    for words in range(fewest, _LONGEST + 1):
-        have, sentences = (sum(n for count, n in counts.items() if count >= words) for counts in (form, cased))
+def _rare_from(form: list[tuple[int, str]], cased: Counter[int], truecaser: Truecaser) -> int | None:
+    """From how many words on few sentences of a form would be changed; None if there is no such number."""
+    changed = Counter(number for number, sentence in form if truecaser.restore(sentence) != sentence)
+    for words in range(_FEWEST, _LONGEST + 1):
+        have, sentences = (sum(n for number, n in counts.items() if number >= words) for counts in (changed, cased))
         if have + 1 < _RARE * (sentences + 1):  # as if one more had it: few sentences say little
             return words
     return None

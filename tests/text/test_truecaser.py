@@ -31,7 +31,7 @@ TRUECASER = train_truecaser(TEXT, "en")
 @pytest.mark.parametrize("change", [lower, upper, capitalize_words])
 @pytest.mark.parametrize("text", dict.fromkeys(TEXT))
 def test_text_of_the_training_comes_back(text: str, change: Any) -> None:
-    expected = text if text != "Ada" or change is not upper else "ADA"  # a single word may be an abbreviation
+    expected = change(text, "en") if text == "Ada" else text  # the form of a single word says little
     assert TRUECASER.restore(change(text, "en")) == expected
 
 
@@ -58,12 +58,12 @@ def test_examples(text: str, expected: str) -> None:
 
 
 def test_a_form_that_the_training_text_has_stays() -> None:
-    small = train_truecaser(["hours", "days and months", "The USB port"] * 100, "en")
-    assert small.restore("hours") == "hours"
+    small = train_truecaser(["hours left", "days and months", "The USB port"] * 100, "en")
+    assert small.restore("hours left") == "hours left"
     assert small.restore("the usb") == "the usb"
-    titles = train_truecaser(["Save As", "Open the File", "File Manager", "Save the USB port somewhere"] * 100, "en")
-    assert titles.restore("Save Port") == "Save Port"
-    assert titles.restore("Save The Usb Port Somewhere Now") == "Save the USB port somewhere Now"
+    titles = train_truecaser(["File Manager", "Save File", "The file manager saves each USB port somewhere"] * 100, "en")
+    assert titles.restore("Save File") == "Save File"
+    assert titles.restore("Each Usb Port Somewhere Now") == "Each USB port somewhere Now"
     assert train_truecaser(["Zu wenige Sätze."], "de").restore("zu wenige sätze.") == "zu wenige sätze."
     assert train_truecaser([], "de").restore("zu wenige Sätze.") == "zu wenige Sätze."
 
