@@ -61,7 +61,9 @@ def test_a_form_that_the_training_text_has_stays() -> None:
     small = train_truecaser(["hours left", "days and months", "The USB port"] * 100, "en")
     assert small.restore("hours left") == "hours left"
     assert small.restore("the usb") == "the usb"
-    titles = train_truecaser(["File Manager", "Save File", "The file manager saves each USB port somewhere"] * 100, "en")
+    titles = train_truecaser(
+        ["File Manager", "Save File", "The file manager saves each USB port somewhere"] * 100, "en"
+    )
     assert titles.restore("Save File") == "Save File"
     assert titles.restore("Each Usb Port Somewhere Now") == "Each USB port somewhere Now"
     assert train_truecaser(["Zu wenige Sätze."], "de").restore("zu wenige sätze.") == "zu wenige sätze."
