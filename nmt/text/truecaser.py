@@ -18,8 +18,8 @@ from typing import Any
 from nmt.text.capitals import has_first_capitals, is_in_capitals, lower, small_letters, upper
 from nmt.text.characters import category_class
 
-# A form is unusual where truecasing changes fewer of the training sentences: natural ones have to stay as they are, which
-# matters for short ones, such as the names of menus.
+# A form is unusual where truecasing changes fewer of the training sentences: natural ones have to stay as they are,
+# which matters for short ones, such as the names of menus.
 _RARE = 0.02
 _FEWEST, _LONGEST = 2, 8  # words by which a form is told: that of a single one says little
 _WORDS = 50_000  # known words, the most frequent ones, so that the files of runs and exports stay small

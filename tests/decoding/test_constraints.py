@@ -251,8 +251,10 @@ def test_what_may_be_repeated_equals_the_plain_rules(source, done):
     assert allowed_by_the_constraint(source, done, 7).tolist() == [token not in forbidden for token in range(7)]
 
 
-PIECES = ["<pad>", "<unk>", "<s>", "</s>", "\u2581Tag", "tag", ",", "\u2581", "\u2581\u00e4", "\u00c4.", "\u65e5\u672c", "<0xE6>", "<0x97>",
-          "<0x3F>", "<0x54>"]  # fmt: skip
+PIECES = [
+    "<pad>", "<unk>", "<s>", "</s>", "\u2581Tag", "tag", ",", "\u2581", "\u2581\u00e4", "\u00c4.", "\u65e5\u672c",
+    "<0xE6>", "<0x97>", "<0x3F>", "<0x54>",
+]  # fmt: skip
 FOREIGN_IDS, QUESTION_MARK, LETTER_T = [11, 12], 13, 14
 PIECE_IDS = st.lists(st.integers(4, len(PIECES) - 1), max_size=24)
 
