@@ -177,8 +177,8 @@ def train_truecaser(sentences: Iterable[str], language: str = "") -> Truecaser:
     frequent = sorted(counts, key=lambda word: (-counts[word].total(), word))[:_WORDS]
     words = [max(counts[word], key=lambda form: (counts[word][form], form)) for word in frequent]
     all_unusual = Truecaser(words, _FEWEST, _FEWEST, language)
-    fewest = (_rare_from(sentences, cased, all_unusual) for sentences in (small, titles))
-    return Truecaser(words, *fewest, language)
+    fewest_small, fewest_titles = (_rare_from(form, cased, all_unusual) for form in (small, titles))
+    return Truecaser(words, fewest_small, fewest_titles, language)
 
 
 def _rare_from(form: list[tuple[int, str]], cased: Counter[int], truecaser: Truecaser) -> int | None:
