@@ -23,6 +23,7 @@ from nmt.layers.xla import inside_xla
 from nmt.models.decoder import DecoderState
 from nmt.text.repetition import (
     FOREIGN,
+    LONG,
     LONGEST_BLOCK,
     LONGEST_PUNCTUATION,
     NGRAM_SIZE,
@@ -33,6 +34,7 @@ from nmt.text.repetition import (
 )
 
 _NO_CLASS = 2**30  # above all classes
+_POWERS = np.cumprod(np.full(64, 0x01000193, np.int32), dtype=np.int32)  # FNV's prime
 
 
 class Constraint(Protocol):
@@ -256,17 +258,17 @@ class RepetitionConstraint:
     """No loops: what a translation repeats is limited by what its source repeats.
 
     Models that are unsure repeat themselves: "der Zustand, der Zustand, Der Zustand". Tokens that differ by case or by
-    the punctuation around them are the same here, and those without a letter or a digit are passed over, as
-    are the bytes of characters that the vocabulary lacks. Three rules
-    forbid the tokens that would go on with a repetition, whatever their probability:
+    the punctuation around them are the same here, and those without a letter or a digit are passed over, as are the
+    bytes of characters that the vocabulary lacks. Three rules forbid the tokens that would go on with a repetition,
+    whatever their probability:
 
     * A block of at most `longest_block` tokens stands at most max(2, b) times in a row, with b the most times in a row
       that any block of the source does. A further time is forbidden from its first token on, unless the source itself
       begins one.
-    * A sequence of `ngram_size` tokens comes at most max(2, c) times, with c the most times that any two tokens in a
-      row, or any single one of at least four bytes, come in the source: what is one token there may be several in the
-      translation. For a sequence twice as long, c is that of three tokens in a row. Of a translation the last `window`
-      tokens count.
+    * A sequence of `ngram_size` tokens comes at most max(2, b, c) times, with c the most times that any two words in a
+      row, any single one of at least four bytes, or any `ngram_size` tokens in a row come in the source: what is one
+      word there may be several tokens in the translation. For a sequence twice as long, c is that of three words, or of
+      as many tokens, in a row. Of a translation the last `window` tokens count.
     * At most max(8, 2 p) tokens in a row have no letter or digit, with p the most such tokens in a row of the source.
 
     None forbids to translate word for word what a source repeats. The end of a translation is always allowed.
@@ -377,13 +379,13 @@ class RepetitionConstraint:
         real = (source != PADDING) & (source != END)
         classes = tf.where(real, _class_of(source, self.source_classes), PUNCTUATION)
         # A foreign token is a word that no other repeats, but also one without known letters.
-        words = tf.where(classes == FOREIGN, _NO_CLASS + tf.range(tf.shape(source)[1]), classes)
+        tokens = tf.where(classes == FOREIGN, _NO_CLASS + tf.range(tf.shape(source)[1]), classes)
         no_word = real & (classes <= PUNCTUATION)  # padding is no punctuation
         nothing = _no_words(tf.shape(source)[0], self.longest_block)
 
         def step(place: tf.Tensor, done: tuple[tf.Tensor, ...], longest: tf.Tensor, most: tf.Tensor) -> Any:
             last, matches, marks = done
-            last, matches, _ = _append(tf.gather(words, place, axis=1), last, matches, marks)
+            last, matches, _ = _append(tf.gather(tokens, place, axis=1), last, matches, marks)
             marks = tf.where(tf.gather(no_word, place, axis=1), marks + 1, 0)
             return place + 1, (last, matches, marks), tf.maximum(longest, matches), tf.maximum(most, marks)
 
@@ -391,13 +393,49 @@ class RepetitionConstraint:
         *_, longest, marks = tf.while_loop(lambda place, *_: place < tf.shape(source)[1], step, start)
         blocks = tf.range(1, self.longest_block + 1)
         times = tf.maximum(tf.reduce_max((longest + blocks - 1) // blocks, 1) + 1, 2)
-        is_long = real if self.source_classes is None else tf.gather(tf.constant(self.source_classes.long), source)
-        # The words alone, in their order, to find neighbours across punctuation.
-        order = tf.argsort(tf.cast(words == PUNCTUATION, tf.int32), stable=True)
-        counts = _largest_counts(tf.gather(words, order, batch_dims=1), list(SOURCE_NGRAMS.values()))
+        words, is_long = (tokens, real) if self.source_classes is None else self._words(source, classes, tokens)
+        counts = tf.stack(_largest_counts(_without_punctuation(words), list(SOURCE_NGRAMS.values())), 1)
+        sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
+        counts = tf.maximum(counts, tf.stack(_largest_counts(_without_punctuation(tokens), sizes), 1))
         (long_words,) = _largest_counts(tf.where(is_long, words, PUNCTUATION), [1])
-        counts[0] = tf.maximum(counts[0], long_words)
-        return times, tf.maximum(tf.stack(counts, 1), 2), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
+        counts = tf.maximum(counts, tf.stack([long_words, tf.zeros_like(long_words)], 1))
+        return times, tf.maximum(counts, times[:, None]), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
+
+    def _words(self, source: tf.Tensor, classes: tf.Tensor, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Joins the source's tokens to words, as `nmt.text.repetition.find_words` does.
+
+        Args:
+            source: int32 `[batch, time]`.
+            classes: int32 `[batch, time]`, of the tokens.
+            tokens: the same, but each foreign one is another.
+
+        Returns:
+            int32 `[batch, time]`: at the last token of each word a number that stands for it, and 0 elsewhere; and which
+            of the words are long.
+        """
+        assert self.source_classes is not None
+        begins, sizes = (
+            tf.gather(tf.constant(of_token), source)
+            for of_token in (self.source_classes.begins, self.source_classes.sizes)
+        )
+        is_token, is_known = tokens > PUNCTUATION, classes > PUNCTUATION
+        goes_on = tf.pad(is_known, [[0, 0], [1, 0]])[:, :-1] & is_known & ~begins
+        number = tf.cumsum(tf.cast(is_token & ~goes_on, tf.int32), 1)
+        of_word = (number[:, :, None] == number[:, None]) & is_token[:, :, None] & is_token[:, None]
+        of_word = tf.cast(of_word, tf.int32)
+        place = tf.reduce_sum(tf.linalg.band_part(of_word, -1, 0), 2) - 1
+        # A polynomial of the tokens' classes, modulo 2 ** 32, which is not 0.
+        terms = tokens * tf.gather(tf.constant(_POWERS), tf.clip_by_value(place, 0, len(_POWERS) - 1))
+        word = 2 * tf.reduce_sum(of_word * terms[:, None], 2) + 1
+        is_last = is_token & (place == tf.reduce_sum(of_word, 2) - 1)
+        is_long = tf.reduce_sum(of_word * sizes[:, None], 2) >= LONG
+        return tf.where(is_last, word, PUNCTUATION), is_last & is_long
+
+
+def _without_punctuation(words: tf.Tensor) -> tf.Tensor:
+    """The words alone, in their order, to find neighbours across punctuation; 0 after them."""
+    order = tf.argsort(tf.cast(words == PUNCTUATION, tf.int32), stable=True)
+    return tf.gather(words, order, batch_dims=1)
 
 
 def _no_words(batch: tf.Tensor, window: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -8,12 +8,10 @@ from typing import IO, Any
 from rich.console import Console
 from rich.table import Table
 
-from nmt.text.repetition import RepetitionLimit, is_long
+from nmt.text.repetition import SPACELESS, RepetitionLimit, is_long
 from nmt.utils.errors import UserError
 
-# Thai and Lao, Tibetan, Burmese, Khmer, kana and Chinese characters stand without spaces: each counts as a word.
-_SPACELESS = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+")
+_WORD = re.compile(rf"[{SPACELESS}]|[^\W{SPACELESS}]+")  # a character without spaces around it counts as a word
 _SLACK = 20  # characters: a label of one word may have a long translation
 
 
@@ -51,7 +49,7 @@ def has_loop(source: str, translation: str) -> bool:
     (True, False)
     """
     said, words = _WORD.findall(source.lower()), _WORD.findall(translation.lower())
-    return RepetitionLimit(said, {word for word in said if not is_long(word)}).is_exceeded(words)
+    return RepetitionLimit(said, short={word for word in said if not is_long(word)}).is_exceeded(words)
 
 
 def measure_repetition(

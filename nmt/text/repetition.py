@@ -15,25 +15,30 @@ from nmt.text.boundaries import WORD_START
 from nmt.text.placeholders import SYMBOLS
 
 NGRAM_SIZE, LONGEST_BLOCK, WINDOW, LONGEST_PUNCTUATION = 4, 16, 128, 8
-SOURCE_NGRAMS = {1: 2, 2: 3}  # by multiples of the size: how many source tokens it takes to say the n-gram
+SOURCE_NGRAMS = {1: 2, 2: 3}  # by multiples of the size: how many words of the source it takes to say the n-gram
 PUNCTUATION, FOREIGN = 0, -1  # see `WordClasses.classes`
 _MARKS = (PUNCTUATION, FOREIGN)
-_LONG = 4  # bytes
-_BYTE = re.compile("<0x[0-9A-F]{2}>")
+LONG = 4  # bytes
+# Thai and Lao, Tibetan, Burmese, Khmer, kana and Chinese characters stand without spaces.
+SPACELESS = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_BYTE, _SPACELESS = re.compile("<0x[0-9A-F]{2}>"), re.compile(f"[{SPACELESS}]")
 
 
 class WordClasses(NamedTuple):
-    """Which tokens of a vocabulary read the same; one element for each id.
+    """Which tokens of a vocabulary read the same, and which begin a word; one element for each id.
 
     Attributes:
         classes: list of int, the smallest id with the same letters and digits, whatever their case and the punctuation
             around them; 0, `PUNCTUATION`, for tokens that have none; -1, `FOREIGN`, for the bytes of characters that
             the vocabulary lacks, which may be letters.
-        long: list of bool, whether one such token may well be several in the translation.
+        sizes: list of int, how many bytes its letters and digits take.
+        begins: list of bool, whether a word begins with the token, wherever it stands: after a space, or in a script
+            without spaces, in which each token counts as a word.
     """
 
     classes: list[int]
-    long: list[bool]
+    sizes: list[int]
+    begins: list[bool]
 
 
 def find_word_classes(pieces: Sequence[str]) -> WordClasses:
@@ -45,23 +50,56 @@ def find_word_classes(pieces: Sequence[str]) -> WordClasses:
     Example:
 
     >>> pieces = ["<pad>", "<unk>", "<s>", "</s>", "\u2581The", "the", ",", "THE,", "\u2581state"]
-    >>> classes, long = find_word_classes(pieces)
-    >>> classes, long.index(True)
-    ([0, 1, 2, 3, 4, 4, 0, 4, 8], 8)
+    >>> found = find_word_classes(pieces)
+    >>> found.classes, found.sizes[4:], found.begins[4:]
+    ([0, 1, 2, 3, 4, 4, 0, 4, 8], [3, 3, 0, 3, 5], [True, False, False, False, True])
     """
     first: dict[str, int] = {}
-    classes, long = [], []
+    found = WordClasses([], [], [])
     for index, piece in enumerate(pieces):
         special = index <= END or piece.strip(WORD_START) in SYMBOLS
         byte = int(piece[3:5], 16) if _BYTE.fullmatch(piece) else None
-        if byte is not None and byte >= 0x80:
-            classes.append(FOREIGN)
-            long.append(False)
-            continue
-        letters = piece if special else _letters(piece if byte is None else chr(byte))
-        classes.append(first.setdefault(letters, index) if letters else PUNCTUATION)
-        long.append(not special and is_long(letters))
-    return WordClasses(classes, long)
+        foreign = byte is not None and byte >= 0x80
+        letters = "" if foreign else piece if special else _letters(piece if byte is None else chr(byte))
+        found.classes.append(FOREIGN if foreign else first.setdefault(letters, index) if letters else PUNCTUATION)
+        found.sizes.append(0 if special else len(letters.encode()))
+        found.begins.append(special or piece.startswith(WORD_START) or bool(_SPACELESS.search(letters)))
+    return found
+
+
+def find_words(tokens: Sequence[int], vocabulary: WordClasses) -> tuple[list[tuple[int, ...]], set[tuple[int, ...]]]:
+    """Joins tokens to words.
+
+    Args:
+        tokens: the ids of a text, without an end token.
+        vocabulary: what its tokens are.
+
+    Returns:
+        The classes of the tokens of each word, without punctuation; and the short words among them, which are seldom
+        several tokens in a translation. A foreign token is a word that no other repeats.
+
+    Example:
+
+    >>> vocabulary = find_word_classes(["<pad>", "<unk>", "<s>", "</s>", "\u2581A", "S", "E", ",", "\u2581state"])
+    >>> find_words([4, 5, 6, 7, 8], vocabulary)
+    ([(4, 5, 6), (8,)], {(4, 5, 6)})
+    """
+    words: list[tuple[int, ...]] = []
+    sizes: list[int] = []
+    goes_on = False
+    for place, token in enumerate(tokens):
+        one, size = vocabulary.classes[token], vocabulary.sizes[token]
+        if one == FOREIGN:
+            words.append((FOREIGN, place))
+            sizes.append(size)
+        elif one != PUNCTUATION and goes_on and not vocabulary.begins[token]:
+            words[-1] += (one,)
+            sizes[-1] += size
+        elif one != PUNCTUATION:
+            words.append((one,))
+            sizes.append(size)
+        goes_on = one not in _MARKS
+    return words, {word for word, size in zip(words, sizes, strict=True) if size < LONG}
 
 
 def is_long(word: str) -> bool:
@@ -70,7 +108,7 @@ def is_long(word: str) -> bool:
     Args:
         word: letters and digits.
     """
-    return len(word.encode()) >= _LONG
+    return len(word.encode()) >= LONG
 
 
 def _letters(piece: str) -> str:
@@ -85,7 +123,8 @@ class RepetitionLimit:
     Args:
         source: classes of the source's tokens (see `WordClasses`), or words; without an end token. No foreign token
             repeats another, but a row of them may be repeated as a row of punctuation may.
-        short: those of them that are seldom several tokens in a translation.
+        words: what its tokens make up, see `find_words`; None if each is a word.
+        short: those of the words that are seldom several tokens in a translation.
 
     Example:
 
@@ -95,14 +134,27 @@ class RepetitionLimit:
     set()
     """
 
-    def __init__(self, source: Sequence[Hashable], short: Collection[Hashable] = ()) -> None:
-        words = [(token, place) if token == FOREIGN else token for place, token in enumerate(source)]
-        words = [word for word in words if word != PUNCTUATION]
-        longest = [(_longest_run(words, block) + block - 1) // block for block in range(1, LONGEST_BLOCK + 1)]
+    def __init__(
+        self,
+        source: Sequence[Hashable],
+        words: Sequence[Hashable] | None = None,
+        short: Collection[Hashable] = (),
+    ) -> None:
+        tokens = [(token, place) if token == FOREIGN else token for place, token in enumerate(source)]
+        tokens = [token for token in tokens if token != PUNCTUATION]
+        words = tokens if words is None else words
+        longest = [(_longest_run(tokens, block) + block - 1) // block for block in range(1, LONGEST_BLOCK + 1)]
         self.times = max(2, max(longest) + 1)
         long = Counter(word for word in words if word not in short).values()
         self.counts = {
-            NGRAM_SIZE * multiple: max([2, *_ngrams(words, size).values(), *(long if multiple == 1 else ())])
+            NGRAM_SIZE * multiple: max(
+                [
+                    self.times,
+                    *_ngrams(tokens, NGRAM_SIZE * multiple).values(),
+                    *_ngrams(words, size).values(),
+                    *(long if multiple == 1 else ()),
+                ]
+            )
             for multiple, size in SOURCE_NGRAMS.items()
         }
         marks = [_last_marks(source[:end]) for end in range(1, len(source) + 1)]

@@ -10,7 +10,7 @@ from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search
 from nmt.decoding.constraints import NoRepeatConstraint, PrefixConstraint, RepetitionConstraint, SymbolConstraint
 from nmt.decoding.scorers import EnsembleScorer, FusedScorer
-from nmt.text.repetition import RepetitionLimit, WordClasses, find_word_classes
+from nmt.text.repetition import RepetitionLimit, find_word_classes, find_words
 from tests.decoding.toys import (
     BlindToy,
     Toy,
@@ -262,13 +262,25 @@ PIECE_IDS = st.lists(st.integers(4, len(PIECES) - 1), max_size=24)
 @settings(max_examples=60, deadline=None)
 @given(PIECE_IDS, PIECE_IDS)
 def test_case_and_punctuation_make_no_difference(source, done):
-    classes, long = find_word_classes(PIECES)
-    short = {one for one, is_long in zip(classes, long, strict=True) if not is_long}
-    limit = RepetitionLimit([classes[token] for token in source], short)
-    forbidden = limit.forbidden([classes[token] for token in (BEGIN, *done)])
-    both = WordClasses(classes, long)
+    both = find_word_classes(PIECES)
+    limit = RepetitionLimit([both.classes[token] for token in source], *find_words(source, both))
+    forbidden = limit.forbidden([both.classes[token] for token in (BEGIN, *done)])
     allowed = allowed_by_the_constraint(source, done, len(PIECES), source_classes=both, target_classes=both)
-    assert allowed[1:].tolist() == [one not in forbidden for one in classes[1:]]  # padding is never a candidate
+    assert allowed[1:].tolist() == [one not in forbidden for one in both.classes[1:]]  # padding is never a candidate
+
+
+def test_a_word_of_many_tokens_warrants_no_more_than_one_of_few():
+    both = find_word_classes([*PIECES, "\u2581A", "S", "E", "tta"])
+    word, long_word, ngram = [15, 16, 17], [15, 16, 18], [4, 8, 10, 17]
+
+    def allowed(source):
+        done = [*ngram, 14, *ngram, 16, *ngram[:-1]]
+        return allowed_by_the_constraint(source, done, 19, source_classes=both, target_classes=both)[ngram[-1]]
+
+    assert not allowed([*word, 4, *word, 8, *word, 10])
+    assert allowed([*long_word, 4, *long_word, 8, *long_word, 10])  # its translation may be four tokens
+    assert allowed([*word, 4, *word, 4, *word, 4])  # two words three times
+    assert not allowed([*long_word, 16, 4, *long_word, 8, *long_word, 17, 10])  # three words
 
 
 def test_variants_of_a_block_and_rows_of_punctuation_are_loops():

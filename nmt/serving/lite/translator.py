@@ -25,7 +25,7 @@ from nmt.text.letters import count_letters, is_unreadable
 from nmt.text.normalization import normalize
 from nmt.text.pieces import read_pieces
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, pattern, restore
-from nmt.text.repetition import RepetitionLimit, find_word_classes
+from nmt.text.repetition import RepetitionLimit, find_word_classes, find_words
 from nmt.text.sentences import space_between, split_sentences
 from nmt.text.truecaser import Truecaser
 from nmt.utils.digests import check_files
@@ -163,8 +163,9 @@ class LiteTranslator:
         return beam_search(step, states, options, constraints)
 
     def _repetition_limit(self, ids: Sequence[int]) -> RepetitionLimit:
-        classes, long = self._source_classes
-        return RepetitionLimit([classes[token] for token in ids], {classes[token] for token in ids if not long[token]})
+        return RepetitionLimit(
+            [self._source_classes.classes[token] for token in ids], *find_words(ids, self._source_classes)
+        )
 
     def _text(self, ids: list[int]) -> str:
         return str(self._target.decode([index for index in ids[:-1] if index != PADDING]))
