@@ -410,8 +410,8 @@ class RepetitionConstraint:
             tokens: the same, but each foreign one is another.
 
         Returns:
-            int32 `[batch, time]`: at the last token of each word a number that stands for it, and 0 elsewhere; and which
-            of the words are long.
+            int32 `[batch, time]`: at the last token of each word a number that stands for it, and 0 elsewhere; and
+            which of the words are long.
         """
         assert self.source_classes is not None
         begins, sizes = (
