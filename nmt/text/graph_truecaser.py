@@ -26,8 +26,9 @@ class GraphTruecaser(tf.Module):
         self.fewest_small = truecaser.fewest_small
         self.fewest_titles = truecaser.fewest_titles
         words = tf.constant(truecaser.words or [""])  # a table cannot be empty
-        pairs = tf.lookup.KeyValueTensorInitializer(lower(words, self.language), words)
-        self._usual = tf.lookup.StaticHashTable(pairs, "")
+        self._usual = _table(lower(words, self.language), words)
+        exceptions = tf.constant(sorted(truecaser.exceptions) or [""])
+        self._exceptions = _table(exceptions, exceptions)
 
     def restore(self, texts: tf.Tensor) -> tf.Tensor:
         """Returns texts as the training text would write them.
@@ -37,6 +38,7 @@ class GraphTruecaser(tf.Module):
         """
         titles = _are_titles(texts, self.fewest_titles)
         unusual = titles | _are_small(texts, self.fewest_small) | are_in_capitals(texts)
+        unusual &= self._exceptions.lookup(texts) == ""
         return tf.cond(
             tf.reduce_any(unusual), lambda: self._with_restored(texts, tf.where(unusual), titles), lambda: texts
         )
@@ -61,6 +63,10 @@ class GraphTruecaser(tf.Module):
         first = tf.strings.substr(usual, 0, 1, "UTF8_CHAR")
         rest = tf.strings.substr(usual, tf.strings.length(first), tf.strings.length(usual))
         return tf.where(begins, upper(first, self.language) + rest, usual)
+
+
+def _table(keys: tf.Tensor, values: tf.Tensor) -> tf.lookup.StaticHashTable:
+    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), "")
 
 
 def _are_small(texts: tf.Tensor, fewest: int | None) -> tf.Tensor:

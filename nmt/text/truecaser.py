@@ -21,7 +21,7 @@ from nmt.text.characters import category_class
 # A form is unusual where truecasing changes fewer of the training sentences: natural ones have to stay as they are,
 # which matters for short ones, such as the names of menus.
 _RARE = 0.02
-_FEWEST, _LONGEST = 2, 8  # words by which a form is told: that of a single one says little
+_TITLE, _LONGEST = 2, 8  # words by which a form is told: a title of one word begins as any sentence does
 _WORDS = 50_000  # known words, the most frequent ones, so that the files of runs and exports stay small
 
 # In a marked text; normalised ones have no control characters.
@@ -84,6 +84,7 @@ class Truecaser:
         fewest_titles: int or None, a text whose words all begin with a capital, apart from those of up to three
             letters, is unusual if as many do or more; None if it is not.
         language: str, the code of the texts' language.
+        exceptions: texts that stay as they are, such as those that the training text has in an unusual case.
 
     Example:
 
@@ -98,12 +99,14 @@ class Truecaser:
         fewest_small: int | None = None,
         fewest_titles: int | None = None,
         language: str = "",
+        exceptions: Iterable[str] = (),
     ) -> None:
-        self.words = list(words)
         self.fewest_small = fewest_small
         self.fewest_titles = fewest_titles
         self.language = language
-        self._usual = {lower(word, language): word for word in self.words}
+        self.exceptions = set(exceptions)
+        self._usual = {lower(word, language): word for word in words}
+        self.words = list(self._usual.values())
 
     def restore(self, text: str) -> str:
         """Returns a text as the training text would write it.
@@ -113,7 +116,7 @@ class Truecaser:
         """
         title = self.fewest_titles is not None and count_titled(text) >= self.fewest_titles
         small = self.fewest_small is not None and count_small(text) >= self.fewest_small
-        if not (title or small or is_in_capitals(text)):
+        if not (title or small or is_in_capitals(text)) or text in self.exceptions:
             return text
         return "".join(self._restored(word, title) for word in _marked(text).split(CUT)).replace(START, "")
 
@@ -128,7 +131,12 @@ class Truecaser:
 
     def to_json(self) -> dict[str, Any]:
         """Returns what it knows as plain values, for `from_json`."""
-        return {"fewest_small": self.fewest_small, "fewest_titles": self.fewest_titles, "words": self.words}
+        return {
+            "fewest_small": self.fewest_small,
+            "fewest_titles": self.fewest_titles,
+            "words": self.words,
+            "exceptions": sorted(self.exceptions),
+        }
 
     @classmethod
     def from_json(cls, values: Any, language: str) -> "Truecaser":
@@ -137,14 +145,16 @@ class Truecaser:
         Raises:
             ValueError: if the values are others.
         """
-        if not isinstance(values, dict) or values.keys() != {"fewest_small", "fewest_titles", "words"}:
+        if not isinstance(values, dict) or values.keys() != cls().to_json().keys():
             raise ValueError("expected the values of a truecaser")
-        words, fewest = values["words"], (values["fewest_small"], values["fewest_titles"])
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise ValueError("words: expected a list of strings")
+        for name in ("words", "exceptions"):
+            texts = values[name]
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+                raise ValueError(f"{name}: expected a list of strings")
+        fewest = values["fewest_small"], values["fewest_titles"]
         if not all(one is None or (type(one) is int and 0 < one <= _LONGEST) for one in fewest):
             raise ValueError(f"fewest_small and fewest_titles: expected null, or integers from 1 to {_LONGEST}")
-        return cls(words, *fewest, language)
+        return cls(values["words"], *fewest, language, values["exceptions"])
 
 
 def train_truecaser(sentences: Iterable[str], language: str = "") -> Truecaser:
@@ -166,9 +176,9 @@ def train_truecaser(sentences: Iterable[str], language: str = "") -> Truecaser:
     for sentence in sentences:
         number, titled = count_cased(sentence), count_titled(sentence)
         cased[number] += 1
-        if titled >= _FEWEST:
+        if titled >= _TITLE:
             titles.append((titled, sentence))
-        elif count_small(sentence) >= _FEWEST:
+        elif count_small(sentence):
             small.append((number, sentence))
         if 2 * titled <= number and not is_in_capitals(sentence):  # else words have their case by the sentence's form
             for word in _marked(sentence).split(CUT)[1::2]:
@@ -176,15 +186,17 @@ def train_truecaser(sentences: Iterable[str], language: str = "") -> Truecaser:
                     counts.setdefault(lower(word, language), Counter())[word] += 1
     frequent = sorted(counts, key=lambda word: (-counts[word].total(), word))[:_WORDS]
     words = [max(counts[word], key=lambda form: (counts[word][form], form)) for word in frequent]
-    all_unusual = Truecaser(words, _FEWEST, _FEWEST, language)
-    fewest_small, fewest_titles = (_rare_from(form, cased, all_unusual) for form in (small, titles))
-    return Truecaser(words, fewest_small, fewest_titles, language)
+    truecaser = Truecaser(words, 1, _TITLE, language)
+    for form in (small, titles):
+        form[:] = [(number, sentence) for number, sentence in form if truecaser.restore(sentence) != sentence]
+    fewest = _rare_from(1, small, cased), _rare_from(_TITLE, titles, cased)
+    return Truecaser(words, *fewest, language, (sentence for _, sentence in (*small, *titles)))
 
 
-def _rare_from(form: list[tuple[int, str]], cased: Counter[int], truecaser: Truecaser) -> int | None:
-    """From how many words on few sentences of a form would be changed; None if there is no such number."""
-    changed = Counter(number for number, sentence in form if truecaser.restore(sentence) != sentence)
-    for words in range(_FEWEST, _LONGEST + 1):
+def _rare_from(least: int, form: list[tuple[int, str]], cased: Counter[int]) -> int | None:
+    """From how many words on there are few of some sentences, given with their words; None if always many."""
+    changed = Counter(number for number, _ in form)
+    for words in range(least, _LONGEST + 1):
         have, sentences = (sum(n for number, n in counts.items() if number >= words) for counts in (changed, cased))
         if have + 1 < _RARE * (sentences + 1):  # as if one more had it: few sentences say little
             return words
