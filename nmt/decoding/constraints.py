@@ -325,7 +325,11 @@ class RepetitionConstraint:
 
     def advance(self, tokens: tf.Tensor, state: DecoderState) -> DecoderState:
         """Appends the tokens to the last ones, and compares them with these."""
-        return state._replace(states=_append(_class_of(tokens, self.target_classes), *state.states))
+        new = _class_of(tokens, self.target_classes)
+        if self.target_classes is not None:
+            prolongs = tf.gather(tf.constant(self.target_classes.prolongs), tokens) & (new == state.states[0][..., 0])
+            new = tf.where(prolongs, PUNCTUATION, new)
+        return state._replace(states=_append(new, *state.states))
 
     def allow(self, log_probabilities: tf.Tensor, state: DecoderState) -> tf.Tensor:
         """See `Constraint.allow`."""
@@ -354,7 +358,9 @@ class RepetitionConstraint:
 
     def _forbid(self, log_probabilities: tf.Tensor, found: _Repetitions) -> tf.Tensor:
         """Forbids what would go on with a repetition."""
-        all_classes, all_where = [found.last[:, : self.longest_block]], [found.going_on]
+        # Too many tokens without letters may be the last letter again and again.
+        all_classes = [found.last[:, :1], found.last[:, : self.longest_block]]
+        all_where = [found.too_many_marks[:, None], found.going_on]
         for again, count in zip(found.again, tf.unstack(found.counts, axis=1), strict=True):
             candidates = found.last[:, : again.shape[1]]
             equal = (candidates[:, :, None] == candidates[:, None]) & again[:, None]
@@ -380,7 +386,10 @@ class RepetitionConstraint:
         classes = tf.where(real, _class_of(source, self.source_classes), PUNCTUATION)
         # A foreign token is a word that no other repeats, but also one without known letters.
         tokens = tf.where(classes == FOREIGN, _NO_CLASS + tf.range(tf.shape(source)[1]), classes)
-        no_word = real & (classes <= PUNCTUATION)  # padding is no punctuation
+        if self.source_classes is not None:
+            prolongs = tf.gather(tf.constant(self.source_classes.prolongs), source) & _as_before(classes)
+            tokens = tf.where(prolongs, PUNCTUATION, tokens)
+        no_word = real & ((classes == FOREIGN) | (tokens == PUNCTUATION))  # padding is no punctuation
         nothing = _no_words(tf.shape(source)[0], self.longest_block)
 
         def step(place: tf.Tensor, done: tuple[tf.Tensor, ...], longest: tf.Tensor, most: tf.Tensor) -> Any:
@@ -430,6 +439,14 @@ class RepetitionConstraint:
         is_last = is_token & (place == tf.reduce_sum(of_word, 2) - 1)
         is_long = tf.reduce_sum(of_word * sizes[:, None], 2) >= LONG
         return tf.where(is_last, word, PUNCTUATION), is_last & is_long
+
+
+def _as_before(classes: tf.Tensor) -> tf.Tensor:
+    """Which tokens with letters are of the class of the one before, `[batch, time]`; what has none stands between."""
+    order = tf.argsort(tf.cast(classes <= PUNCTUATION, tf.int32), stable=True)
+    in_order = tf.gather(classes, order, batch_dims=1)
+    equal = tf.pad(in_order[:, 1:] == in_order[:, :-1], [[0, 0], [1, 0]])
+    return tf.gather(equal, tf.argsort(order), batch_dims=1) & (classes > PUNCTUATION)
 
 
 def _without_punctuation(words: tf.Tensor) -> tf.Tensor:

@@ -34,11 +34,14 @@ class WordClasses(NamedTuple):
         sizes: list of int, how many bytes its letters and digits take.
         begins: list of bool, whether a word begins with the token, wherever it stands: after a space, or in a script
             without spaces, in which each token counts as a word.
+        prolongs: list of bool, whether the token is a single letter or digit that begins no word: after the same one,
+            as in `1000` or `xxx`, it is passed over as punctuation is.
     """
 
     classes: list[int]
     sizes: list[int]
     begins: list[bool]
+    prolongs: list[bool]
 
 
 def find_word_classes(pieces: Sequence[str]) -> WordClasses:
@@ -55,7 +58,7 @@ def find_word_classes(pieces: Sequence[str]) -> WordClasses:
     ([0, 1, 2, 3, 4, 4, 0, 4, 8], [3, 3, 0, 3, 5], [True, False, False, False, True])
     """
     first: dict[str, int] = {}
-    found = WordClasses([], [], [])
+    found = WordClasses([], [], [], [])
     for index, piece in enumerate(pieces):
         special = index <= END or piece.strip(WORD_START) in SYMBOLS
         byte = int(piece[3:5], 16) if _BYTE.fullmatch(piece) else None
@@ -64,7 +67,23 @@ def find_word_classes(pieces: Sequence[str]) -> WordClasses:
         found.classes.append(FOREIGN if foreign else first.setdefault(letters, index) if letters else PUNCTUATION)
         found.sizes.append(0 if special else len(letters.encode()))
         found.begins.append(special or piece.startswith(WORD_START) or bool(_SPACELESS.search(letters)))
+        found.prolongs.append(len(letters) == 1 and not found.begins[-1])
     return found
+
+
+def classes_of(tokens: Sequence[int], vocabulary: WordClasses) -> list[int]:
+    """Returns the classes of a text's tokens, `PUNCTUATION` for each that prolongs the one before.
+
+    Args:
+        tokens: the ids of the text.
+        vocabulary: what its tokens are.
+    """
+    classes, last = [], PUNCTUATION
+    for token in tokens:
+        one = vocabulary.classes[token]
+        classes.append(PUNCTUATION if vocabulary.prolongs[token] and one == last else one)
+        last = one if one not in _MARKS else last
+    return classes
 
 
 def find_words(tokens: Sequence[int], vocabulary: WordClasses) -> tuple[list[tuple[int, ...]], set[tuple[int, ...]]]:
@@ -87,8 +106,8 @@ def find_words(tokens: Sequence[int], vocabulary: WordClasses) -> tuple[list[tup
     words: list[tuple[int, ...]] = []
     sizes: list[int] = []
     goes_on = False
-    for place, token in enumerate(tokens):
-        one, size = vocabulary.classes[token], vocabulary.sizes[token]
+    for place, (token, one) in enumerate(zip(tokens, classes_of(tokens, vocabulary), strict=True)):
+        size = vocabulary.sizes[token]
         if one == FOREIGN:
             words.append((FOREIGN, place))
             sizes.append(size)
@@ -98,7 +117,7 @@ def find_words(tokens: Sequence[int], vocabulary: WordClasses) -> tuple[list[tup
         elif one != PUNCTUATION:
             words.append((one,))
             sizes.append(size)
-        goes_on = one not in _MARKS
+        goes_on = vocabulary.classes[token] not in _MARKS
     return words, {word for word, size in zip(words, sizes, strict=True) if size < LONG}
 
 
@@ -166,8 +185,9 @@ class RepetitionLimit:
         Args:
             done: classes of the tokens of the translation so far, or its words.
         """
-        found = {PUNCTUATION, FOREIGN} if _last_marks(done) >= self.marks else set()
+        too_many = _last_marks(done) >= self.marks
         done = [token for token in done if token not in _MARKS]
+        found = {PUNCTUATION, FOREIGN, *done[-1:]} if too_many else set()
         for block in range(1, min(LONGEST_BLOCK, len(done)) + 1):
             if _last_run(done, block) >= block * (self.times - 1):
                 found.add(done[-block])

@@ -10,7 +10,7 @@ from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search
 from nmt.decoding.constraints import NoRepeatConstraint, PrefixConstraint, RepetitionConstraint, SymbolConstraint
 from nmt.decoding.scorers import EnsembleScorer, FusedScorer
-from nmt.text.repetition import RepetitionLimit, find_word_classes, find_words
+from nmt.text.repetition import RepetitionLimit, classes_of, find_word_classes, find_words
 from tests.decoding.toys import (
     BlindToy,
     Toy,
@@ -253,9 +253,9 @@ def test_what_may_be_repeated_equals_the_plain_rules(source, done):
 
 PIECES = [
     "<pad>", "<unk>", "<s>", "</s>", "\u2581Tag", "tag", ",", "\u2581", "\u2581\u00e4", "\u00c4.", "\u65e5\u672c",
-    "<0xE6>", "<0x97>", "<0x3F>", "<0x54>",
+    "<0xE6>", "<0x97>", "<0x3F>", "<0x54>", "\u2581t",
 ]  # fmt: skip
-FOREIGN_IDS, QUESTION_MARK, LETTER_T = [11, 12], 13, 14
+FOREIGN_IDS, QUESTION_MARK, LETTER_T, SPACED_T = [11, 12], 13, 14, 15
 PIECE_IDS = st.lists(st.integers(4, len(PIECES) - 1), max_size=24)
 
 
@@ -263,24 +263,24 @@ PIECE_IDS = st.lists(st.integers(4, len(PIECES) - 1), max_size=24)
 @given(PIECE_IDS, PIECE_IDS)
 def test_case_and_punctuation_make_no_difference(source, done):
     both = find_word_classes(PIECES)
-    limit = RepetitionLimit([both.classes[token] for token in source], *find_words(source, both))
-    forbidden = limit.forbidden([both.classes[token] for token in (BEGIN, *done)])
+    limit = RepetitionLimit(classes_of(source, both), *find_words(source, both))
+    forbidden = limit.forbidden(classes_of((BEGIN, *done), both))
     allowed = allowed_by_the_constraint(source, done, len(PIECES), source_classes=both, target_classes=both)
     assert allowed[1:].tolist() == [one not in forbidden for one in both.classes[1:]]  # padding is never a candidate
 
 
 def test_a_word_of_many_tokens_warrants_no_more_than_one_of_few():
     both = find_word_classes([*PIECES, "\u2581A", "S", "E", "tta"])
-    word, long_word, ngram = [15, 16, 17], [15, 16, 18], [4, 8, 10, 17]
+    word, long_word, ngram = [16, 17, 18], [16, 17, 19], [4, 8, 10, 18]
 
     def allowed(source):
-        done = [*ngram, 14, *ngram, 16, *ngram[:-1]]
-        return allowed_by_the_constraint(source, done, 19, source_classes=both, target_classes=both)[ngram[-1]]
+        done = [*ngram, 14, *ngram, 17, *ngram[:-1]]
+        return allowed_by_the_constraint(source, done, 20, source_classes=both, target_classes=both)[ngram[-1]]
 
     assert not allowed([*word, 4, *word, 8, *word, 10])
     assert allowed([*long_word, 4, *long_word, 8, *long_word, 10])  # its translation may be four tokens
     assert allowed([*word, 4, *word, 4, *word, 4])  # two words three times
-    assert not allowed([*long_word, 16, 4, *long_word, 8, *long_word, 17, 10])  # three words
+    assert not allowed([*long_word, 17, 4, *long_word, 8, *long_word, 18, 10])  # three words
 
 
 def test_variants_of_a_block_and_rows_of_punctuation_are_loops():
@@ -294,7 +294,7 @@ def test_variants_of_a_block_and_rows_of_punctuation_are_loops():
     assert np.flatnonzero(~allowed([10], variants)).tolist() == [tag, other_tag]
     assert allowed([10, tag, comma, tag, tag], variants).all()
     marks = [comma, space, *FOREIGN_IDS, QUESTION_MARK]
-    assert np.flatnonzero(~allowed([10], [tag, *[comma, space] * 4]))[1:].tolist() == marks
+    assert np.flatnonzero(~allowed([10], [tag, *[comma, space] * 4])).tolist()[1:] == [tag, other_tag, *marks]
     assert allowed([10, *[comma] * 5], [tag, *[comma, space] * 4]).all()
     assert allowed([10, *FOREIGN_IDS * 3], [tag, *FOREIGN_IDS * 4]).all()
 
@@ -308,8 +308,12 @@ def test_unknown_characters_of_the_source_warrant_no_loop():
     assert not allowed([QUESTION_MARK] * 50, [4, 4])[4]
     assert not allowed([*FOREIGN_IDS] * 50, [4, 4])[4]
     # "a X a" says "a" twice, but not in a row, whatever X is.
-    assert not allowed([LETTER_T, *FOREIGN_IDS, LETTER_T, *FOREIGN_IDS, LETTER_T], [4, 8, 4, 8])[4]
-    assert allowed([LETTER_T] * 3, [4, 8, 4, 8]).all()
+    assert not allowed([SPACED_T, *FOREIGN_IDS, SPACED_T, *FOREIGN_IDS, SPACED_T], [4, 8, 4, 8])[4]
+    assert allowed([SPACED_T] * 3, [4, 8, 4, 8]).all()
+    # A letter that is repeated within a word warrants no other repetition, and may be repeated as often itself.
+    assert not allowed([SPACED_T, *[LETTER_T] * 20], [4, 8, 4, 8])[4]
+    assert allowed([SPACED_T, *[LETTER_T] * 20], [SPACED_T, *[LETTER_T] * 20]).all()
+    assert np.flatnonzero(~allowed([SPACED_T], [SPACED_T, *[LETTER_T] * 8]))[-2:].tolist() == [LETTER_T, SPACED_T]
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nmt.constants import BEGIN, END
 from nmt.text.nesting import TagNesting
-from nmt.text.repetition import LONGEST_BLOCK, PUNCTUATION, WINDOW, RepetitionLimit
+from nmt.text.repetition import LONGEST_BLOCK, PUNCTUATION, WINDOW, RepetitionLimit, WordClasses
 
 Array = NDArray[Any]
 
@@ -190,13 +190,14 @@ class NoLoops:
 
     Args:
         limit: of the source.
-        classes: int `[vocabulary]`, see `nmt.text.repetition.find_word_classes`.
+        vocabulary: which tokens read the same.
         exempt: tokens that may always come.
         beam_size: how many hypotheses there are.
     """
 
-    def __init__(self, limit: RepetitionLimit, classes: Array, exempt: Sequence[int], beam_size: int) -> None:
-        self._limit, self._classes, self._exempt = limit, classes, list(exempt)
+    def __init__(self, limit: RepetitionLimit, vocabulary: WordClasses, exempt: Sequence[int], beam_size: int) -> None:
+        self._limit, self._exempt = limit, list(exempt)
+        self._classes, self._prolongs = np.array(vocabulary.classes), np.array(vocabulary.prolongs)
         self._done: list[list[int]] = [[] for _ in range(beam_size)]
         # The last words, the latest first, and how many of them in a row equal those a distance before.
         self._last = np.zeros((beam_size, WINDOW), np.int32)
@@ -217,6 +218,7 @@ class NoLoops:
     def follow(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
         """See `Constraint.follow`."""
         new = self._classes[list(tokens)]
+        new = np.where(self._prolongs[list(tokens)] & (new == self._last[parents, 0]), PUNCTUATION, new)
         self._done = [[*self._done[parent], one] for parent, one in zip(parents, new.tolist(), strict=True)]
         last, matches = self._last[parents], self._matches[parents]
         is_word = (new > PUNCTUATION)[:, None]

@@ -25,7 +25,7 @@ from nmt.text.letters import count_letters, is_unreadable
 from nmt.text.normalization import normalize
 from nmt.text.pieces import read_pieces
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, pattern, restore
-from nmt.text.repetition import RepetitionLimit, find_word_classes, find_words
+from nmt.text.repetition import RepetitionLimit, classes_of, find_word_classes, find_words
 from nmt.text.sentences import space_between, split_sentences
 from nmt.text.truecaser import Truecaser
 from nmt.utils.digests import check_files
@@ -85,7 +85,7 @@ class LiteTranslator:
         self._boundaries = find_boundaries(_pieces(self._source))
         self._letters = count_letters(_pieces(self._source))
         self._source_classes = find_word_classes(_pieces(self._source))
-        self._classes = np.array(find_word_classes(_pieces(self._target)).classes)
+        self._target_classes = find_word_classes(_pieces(self._target))
         self._truecaser = _read_truecaser(folder / SETTINGS, self.settings)
         self._languages = tuple(str(self.settings.get(f"{side}_language", "")) for side in SIDES)
         self._encode = _load_model(folder / ENCODER)
@@ -153,7 +153,7 @@ class LiteTranslator:
             tags = placeholders if settings.get("nest_tags") else ()  # older exports lack the setting
             constraints.append(Symbols(ids, _FIRST_SYMBOL, len(SYMBOLS), space, tags, beam))
         if settings.get("limit_repetition"):  # older exports lack the setting
-            constraints.append(NoLoops(self._repetition_limit(ids[:-1]), self._classes, symbols, beam))
+            constraints.append(NoLoops(self._repetition_limit(ids[:-1]), self._target_classes, symbols, beam))
 
         def step(last: np.ndarray, states: np.ndarray) -> Step:
             made = self._step(token=last[None], states=states, **memory)
@@ -163,9 +163,7 @@ class LiteTranslator:
         return beam_search(step, states, options, constraints)
 
     def _repetition_limit(self, ids: Sequence[int]) -> RepetitionLimit:
-        return RepetitionLimit(
-            [self._source_classes.classes[token] for token in ids], *find_words(ids, self._source_classes)
-        )
+        return RepetitionLimit(classes_of(ids, self._source_classes), *find_words(ids, self._source_classes))
 
     def _text(self, ids: list[int]) -> str:
         return str(self._target.decode([index for index in ids[:-1] if index != PADDING]))
