@@ -224,10 +224,11 @@ def load_truecaser(folder: str | Path, config: Config) -> Truecaser | None:
     """
     path = Path(folder) / TRUECASER
     if not path.exists():
-        with suppress(FileNotFoundError):
-            written = json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
-            if TRUECASER in written.get("files", {}):
-                raise UserError(f"{path}: does not exist; prepare the data first")
+        report: dict[str, Any] = {}
+        with suppress(UserError):  # a run translates without it
+            report = load_report(folder)
+        if TRUECASER in report.get("files", {}):
+            raise UserError(f"{path}: does not exist; prepare the data first")
         return None
     try:
         written = json.loads(path.read_text(encoding="utf-8"))

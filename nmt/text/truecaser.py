@@ -29,7 +29,8 @@ CUT = "\x01"  # before and after each word
 START = "\x02"  # where a sentence begins
 
 _LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd")
-_OPENING, _CLOSING = "\"'“„«‘(¿¡", "\"'”»’)"
+_OPENING, _CLOSING = "\"'“„«‘(¿¡*\\[", "\"'”»’)*\\]"
+_JOINING = "'’_.#@"  # between letters: in an elision, a name such as `file_name.txt`, an address
 
 
 @cache
@@ -44,7 +45,7 @@ def marks() -> tuple[tuple[str, str], ...]:
     return (
         (f"^([{_OPENING}]*)", rf"\1{START}"),
         (f"({before_stop}[.!?…]+[{_CLOSING}]* [{_OPENING}]*)", rf"\1{START}"),
-        (f"({START}?{letter}+(?:['’]{letter}+)*)", rf"{CUT}\1{CUT}"),
+        (f"({START}?{letter}+(?:[{_JOINING}]{letter}+)*)", rf"{CUT}\1{CUT}"),
     )
 
 
@@ -187,15 +188,19 @@ def train_truecaser(sentences: Iterable[str], language: str = "") -> Truecaser:
     frequent = sorted(counts, key=lambda word: (-counts[word].total(), word))[:_WORDS]
     words = [max(counts[word], key=lambda form: (counts[word][form], form)) for word in frequent]
     truecaser = Truecaser(words, 1, _TITLE, language)
-    for form in (small, titles):
-        form[:] = [(number, sentence) for number, sentence in form if truecaser.restore(sentence) != sentence]
-    fewest = _rare_from(1, small, cased), _rare_from(_TITLE, titles, cased)
-    return Truecaser(words, *fewest, language, (sentence for _, sentence in (*small, *titles)))
+    limits: list[int | None] = []
+    exceptions: list[str] = []
+    for least, form in ((1, small), (_TITLE, titles)):
+        changed = [(number, sentence) for number, sentence in form if truecaser.restore(sentence) != sentence]
+        fewest = _rare_from(least, Counter(number for number, _ in changed), cased)
+        limits.append(fewest)
+        exceptions += [sentence for number, sentence in changed if fewest is not None and number >= fewest]
+    fewest_small, fewest_titles = limits
+    return Truecaser(words, fewest_small, fewest_titles, language, exceptions)
 
 
-def _rare_from(least: int, form: list[tuple[int, str]], cased: Counter[int]) -> int | None:
-    """From how many words on there are few of some sentences, given with their words; None if always many."""
-    changed = Counter(number for number, _ in form)
+def _rare_from(least: int, changed: Counter[int], cased: Counter[int]) -> int | None:
+    """From how many words on few of all sentences would be changed; None if always many."""
     for words in range(least, _LONGEST + 1):
         have, sentences = (sum(n for number, n in counts.items() if number >= words) for counts in (changed, cased))
         if have + 1 < _RARE * (sentences + 1):  # as if one more had it: few sentences say little

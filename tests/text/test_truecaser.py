@@ -46,6 +46,7 @@ def test_text_of_the_training_comes_back(text: str, change: Any) -> None:
         ("it is. it is? dog… it, e.g. this", "It is. It is? Dog… It, e.g. this"),
         ("“usb!” “port.” the usb", "“USB!” “Port.” The USB"),
         (f"{SYMBOLS[0]} the usb port", f"{SYMBOLS[0]} the USB port"),
+        ("[the usb](usb_port.the). *the usb*", "[The USB](usb_port.the). *The USB*"),
         ("3 usb ports", "3 USB ports"),
         ("USB 3", "USB 3"),
         ("日本の USB", "日本の USB"),
@@ -71,6 +72,8 @@ def test_a_form_that_the_training_text_has_stays() -> None:
     )
     assert titles.restore("Save File") == "Save File"
     assert titles.restore("Each Usb Port Somewhere Now") == "Each USB port somewhere Now"
+    always = train_truecaser(["all of it is small", "so is this"] * 100, "en")
+    assert (always.fewest_small, always.exceptions) == (None, set())
     assert train_truecaser(["Zu wenige Sätze."], "de").restore("zu wenige sätze.") == "zu wenige sätze."
     assert train_truecaser([], "de").restore("zu wenige Sätze.") == "zu wenige Sätze."
 
