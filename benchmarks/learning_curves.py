@@ -139,7 +139,12 @@ def write(path: Path, languages: Sequence[str], pairs: Pairs) -> None:
 def score(python: Path, folder: Path, corpus: str, pairs: Pairs) -> dict[str, dict[str, float]]:
     """The scores of a split, and how many translations loop or are too long."""
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    config["testing"]["load_model"] = str(folder / "model" / "best.ckpt")
+    best = folder / "model" / "best.ckpt"
+    if not best.exists():
+        raise SystemExit(
+            f"JoeyNMT made no validation, one in {config['training']['validation_freq']} updates: too short"
+        )
+    config["testing"]["load_model"] = str(best)
     (folder / "translate.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     sources, references = ([" ".join(pair[side].split()) for pair in pairs] for side in (0, 1))
     command = [str(python), "-m", "joeynmt", "translate", "translate.yaml"]
