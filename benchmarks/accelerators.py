@@ -47,7 +47,8 @@ from nmt.augmentation.distillation import student_units
 from nmt.config import BatchSettings, Config, DecodingSettings, ModelSettings, TrainingSettings, load_config
 from nmt.constants import END
 from nmt.decoding.beam_search import Hypotheses, beam_search
-from nmt.decoding.constraints import RepetitionConstraint, SymbolConstraint
+from nmt.decoding.constraints import SymbolConstraint
+from nmt.decoding.repetition import RepetitionConstraint
 from nmt.inference.translator import sentences_at_once
 from nmt.layers.cross_entropy import CHUNK
 from nmt.models.flops import training_flops

@@ -32,7 +32,7 @@ _PUBLIC = {
     "PrefixConstraint": "nmt.decoding.constraints",
     "Recurrent": "nmt.layers.recurrent",
     "RecurrentCell": "nmt.layers.recurrent",
-    "RepetitionConstraint": "nmt.decoding.constraints",
+    "RepetitionConstraint": "nmt.decoding.repetition",
     "SSRU": "nmt.layers.ssru",
     "SSRUCell": "nmt.layers.ssru",
     "Seq2Seq": "nmt.models.seq2seq",

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from nmt.constants import END, PADDING
 from nmt.decoding.beam_search import Hypotheses, SearchOptions, beam_search
-from nmt.decoding.constraints import Constraint, RepetitionConstraint, SymbolConstraint
+from nmt.decoding.constraints import Constraint, SymbolConstraint
+from nmt.decoding.repetition import RepetitionConstraint
 from nmt.decoding.scorers import IMPOSSIBLE, EnsembleScorer, FusedScorer, ModelScorer, Scorer, ShortlistScorer
 from nmt.decoding.scoring import sentence_scores
 from nmt.decoding.shortlist import Shortlist

@@ -70,14 +70,14 @@ def _table(keys: tf.Tensor, values: tf.Tensor) -> tf.lookup.StaticHashTable:
 
 
 def _are_small(texts: tf.Tensor, fewest: int | None) -> tf.Tensor:
-    """Which texts have no capital, and so many words with letters that have case."""
+    """Which texts have no capital, and at least `fewest` words with a cased letter."""
     if fewest is None:
         return tf.zeros_like(texts, tf.bool)
     return ~_match(texts, f".*{capital()}.*") & _match(texts, _words(f"[^ ]*{any_case()}", fewest))
 
 
 def _are_titles(texts: tf.Tensor, fewest: int | None) -> tf.Tensor:
-    """Which texts have small letters, so many words with a capital, and no longer word without one."""
+    """Which texts are in Title Case, with at least `fewest` capitalised words."""
     if fewest is None:
         return tf.zeros_like(texts, tf.bool)
     without_small = ~_match(texts, f"(?:.* )?{small_start()}.*")
@@ -85,7 +85,7 @@ def _are_titles(texts: tf.Tensor, fewest: int | None) -> tf.Tensor:
 
 
 def _words(beginning: str, count: int) -> str:
-    """The regular expression of texts with so many words that begin in some way."""
+    """The regular expression of texts with at least `count` words that match `beginning` at their start."""
     return f"(?:(?:[^ ]* )*{beginning}[^ ]*(?: |$)){{{count}}}.*"
 
 

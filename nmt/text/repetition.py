@@ -1,6 +1,6 @@
 """What a translation may repeat, given what its source repeats, in plain Python.
 
-`nmt.decoding.constraints.RepetitionConstraint` has the same rules in the graph, and explains them. This module needs
+`nmt.decoding.repetition.RepetitionConstraint` has the same rules in the graph, and explains them. This module needs
 the standard library only.
 """
 

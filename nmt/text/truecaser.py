@@ -21,7 +21,7 @@ from nmt.text.characters import category_class
 # A form is unusual where truecasing changes fewer of the training sentences: natural ones have to stay as they are,
 # which matters for short ones, such as the names of menus.
 _RARE = 0.02
-_TITLE, _LONGEST = 2, 8  # words by which a form is told: a title of one word begins as any sentence does
+_TITLE, _LONGEST = 2, 8  # words of the shortest title, and the largest limit that is tried
 _WORDS = 50_000  # known words, the most frequent ones, so that the files of runs and exports stay small
 
 # In a marked text; normalised ones have no control characters.

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search, max_lengths
-from nmt.decoding.constraints import RepetitionConstraint, SymbolConstraint
+from nmt.decoding.constraints import SymbolConstraint
+from nmt.decoding.repetition import RepetitionConstraint
 from nmt.models.seq2seq import Seq2Seq
 from tests.decoding.toys import Toy, assert_finds, every_sentence, of_toy, search, tokens_of
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from nmt.constants import BEGIN, END
 from nmt.decoding.beam_search import beam_search
-from nmt.decoding.constraints import NoRepeatConstraint, PrefixConstraint, RepetitionConstraint, SymbolConstraint
+from nmt.decoding.constraints import NoRepeatConstraint, PrefixConstraint, SymbolConstraint
+from nmt.decoding.repetition import RepetitionConstraint
 from nmt.decoding.scorers import EnsembleScorer, FusedScorer
 from nmt.text.repetition import RepetitionLimit, classes_of, find_word_classes, find_words
 from tests.decoding.toys import (

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from nmt.config import DecodingSettings
 from nmt.decoding.beam_search import beam_search
-from nmt.decoding.constraints import RepetitionConstraint, SymbolConstraint
+from nmt.decoding.constraints import SymbolConstraint
+from nmt.decoding.repetition import RepetitionConstraint
 from nmt.models.seq2seq import Seq2Seq
 
 VOCABULARY = 2048

@@ -1,0 +1,297 @@
+"""The constraint against repetition in the TensorFlow graph; `nmt.text.repetition` has its rules in plain Python."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nmt.constants import END, PADDING
+from nmt.decoding.scorers import IMPOSSIBLE
+from nmt.layers.xla import inside_xla
+from nmt.models.decoder import DecoderState
+from nmt.text.repetition import (
+    FOREIGN,
+    LONG,
+    LONGEST_BLOCK,
+    LONGEST_PUNCTUATION,
+    NGRAM_SIZE,
+    PUNCTUATION,
+    SOURCE_NGRAMS,
+    WINDOW,
+    WordClasses,
+)
+
+_NO_CLASS = 2**30  # above all classes
+_POWERS = np.cumprod(np.full(64, 0x01000193, np.int32), dtype=np.int32)  # FNV's prime
+
+
+class _Repetitions(NamedTuple):
+    """What the last tokens of hypotheses repeat; see `RepetitionConstraint.allow`."""
+
+    last: tf.Tensor  # int32 [n, window], the last tokens that are words, the latest first
+    going_on: tf.Tensor  # boolean [n, longest block], whether such a token may not come again
+    again: tuple[tf.Tensor, ...]  # boolean [n, tokens], whether one makes an n-gram again; by the n-grams' size
+    counts: tf.Tensor  # int32 [n, sizes], how often an n-gram may come
+    too_many_marks: tf.Tensor  # boolean [n], whether no further token without letters may come
+
+
+class RepetitionConstraint:
+    """No loops: what a translation repeats is limited by what its source repeats.
+
+    Models that are unsure repeat themselves: "der Zustand, der Zustand, Der Zustand". Tokens that differ by case or by
+    the punctuation around them are the same here, and those without a letter or a digit are passed over, as are the
+    bytes of characters that the vocabulary lacks. Three rules forbid the tokens that would go on with a repetition,
+    whatever their probability:
+
+    * A block of at most `longest_block` tokens stands at most max(2, b) times in a row, with b the most times in a row
+      that any block of the source does. A further time is forbidden from its first token on, unless the source itself
+      begins one.
+    * A sequence of `ngram_size` tokens comes at most max(2, b, c) times, with c the most times that any two words in a
+      row, any single one of at least four bytes, or any `ngram_size` tokens in a row come in the source: what is one
+      word there may be several tokens in the translation. For a sequence twice as long, c is that of three words, or of
+      as many tokens, in a row. Of a translation the last `window` tokens count.
+    * At most max(8, 2 p) tokens in a row have no letter or digit, with p the most such tokens in a row of the source.
+
+    None forbids to translate word for word what a source repeats. The end of a translation is always allowed.
+
+    Args:
+        exempt_ids: tuple of int, tokens that may always come, such as those that stand for placeholders.
+        source_classes: `nmt.text.repetition.WordClasses` of the source tokens; None if no two read the same, and all
+            have letters.
+        target_classes: the same for the target tokens.
+        ngram_size: int, at least 2.
+        longest_block: int, at least 1.
+        window: int, at least `longest_block` and twice `ngram_size`.
+
+    Example:
+
+    >>> constraint = RepetitionConstraint()
+    >>> state = constraint.start(tf.constant([[7, 8, 3]]), tf.constant([9]))
+    >>> state = state._replace(states=tuple(one[:, None] for one in state.states))
+    >>> for token in (2, 5, 6, 5, 6):
+    ...     state = constraint.advance(tf.constant([[token]]), state)
+    >>> rows = state._replace(states=tuple(one[:, 0] for one in state.states))
+    >>> (constraint.allow(tf.zeros((1, 9)), rows) > IMPOSSIBLE).numpy()[0].tolist()
+    [True, True, True, True, True, False, True, True, True]
+    """
+
+    forbids_only = True
+
+    def __init__(
+        self,
+        exempt_ids: tuple[int, ...] = (),
+        *,
+        source_classes: WordClasses | None = None,
+        target_classes: WordClasses | None = None,
+        ngram_size: int = NGRAM_SIZE,
+        longest_block: int = LONGEST_BLOCK,
+        window: int = WINDOW,
+    ) -> None:
+        if ngram_size < 2 or longest_block < 1 or window < max(longest_block, 2 * ngram_size):
+            raise ValueError(
+                "RepetitionConstraint: expected `ngram_size` of at least 2, `longest_block` of at least 1, and "
+                f"`window` of at least it and twice `ngram_size`, got {ngram_size}, {longest_block} and {window}"
+            )
+        self.exempt_ids = exempt_ids
+        self.source_classes = source_classes
+        self.target_classes = target_classes
+        self._members = np.zeros((0, 1), np.int32) if target_classes is None else _members(target_classes.classes)
+        self.ngram_size = ngram_size
+        self.longest_block = longest_block
+        self.window = window
+
+    def start(self, source: tf.Tensor, max_lengths: tf.Tensor) -> DecoderState:
+        """Finds out how much each source repeats, and makes room for the last tokens."""
+        return DecoderState(self._limits(source), _no_words(tf.shape(source)[0], self.window))
+
+    def advance(self, tokens: tf.Tensor, state: DecoderState) -> DecoderState:
+        """Appends the tokens to the last ones, and compares them with these."""
+        new = _class_of(tokens, self.target_classes)
+        if self.target_classes is not None:
+            prolongs = tf.gather(tf.constant(self.target_classes.prolongs), tokens) & (new == state.states[0][..., 0])
+            new = tf.where(prolongs, PUNCTUATION, new)
+        return state._replace(states=_append(new, *state.states))
+
+    def allow(self, log_probabilities: tf.Tensor, state: DecoderState) -> tf.Tensor:
+        """See `Constraint.allow`."""
+        (times, counts, most_marks), (last, matches, marks) = state
+        blocks = tf.range(1, self.longest_block + 1)
+        is_word = last != PUNCTUATION
+        # The token that was `block` tokens ago would go on with the block.
+        going_on = is_word[:, : self.longest_block] & (
+            matches[:, : self.longest_block] >= blocks * (times[:, None] - 1)
+        )
+        sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
+        # If such a token of the window came next, it would make an n-gram of the window again.
+        again = [(is_word & (matches >= size - 1))[:, : self.window - size + 1] for size in sizes]
+        frequent = tf.stack([tf.reduce_sum(tf.cast(one, tf.int32), 1) for one in again], 1)
+        found = _Repetitions(last, going_on, tuple(again), counts, marks >= most_marks)
+        is_any = tf.reduce_any(going_on, 1) | tf.reduce_any(frequent >= counts, 1) | found.too_many_marks
+
+        def forbid_in_few() -> tf.Tensor:
+            rows = tf.where(is_any)[:, 0]
+            few = self._forbid(*tf.nest.map_structure(lambda x: tf.gather(x, rows), (log_probabilities, found)))
+            return tf.tensor_scatter_nd_update(log_probabilities, rows[:, None], few)
+
+        # Forbidding costs several passes over the vocabulary: only the hypotheses that repeat something pay for it.
+        forbid = (lambda: self._forbid(log_probabilities, found)) if inside_xla() else forbid_in_few
+        return tf.cond(tf.reduce_any(is_any), forbid, lambda: log_probabilities)
+
+    def _forbid(self, log_probabilities: tf.Tensor, found: _Repetitions) -> tf.Tensor:
+        """Forbids what would go on with a repetition."""
+        # Too many tokens without letters may be the last letter again and again.
+        all_classes = [found.last[:, :1], found.last[:, : self.longest_block]]
+        all_where = [found.too_many_marks[:, None], found.going_on]
+        for again, count in zip(found.again, tf.unstack(found.counts, axis=1), strict=True):
+            candidates = found.last[:, : again.shape[1]]
+            equal = (candidates[:, :, None] == candidates[:, None]) & again[:, None]
+            all_classes.append(candidates)
+            all_where.append(again & (tf.math.count_nonzero(equal, 2, dtype=tf.int32) >= count[:, None]))
+        classes, where = tf.concat(all_classes, 1), tf.concat(all_where, 1)
+        for exempt in self.exempt_ids:
+            where &= classes != exempt
+        if self.target_classes is None:
+            return _forbid(log_probabilities, classes, where)
+        tokens = tf.reshape(tf.gather(self._members, classes), (tf.shape(classes)[0], -1))
+        log_probabilities = _forbid(log_probabilities, tokens, tf.repeat(where, self._members.shape[1], axis=1))
+        no_word = np.less_equal(self.target_classes.classes, PUNCTUATION)
+        return tf.where(found.too_many_marks[:, None] & no_word, IMPOSSIBLE, log_probabilities)
+
+    def _limits(self, source: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """How often a block may stand in a row; the counts c; how many tokens without letters may follow one another.
+
+        Each is int32 `[batch]`, but the counts are `[batch, 2]`. A block that the source has begun to repeat counts as
+        a whole one.
+        """
+        real = (source != PADDING) & (source != END)
+        classes = tf.where(real, _class_of(source, self.source_classes), PUNCTUATION)
+        # A foreign token is a word that no other repeats, but also one without known letters.
+        tokens = tf.where(classes == FOREIGN, _NO_CLASS + tf.range(tf.shape(source)[1]), classes)
+        if self.source_classes is not None:
+            prolongs = tf.gather(tf.constant(self.source_classes.prolongs), source) & _as_before(classes)
+            tokens = tf.where(prolongs, PUNCTUATION, tokens)
+        no_word = real & ((classes == FOREIGN) | (tokens == PUNCTUATION))  # padding is no punctuation
+        nothing = _no_words(tf.shape(source)[0], self.longest_block)
+
+        def step(place: tf.Tensor, done: tuple[tf.Tensor, ...], longest: tf.Tensor, most: tf.Tensor) -> Any:
+            last, matches, marks = done
+            last, matches, _ = _append(tf.gather(tokens, place, axis=1), last, matches, marks)
+            marks = tf.where(tf.gather(no_word, place, axis=1), marks + 1, 0)
+            return place + 1, (last, matches, marks), tf.maximum(longest, matches), tf.maximum(most, marks)
+
+        start = (0, nothing, *nothing[1:])
+        *_, longest, marks = tf.while_loop(lambda place, *_: place < tf.shape(source)[1], step, start)
+        blocks = tf.range(1, self.longest_block + 1)
+        times = tf.maximum(tf.reduce_max((longest + blocks - 1) // blocks, 1) + 1, 2)
+        words, is_long = (tokens, real) if self.source_classes is None else self._words(source, classes, tokens)
+        counts = tf.stack(_largest_counts(_without_punctuation(words), list(SOURCE_NGRAMS.values())), 1)
+        sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
+        counts = tf.maximum(counts, tf.stack(_largest_counts(_without_punctuation(tokens), sizes), 1))
+        (long_words,) = _largest_counts(tf.where(is_long, words, PUNCTUATION), [1])
+        counts = tf.maximum(counts, tf.stack([long_words, tf.zeros_like(long_words)], 1))
+        return times, tf.maximum(counts, times[:, None]), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
+
+    def _words(self, source: tf.Tensor, classes: tf.Tensor, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Joins the source's tokens to words, as `nmt.text.repetition.find_words` does.
+
+        Args:
+            source: int32 `[batch, time]`.
+            classes: int32 `[batch, time]`, of the tokens.
+            tokens: the same, but each foreign one is another.
+
+        Returns:
+            int32 `[batch, time]`: at the last token of each word a number that stands for it, and 0 elsewhere; and
+            which of the words are long.
+        """
+        assert self.source_classes is not None
+        begins, sizes = (
+            tf.gather(tf.constant(of_token), source)
+            for of_token in (self.source_classes.begins, self.source_classes.sizes)
+        )
+        is_token, is_known = tokens > PUNCTUATION, classes > PUNCTUATION
+        goes_on = tf.pad(is_known, [[0, 0], [1, 0]])[:, :-1] & is_known & ~begins
+        number = tf.cumsum(tf.cast(is_token & ~goes_on, tf.int32), 1)
+        of_word = (number[:, :, None] == number[:, None]) & is_token[:, :, None] & is_token[:, None]
+        of_word = tf.cast(of_word, tf.int32)
+        place = tf.reduce_sum(tf.linalg.band_part(of_word, -1, 0), 2) - 1
+        # A polynomial of the tokens' classes, modulo 2 ** 32, which is not 0.
+        terms = tokens * tf.gather(tf.constant(_POWERS), tf.clip_by_value(place, 0, len(_POWERS) - 1))
+        word = 2 * tf.reduce_sum(of_word * terms[:, None], 2) + 1
+        is_last = is_token & (place == tf.reduce_sum(of_word, 2) - 1)
+        is_long = tf.reduce_sum(of_word * sizes[:, None], 2) >= LONG
+        return tf.where(is_last, word, PUNCTUATION), is_last & is_long
+
+
+def _as_before(classes: tf.Tensor) -> tf.Tensor:
+    """Which tokens with letters are of the class of the one before, `[batch, time]`; what has none stands between."""
+    order = tf.argsort(tf.cast(classes <= PUNCTUATION, tf.int32), stable=True)
+    in_order = tf.gather(classes, order, batch_dims=1)
+    equal = tf.pad(in_order[:, 1:] == in_order[:, :-1], [[0, 0], [1, 0]])
+    return tf.gather(equal, tf.argsort(order), batch_dims=1) & (classes > PUNCTUATION)
+
+
+def _without_punctuation(words: tf.Tensor) -> tf.Tensor:
+    """The words alone, in their order, to find neighbours across punctuation; 0 after them."""
+    order = tf.argsort(tf.cast(words == PUNCTUATION, tf.int32), stable=True)
+    return tf.gather(words, order, batch_dims=1)
+
+
+def _no_words(batch: tf.Tensor, window: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What `_append` appends to, before the first token.
+
+    Returns:
+        The last tokens that have letters, the latest first, int32 `[batch, window]`; for each distance from 1 to
+        `window`, how many of the last tokens in a row equal the tokens at that distance before them, int32 `[batch,
+        window]`; and the number of tokens without letters since then, int32 `[batch]`.
+    """
+    nothing = tf.zeros((batch, window), tf.int32)
+    return nothing, nothing, nothing[:, 0]
+
+
+def _append(
+    classes: tf.Tensor, last: tf.Tensor, matches: tf.Tensor, marks: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Appends one token each, passing over those without letters."""
+    new = classes[..., None]
+    is_word = new > PUNCTUATION
+    further = tf.where(last == new, matches + 1, 0)
+    appended = tf.concat([new, last[..., :-1]], -1)
+    marks = tf.where(is_word[..., 0], 0, marks + 1)
+    return tf.where(is_word, appended, last), tf.where(is_word, further, matches), marks
+
+
+def _class_of(tokens: tf.Tensor, classes: WordClasses | None) -> tf.Tensor:
+    return tokens if classes is None else tf.gather(tf.constant(classes.classes), tokens)
+
+
+def _members(classes: Sequence[int]) -> np.ndarray:
+    """The tokens of each class, int32 `[vocabulary, most tokens of one]`, repeated where there are fewer."""
+    numbers = np.asarray(classes)
+    tokens = np.flatnonzero(numbers > PUNCTUATION)
+    tokens = tokens[np.argsort(numbers[tokens], kind="stable")]
+    counts = np.bincount(numbers[tokens], minlength=len(numbers))
+    first = np.cumsum(counts) - counts
+    places = first[:, None] + np.arange(counts.max(initial=0)) % np.maximum(counts, 1)[:, None]
+    members = np.append(tokens, PADDING)[np.minimum(places, len(tokens))]
+    return np.where(counts[:, None] > 0, members, PADDING).astype(np.int32)
+
+
+def _forbid(log_probabilities: tf.Tensor, tokens: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
+    """Makes the tokens `[n, any number]` impossible for which `where` is true."""
+    row = tf.broadcast_to(tf.range(tf.shape(tokens)[0])[:, None], tf.shape(tokens))
+    # All sizes are known beforehand: where nothing is forbidden, the minimum changes nothing.
+    return tf.tensor_scatter_nd_min(
+        log_probabilities, tf.stack([row, tokens], -1), tf.where(where, IMPOSSIBLE, log_probabilities.dtype.max)
+    )
+
+
+def _largest_counts(classes: tf.Tensor, sizes: Sequence[int]) -> list[tf.Tensor]:
+    """How often the most frequent n-gram without punctuation of each row comes, for each size: int32 `[batch]` each."""
+    equal = (classes[:, :, None] == classes[:, None]) & (classes != PUNCTUATION)[:, None]
+    counts, same = {}, equal
+    for size in range(1, max(sizes) + 1):  # equal first words, and equal (n - 1)-grams after these
+        same = equal if size == 1 else equal[:, : 1 - size, : 1 - size] & same[:, 1:, 1:]
+        # One zero more: of a row that is shorter than the n-gram there is no maximum.
+        counts[size] = tf.reduce_max(tf.pad(tf.reduce_sum(tf.cast(same, tf.int32), 2), ((0, 0), (0, 1))), 1)
+    return [counts[size] for size in sizes]
