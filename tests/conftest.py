@@ -15,8 +15,9 @@ from nmt.cli.options import rewrite_no_graphs
 from tests.helpers import SHIPPED_DECODING, digit_strings, language_model_config, reversal_config, validating_by_loss
 
 # The same examples in every run, so that a commit passes or fails for what it changes. Other examples, from a new seed
-# each time, are drawn by `pytest --hypothesis-profile default`.
-settings.register_profile("reproducible", derandomize=True)
+# each time, are drawn by `pytest --hypothesis-profile random`. No deadline: on a busy machine one example takes long.
+settings.register_profile("random", deadline=None)
+settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
 
 # Fixtures that train or export; and tests that train, compile for a long time, or start processes or a browser.

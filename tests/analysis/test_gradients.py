@@ -140,7 +140,7 @@ def test_both_directions_at_once():
         np.testing.assert_allclose(gradients[0], state_gradients([layer], loss)[0][0], rtol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 3.0), st.integers(1, 12))
 def test_the_bound_holds(seed, scale, time):
     generator = np.random.default_rng(seed)

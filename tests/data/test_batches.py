@@ -40,7 +40,7 @@ def fits(lengths: tuple[Array, Array]) -> Array:
     return (lengths[0] <= LIMIT) & (lengths[1] <= LIMIT)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(lengths=pairs_of_lengths, options=batch_settings)
 def test_shapes_hold_the_corpus_within_the_budget(lengths: tuple[Array, Array], options: BatchSettings) -> None:
     fit = fits(lengths)
@@ -61,7 +61,7 @@ def test_shapes_hold_the_corpus_within_the_budget(lengths: tuple[Array, Array], 
         assert sentences <= fit.sum()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(lengths=pairs_of_lengths, options=batch_settings, seed=st.integers(0, 2**31 - 1), epoch=st.integers(0, 1000))
 def test_every_sentence_comes_once(lengths: tuple[Array, Array], options: BatchSettings, seed: int, epoch: int) -> None:
     fit = fits(lengths)
@@ -95,7 +95,7 @@ def test_epochs_and_seeds_differ() -> None:
     assert len(set(orders[0].shape[:10])) > 1  # not shape after shape
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     pairs=st.lists(st.tuples(st.integers(1, 7), st.integers(1, 7)), min_size=4, max_size=60),
     count=st.integers(1, 3),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.config import Config, load_saved_config, parse_config, save_config
@@ -58,7 +58,6 @@ def test_each_form_by_hand(tmp_path: Path, share: str, source: str, target: str)
     assert noise.change([pair, ("", "x"), ("1", "2")]) == {0: (source, target)}
 
 
-@settings(deadline=None)
 @given(st.text("abcdefÄé1 -\ufdd0"), st.integers(0, 1000))
 def test_a_typing_mistake_is_one_and_within_a_word(text: str, seed: int) -> None:
     changed = mistype(text, random.Random(seed))

@@ -78,7 +78,7 @@ def test_the_store_holds_the_text(prepared: tuple[Path, Config]) -> None:
         assert list(read_sentences(folder, "train", SIDES[number])) == [pair[number] for pair in PAIRS]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     sentences=st.lists(st.lists(st.integers(1, 70_000), min_size=1, max_size=9), min_size=1, max_size=30),
     chunk=st.integers(1, 7),

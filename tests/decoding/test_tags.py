@@ -67,7 +67,7 @@ def found_of(row):
     return tokens_of(CONSTRAINTS(source, closers(tf.constant([TAGS])))[0][0, 0])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(nested_sources())
 def test_a_translation_nests_the_tags_of_its_source(row):
     found = found_of(row)

@@ -45,7 +45,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(text=":;")  # no plain scalar between braces
 @given(text=TRICKY.filter(lambda text: text.strip() == text))
 def test_a_text_comes_back(tmp_path, name, text):

@@ -45,7 +45,7 @@ def hostile(texts):
     return made
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(TEXTS, min_size=1, max_size=20), st.sampled_from([["tags"], ["braces"], [], ["tags", "printf", "urls"]])
 )

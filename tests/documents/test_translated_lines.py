@@ -62,7 +62,7 @@ def test_json_keeps_every_character(source, tmp_path):
     assert [row["hypotheses"][0]["text"] for row in rows] == [HOSTILE] * 2
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.sampled_from("ab \t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")), as_json=st.booleans())
 def test_one_line_in_is_one_line_out_whoever_counts_them(source, tmp_path, text, as_json):
     output = tmp_path / "out"

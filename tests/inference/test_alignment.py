@@ -132,7 +132,7 @@ MARKED = ["{a}", "<a href='x y'>", "</a>", "<b>red</b>", "<b\nc>house", "{b}\u20
 SPACES = [" ", "  ", "\t", "\u3000", "\n", " \u200b\u00a0"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(st.tuples(st.sampled_from(PLAIN + GONE), st.sampled_from(SPACES)), max_size=8))
 def test_source_pieces_spell_the_words_that_they_are_numbered_by(
     tokenizer: Tokenizer, words: list[tuple[str, str]]
@@ -149,7 +149,7 @@ def test_source_pieces_spell_the_words_that_they_are_numbered_by(
     assert spelled == [normalize(word) for word in given_words]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(st.tuples(st.sampled_from(PLAIN + GONE + MARKED), st.sampled_from(["", *SPACES])), max_size=8))
 def test_every_word_that_is_seen_has_pieces(tokenizer: Tokenizer, words: list[tuple[str, str]]) -> None:
     text = "".join(word + space for word, space in words)
@@ -165,7 +165,7 @@ def test_every_word_that_is_seen_has_pieces(tokenizer: Tokenizer, words: list[tu
 PARTS = st.lists(st.lists(st.integers(4, 299), max_size=8), min_size=1, max_size=3)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     source=st.lists(st.sampled_from(MARKED), max_size=6).map(" ".join),
     sentences=st.lists(st.tuples(st.sampled_from(["", " ", "\t"]), PARTS), min_size=1, max_size=3),

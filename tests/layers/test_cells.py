@@ -147,7 +147,7 @@ def stepped(name, cell, sequence, states, mask, dropout_mask):
     return tf.stack(outputs, 1), *states
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(
     variant=st.sampled_from(VARIANTS),
     batch=st.integers(1, 3),
@@ -244,7 +244,7 @@ def test_parallel_scan_equals_the_loop_over_2000_steps(name, jit_compile):
     np.testing.assert_allclose(gradient, d_initial, atol=1e-5, rtol=1e-5)
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30)
 @given(time=st.integers(1, 70), seed=st.integers(0, 100))
 def test_linear_scan_equals_the_loop_for_any_length_and_sign(time, seed):
     generator = np.random.default_rng(seed)

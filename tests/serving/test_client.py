@@ -74,7 +74,7 @@ def test_an_answer_of_more_than_four_megabytes_comes_through(service: Addresses,
 
 
 @both
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.text(st.characters()), max_size=5))
 def test_all_of_unicode_can_be_sent(service: Addresses, rest: bool, lines: list[str]) -> None:
     answers = list(translate_lines(address(service, rest), lines, rest=rest))

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.inference.translator import Hypothesis
@@ -91,7 +91,6 @@ def test_a_line_that_was_cut_has_a_note() -> None:
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_any_text_stays_text(text: str) -> None:
     plain = Outline(translations_table(["a", "b"], [[hypothesis("c")]] * 2, "x")).elements
     outline = Outline(translations_table([text, "b"], [[hypothesis(text)]] * 2, "x"))

@@ -38,7 +38,7 @@ def encoded(texts):
     return [text.encode() for text in texts]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(texts=st.lists(st.text(max_size=40) | st.text("0123456789 ", max_size=60), min_size=10, max_size=10))
 def test_any_unicode_string_has_the_translators_translation(signatures, translator, texts):
     answer = ask(signatures, encoded(texts))

@@ -78,7 +78,7 @@ def in_graph(pairs: list[tuple[str, str]], kinds: list[str]) -> list[tuple[str, 
     ]
 
 
-@settings(deadline=None, max_examples=80, derandomize=True)
+@settings(max_examples=80)
 @given(
     pairs=st.lists(st.tuples(TEXTS, TEXTS), max_size=5),
     kinds=st.lists(st.sampled_from(EVERY), min_size=1, max_size=3, unique=True),
@@ -112,7 +112,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=80, derandomize=True)
+@settings(max_examples=80)
 @given(expression=EXPRESSIONS, texts=st.lists(st.text("ab1日😀.x-{ é٣\n\u200b", max_size=12), min_size=1, max_size=4))
 def test_a_users_expression_is_read_alike_by_both_engines(expression: str, texts: list[str]) -> None:
     kinds = [f"/{expression}/"]
@@ -123,7 +123,7 @@ def test_a_users_expression_is_read_alike_by_both_engines(expression: str, texts
     assert in_graph([(text, "") for text in texts], kinds) == [plainly(text, "", kinds) for text in texts]
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 @given(
     texts=st.lists(st.lists(TEXTS, min_size=2, max_size=2), max_size=4),
     known=st.lists(st.lists(st.sampled_from(["", "{a}", "%s", " ", "\ufdd1"]), min_size=10, max_size=10), min_size=4),
@@ -154,7 +154,7 @@ def test_restoring_equals_the_plain_rules(texts: list[list[str]], known: list[li
             assert placeholders.restore(text, of_source) == answer.decode()
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 @given(text=TEXTS)
 def test_what_is_masked_comes_back(text: str) -> None:
     masked = mask(EVERY, tf.constant([text.encode()]))

@@ -39,7 +39,7 @@ def in_graph(texts: list[str]) -> list[str]:
     return [text.decode() for text in normalize_in_graph(tf.constant([text.encode() for text in texts])).numpy()]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(texts)
 @example("\x85\u2028\u3000\x1c a\u0301\u0323 \x00\u0301\u200bb\ufeff \u00ad ")
 def test_the_graph_normalises_as_python_does(text):
@@ -62,7 +62,7 @@ def test_they_agree_on_what_is_white_space():
     ]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.binary()
     | st.lists(st.sampled_from([b"\xc3", b"\xa9", b"\xf0\x9f", b"\xed\xa0\x80", b"a", b"\xff"])).map(b"".join)
@@ -129,7 +129,7 @@ def test_every_format_or_control_character_is_removed_where_it_spells_nothing():
 ALWAYS_UNSEEN = [character for character in EVERY if without_invisible(f"\u1820{character}🏴{character}") == "\u1820🏴"]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(texts, st.data())
 def test_what_cannot_be_seen_changes_nothing(text, data):
     """Inserted anywhere: joiners too in a text of a script without them."""

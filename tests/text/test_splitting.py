@@ -29,7 +29,7 @@ def plainly(ids, limit):
     return parts + [pieces] * bool(pieces)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     texts=st.lists(st.lists(st.integers(0, len(PIECES) - 1), max_size=40), min_size=1, max_size=5),
     limit=st.integers(1, 9),

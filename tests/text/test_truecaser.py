@@ -106,7 +106,7 @@ WORDS = st.sampled_from(
 TEXTS = st.lists(WORDS | st.text(max_size=3), max_size=12).map(" ".join).map(normalize)
 
 
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(max_examples=300)
 @given(st.lists(TEXTS, max_size=8), st.sampled_from([None, 1, 3, 8]), st.sampled_from(["en", "tr", "ka"]))
 def test_the_graph_does_the_same(graphs: Any, texts: list[str], fewest: int | None, language: str) -> None:
     truecaser, graph = graphs[fewest, language]

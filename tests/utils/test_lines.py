@@ -81,7 +81,7 @@ ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 LINE_ENDS = ["\n", "\r\n", "\r"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(
         st.text(st.sampled_from("ab \u00fc\u0411\u4e0a\u6c49\u2028\U0001f600"), max_size=8), min_size=1, max_size=3
