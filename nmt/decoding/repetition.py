@@ -15,6 +15,7 @@ from nmt.text.repetition import (
     LONG,
     LONGEST_BLOCK,
     LONGEST_PUNCTUATION,
+    MOST_ALWAYS,
     NGRAM_SIZE,
     PUNCTUATION,
     SOURCE_NGRAMS,
@@ -22,8 +23,8 @@ from nmt.text.repetition import (
     WordClasses,
 )
 
-_NO_CLASS = 2**30  # above all classes
-_POWERS = np.cumprod(np.full(64, 0x01000193, np.int32), dtype=np.int32)  # FNV's prime
+_NO_CLASS = 2**30  # above all classes and words
+_POWERS = np.cumprod(np.full(256, 0x01000193, np.int32), dtype=np.int32)  # FNV's prime
 
 
 class _Repetitions(NamedTuple):
@@ -158,21 +159,94 @@ class RepetitionConstraint:
         no_word = np.less_equal(self.target_classes.classes, PUNCTUATION)
         return tf.where(found.too_many_marks[:, None] & no_word, IMPOSSIBLE, log_probabilities)
 
+    def left_out(self, source: tf.Tensor, translations: tf.Tensor) -> tf.Tensor:
+        """Finds the words by which translations repeat more than they may, however they are split into tokens.
+
+        The search compares tokens, but the same word may be split in several ways: `Pfad` after a space, and in
+        `(Pfad)`. See `nmt.text.repetition.without_loops`.
+
+        Args:
+            source: int32 `[batch, time]`, closed by the end token.
+            translations: int32 `[n, time]`, as many of each source.
+
+        Returns:
+            boolean `[n, time]`, true for the tokens of these words.
+        """
+        nothing = tf.zeros_like(translations, tf.bool)
+        if self.source_classes is None or self.target_classes is None:
+            return nothing
+        source_classes, of_each = self.source_classes, tf.shape(translations)[0] // tf.shape(source)[0]
+        words, _, number = _find_words(translations, self.target_classes)
+        words = tf.maximum(words, PUNCTUATION)
+        in_order = tf.sort(words, axis=1)
+        often = (in_order[:, MOST_ALWAYS:] == in_order[:, :-MOST_ALWAYS]) & (in_order[:, MOST_ALWAYS:] > PUNCTUATION)
+        rows = tf.where(tf.reduce_any(often, 1))[:, 0]
+
+        def of_rows() -> tf.Tensor:
+            said, is_long, _ = _find_words(tf.gather(source, rows // tf.cast(of_each, tf.int64)), source_classes)
+            said = _told_apart(said)
+            times, counts, _ = self._find_limits(said, tf.zeros_like(said, tf.bool), said, is_long)
+            loops = self._find_loops(tf.gather(words, rows), times, counts)
+            places = tf.gather(number, rows)
+            found = tf.gather(loops, tf.maximum(places, 0), batch_dims=1) & (places >= 0)
+            for exempt in self.exempt_ids:
+                found &= tf.gather(translations, rows) != exempt
+            return tf.tensor_scatter_nd_update(nothing, rows[:, None], found)
+
+        return tf.cond(tf.size(rows) > 0, of_rows, lambda: nothing)
+
+    def _find_loops(self, words: tf.Tensor, times: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+        """Which words, `[n, number]`, repeat more than they may after those that do not; 0 after the last word."""
+        blocks = tf.range(1, self.longest_block + 1)
+        sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
+
+        def step(place: tf.Tensor, done: tuple[tf.Tensor, ...], loops: tf.TensorArray) -> Any:
+            new = tf.gather(words, place, axis=1)
+            appended = _append(new, *done)
+            matches = appended[1]
+            is_loop = tf.reduce_any(matches[:, : self.longest_block] >= blocks * times[:, None], 1)
+            again = tf.stack([tf.math.count_nonzero(matches >= size, 1, dtype=tf.int32) for size in sizes], 1)
+            is_loop = (is_loop | tf.reduce_any(again >= counts, 1)) & (new != PUNCTUATION)
+            done = tuple(
+                tf.where(tf.reshape(is_loop, [-1] + [1] * (old.shape.rank - 1)), old, one)
+                for old, one in zip(done, appended, strict=True)
+            )
+            return place + 1, done, loops.write(place, is_loop)
+
+        number = tf.shape(words)[1]
+        start = 0, _no_words(tf.shape(words)[0], self.window), tf.TensorArray(tf.bool, number)
+        *_, loops = tf.while_loop(lambda place, *_: place < number, step, start)
+        return tf.transpose(loops.stack())
+
     def _limits(self, source: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What the source allows to repeat, see `_find_limits`."""
+        real = (source != PADDING) & (source != END)
+        classes = tf.where(real, _class_of(source, self.source_classes), PUNCTUATION)
+        # A foreign token is a word that no other repeats, but also one without known letters.
+        tokens = _told_apart(classes)
+        if self.source_classes is None:
+            return self._find_limits(tokens, tf.zeros_like(real), tokens, real)
+        prolongs = tf.gather(tf.constant(self.source_classes.prolongs), source) & _as_before(classes)
+        tokens = tf.where(prolongs, PUNCTUATION, tokens)
+        no_word = real & ((classes == FOREIGN) | (tokens == PUNCTUATION))  # padding is no punctuation
+        words, is_long, _ = _find_words(source, self.source_classes)
+        return self._find_limits(tokens, no_word, _told_apart(words), is_long)
+
+    def _find_limits(
+        self, tokens: tf.Tensor, no_word: tf.Tensor, words: tf.Tensor, is_long: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """How often a block may stand in a row; the counts c; how many tokens without letters may follow one another.
 
         Each is int32 `[batch]`, but the counts are `[batch, 2]`. A block that the source has begun to repeat counts as
         a whole one.
+
+        Args:
+            tokens: int32 `[batch, time]`, those of the source; 0 for punctuation.
+            no_word: boolean, the same shape, which of them have no letters that are known.
+            words: int32 `[batch, number]`, what the tokens make up, 0 where there is none.
+            is_long: boolean, the same shape.
         """
-        real = (source != PADDING) & (source != END)
-        classes = tf.where(real, _class_of(source, self.source_classes), PUNCTUATION)
-        # A foreign token is a word that no other repeats, but also one without known letters.
-        tokens = tf.where(classes == FOREIGN, _NO_CLASS + tf.range(tf.shape(source)[1]), classes)
-        if self.source_classes is not None:
-            prolongs = tf.gather(tf.constant(self.source_classes.prolongs), source) & _as_before(classes)
-            tokens = tf.where(prolongs, PUNCTUATION, tokens)
-        no_word = real & ((classes == FOREIGN) | (tokens == PUNCTUATION))  # padding is no punctuation
-        nothing = _no_words(tf.shape(source)[0], self.longest_block)
+        nothing = _no_words(tf.shape(tokens)[0], self.longest_block)
 
         def step(place: tf.Tensor, done: tuple[tf.Tensor, ...], longest: tf.Tensor, most: tf.Tensor) -> Any:
             last, matches, marks = done
@@ -181,10 +255,9 @@ class RepetitionConstraint:
             return place + 1, (last, matches, marks), tf.maximum(longest, matches), tf.maximum(most, marks)
 
         start = (0, nothing, *nothing[1:])
-        *_, longest, marks = tf.while_loop(lambda place, *_: place < tf.shape(source)[1], step, start)
+        *_, longest, marks = tf.while_loop(lambda place, *_: place < tf.shape(tokens)[1], step, start)
         blocks = tf.range(1, self.longest_block + 1)
-        times = tf.maximum(tf.reduce_max((longest + blocks - 1) // blocks, 1) + 1, 2)
-        words, is_long = (tokens, real) if self.source_classes is None else self._words(source, classes, tokens)
+        times = tf.maximum(tf.reduce_max((longest + blocks - 1) // blocks, 1) + 1, MOST_ALWAYS)
         counts = tf.stack(_largest_counts(_without_punctuation(words), list(SOURCE_NGRAMS.values())), 1)
         sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
         counts = tf.maximum(counts, tf.stack(_largest_counts(_without_punctuation(tokens), sizes), 1))
@@ -192,35 +265,53 @@ class RepetitionConstraint:
         counts = tf.maximum(counts, tf.stack([long_words, tf.zeros_like(long_words)], 1))
         return times, tf.maximum(counts, times[:, None]), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
 
-    def _words(self, source: tf.Tensor, classes: tf.Tensor, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Joins the source's tokens to words, as `nmt.text.repetition.find_words` does.
 
-        Args:
-            source: int32 `[batch, time]`.
-            classes: int32 `[batch, time]`, of the tokens.
-            tokens: the same, but each foreign one is another.
+def _find_words(tokens: tf.Tensor, vocabulary: WordClasses) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Joins tokens to words, as `nmt.text.repetition.find_words` does.
 
-        Returns:
-            int32 `[batch, time]`: at the last token of each word a number that stands for it, and 0 elsewhere; and
-            which of the words are long.
-        """
-        assert self.source_classes is not None
-        begins, sizes = (
-            tf.gather(tf.constant(of_token), source)
-            for of_token in (self.source_classes.begins, self.source_classes.sizes)
-        )
-        is_token, is_known = tokens > PUNCTUATION, classes > PUNCTUATION
-        goes_on = tf.pad(is_known, [[0, 0], [1, 0]])[:, :-1] & is_known & ~begins
-        number = tf.cumsum(tf.cast(is_token & ~goes_on, tf.int32), 1)
-        of_word = (number[:, :, None] == number[:, None]) & is_token[:, :, None] & is_token[:, None]
-        of_word = tf.cast(of_word, tf.int32)
-        place = tf.reduce_sum(tf.linalg.band_part(of_word, -1, 0), 2) - 1
-        # A polynomial of the tokens' classes, modulo 2 ** 32, which is not 0.
-        terms = tokens * tf.gather(tf.constant(_POWERS), tf.clip_by_value(place, 0, len(_POWERS) - 1))
-        word = 2 * tf.reduce_sum(of_word * terms[:, None], 2) + 1
-        is_last = is_token & (place == tf.reduce_sum(of_word, 2) - 1)
-        is_long = tf.reduce_sum(of_word * sizes[:, None], 2) >= LONG
-        return tf.where(is_last, word, PUNCTUATION), is_last & is_long
+    Args:
+        tokens: int32 `[batch, time]`, ids with or without an end token and padding after it.
+        vocabulary: what they are.
+
+    Returns:
+        A number for each word, int32 `[batch, time]`, above 0, but `FOREIGN` for foreign words and 0 after the last
+        one; which words are long; and to which of the words each token belongs, -1 for none.
+    """
+    batch, time = tf.unstack(tf.shape(tokens))
+    real = (tokens != PADDING) & (tokens != END)
+    classes = tf.where(real, _class_of(tokens, vocabulary), PUNCTUATION)
+    is_token, is_known = classes != PUNCTUATION, classes > PUNCTUATION
+    goes_on = tf.pad(is_known, [[0, 0], [1, 0]])[:, :-1] & is_known & ~tf.gather(tf.constant(vocabulary.begins), tokens)
+    number = tf.cumsum(tf.cast(is_token & ~goes_on, tf.int32), 1) - 1
+    number = tf.where(is_token, number, -1)
+    # All words of all rows in one row, for sums over the tokens of each.
+    word = tf.where(is_token, number + time * tf.range(batch)[:, None], -1)
+    sizes = tf.where(is_token, tf.gather(tf.constant(vocabulary.sizes), tokens), 0)
+    before = tf.cumsum(sizes, 1, exclusive=True)
+    first = tf.math.unsorted_segment_min(before, word, batch * time)
+    before -= tf.gather(first, tf.maximum(word, 0))
+    # A polynomial of the word's bytes, so that it does not matter where it is split.
+    terms = tf.gather(_hashes(vocabulary), tokens) * tf.gather(tf.constant(_POWERS), before % len(_POWERS))
+    sums, lengths = (tf.math.unsorted_segment_sum(x, word, batch * time) for x in (terms, sizes))
+    is_foreign = tf.math.unsorted_segment_sum(tf.cast(classes == FOREIGN, tf.int32), word, batch * time) > 0
+    exists = tf.math.unsorted_segment_max(tf.ones_like(word), word, batch * time) > 0
+    words = tf.where(is_foreign, FOREIGN, 1 + tf.math.floormod(sums, _NO_CLASS - 1))
+    words = tf.where(exists, words, PUNCTUATION)
+    return tf.reshape(words, (batch, time)), tf.reshape(exists & (lengths >= LONG), (batch, time)), number
+
+
+def _hashes(vocabulary: WordClasses) -> tf.Tensor:
+    """The polynomial of each token's bytes, int32 `[vocabulary]`, modulo 2 ** 32."""
+    sums = []
+    for letters in vocabulary.letters:
+        bytes_ = np.frombuffer(letters.encode(), np.uint8).astype(np.int32)
+        sums.append(np.sum(bytes_ * np.resize(_POWERS, len(bytes_)), dtype=np.int32))
+    return tf.constant(np.array(sums, np.int32))
+
+
+def _told_apart(words: tf.Tensor) -> tf.Tensor:
+    """Gives each foreign word or token of a row, `[batch, time]`, a number of its own."""
+    return tf.where(words == FOREIGN, _NO_CLASS + tf.range(tf.shape(words)[1]), words)
 
 
 def _as_before(classes: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.table import Table
 
-from nmt.text.repetition import SPACELESS, RepetitionLimit, is_long
+from nmt.text.repetition import SPACELESS, RepetitionLimit
 from nmt.utils.errors import UserError
 
 _WORD = re.compile(rf"[{SPACELESS}]|[^\W{SPACELESS}]+")  # a character without spaces around it counts as a word
@@ -49,7 +49,7 @@ def has_loop(source: str, translation: str) -> bool:
     (True, False)
     """
     said, words = _WORD.findall(source.lower()), _WORD.findall(translation.lower())
-    return RepetitionLimit(said, short={word for word in said if not is_long(word)}).is_exceeded(words)
+    return RepetitionLimit(said).is_exceeded(words)
 
 
 def measure_repetition(

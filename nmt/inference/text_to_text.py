@@ -143,10 +143,12 @@ class TextToText(tf.Module):
             pieces = target_tokenizer.pieces()
             space = pieces.index(WORD_START) if WORD_START in pieces else -1
             self._constraints.append(SymbolConstraint(END + 1, len(SYMBOLS), END, space))
+        self._repetition: RepetitionConstraint | None = None
         if limit_repetition and shortlist is None:
             symbols = range(END + 1, END + 1 + len(SYMBOLS)) if target_tokenizer.placeholders else ()
             source, target = (find_word_classes(one.pieces()) for one in (source_tokenizer, target_tokenizer))
-            self._constraints.append(RepetitionConstraint(tuple(symbols), source_classes=source, target_classes=target))
+            self._repetition = RepetitionConstraint(tuple(symbols), source_classes=source, target_classes=target)
+            self._constraints.append(self._repetition)
 
     def reload_tokenizers(self) -> None:
         """Loads the tokenizers again where TensorFlow has freed them, for a graph that is made anew."""
@@ -301,6 +303,8 @@ class TextToText(tf.Module):
             ids = tf.where(scores[..., None] > IMPOSSIBLE / 2, found.ids[:, :n_best], PADDING)
             ids = tf.reshape(ids, (-1, tf.shape(ids)[2]))
             real = ids != PADDING
+            if self._repetition is not None:
+                real &= ~self._repetition.left_out(rows, ids)
             lengths = tf.math.count_nonzero(real, 1)
             return tf.gather_nd(ids, tf.where(real)), lengths, scores, found.log_probabilities[:, :n_best]
 

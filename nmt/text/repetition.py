@@ -16,6 +16,7 @@ from nmt.text.placeholders import SYMBOLS
 
 NGRAM_SIZE, LONGEST_BLOCK, WINDOW, LONGEST_PUNCTUATION = 4, 16, 128, 8
 SOURCE_NGRAMS = {1: 2, 2: 3}  # by multiples of the size: how many words of the source it takes to say the n-gram
+MOST_ALWAYS = 2  # times that anything may be said, whatever the source says
 PUNCTUATION, FOREIGN = 0, -1  # see `WordClasses.classes`
 _MARKS = (PUNCTUATION, FOREIGN)
 LONG = 4  # bytes
@@ -28,6 +29,7 @@ class WordClasses(NamedTuple):
     """Which tokens of a vocabulary read the same, and which begin a word; one element for each id.
 
     Attributes:
+        letters: list of str, the letters and digits of the token, in small letters; "" for `PUNCTUATION` and `FOREIGN`.
         classes: list of int, the smallest id with the same letters and digits, whatever their case and the punctuation
             around them; 0, `PUNCTUATION`, for tokens that have none; -1, `FOREIGN`, for the bytes of characters that
             the vocabulary lacks, which may be letters.
@@ -38,6 +40,7 @@ class WordClasses(NamedTuple):
             as in `1000` or `xxx`, it is passed over as punctuation is.
     """
 
+    letters: list[str]
     classes: list[int]
     sizes: list[int]
     begins: list[bool]
@@ -58,14 +61,16 @@ def find_word_classes(pieces: Sequence[str]) -> WordClasses:
     ([0, 1, 2, 3, 4, 4, 0, 4, 8], [3, 3, 0, 3, 5], [True, False, False, False, True])
     """
     first: dict[str, int] = {}
-    found = WordClasses([], [], [], [])
+    found = WordClasses([], [], [], [], [])
     for index, piece in enumerate(pieces):
         special = index <= END or piece.strip(WORD_START) in SYMBOLS
         byte = int(piece[3:5], 16) if _BYTE.fullmatch(piece) else None
         foreign = byte is not None and byte >= 0x80
-        letters = "" if foreign else piece if special else _letters(piece if byte is None else chr(byte))
+        bare = piece.strip(WORD_START) if special else _letters(piece if byte is None else chr(byte))
+        letters = "" if foreign else bare
+        found.letters.append(letters)
         found.classes.append(FOREIGN if foreign else first.setdefault(letters, index) if letters else PUNCTUATION)
-        found.sizes.append(0 if special else len(letters.encode()))
+        found.sizes.append(len(letters.encode()))
         found.begins.append(special or piece.startswith(WORD_START) or bool(_SPACELESS.search(letters)))
         found.prolongs.append(len(letters) == 1 and not found.begins[-1])
     return found
@@ -86,7 +91,7 @@ def classes_of(tokens: Sequence[int], vocabulary: WordClasses) -> list[int]:
     return classes
 
 
-def find_words(tokens: Sequence[int], vocabulary: WordClasses) -> tuple[list[tuple[int, ...]], set[tuple[int, ...]]]:
+def find_words(tokens: Sequence[int], vocabulary: WordClasses) -> list[tuple[str, list[int]]]:
     """Joins tokens to words.
 
     Args:
@@ -94,31 +99,26 @@ def find_words(tokens: Sequence[int], vocabulary: WordClasses) -> tuple[list[tup
         vocabulary: what its tokens are.
 
     Returns:
-        The classes of the tokens of each word, without punctuation; and the short words among them, which are seldom
-        several tokens in a translation. A foreign token is a word that no other repeats.
+        For each word, punctuation apart, its letters and digits and the places of its tokens. A foreign token is a word
+        that has no letters.
 
     Example:
 
     >>> vocabulary = find_word_classes(["<pad>", "<unk>", "<s>", "</s>", "\u2581A", "S", "E", ",", "\u2581state"])
     >>> find_words([4, 5, 6, 7, 8], vocabulary)
-    ([(4, 5, 6), (8,)], {(4, 5, 6)})
+    [('ase', [0, 1, 2]), ('state', [4])]
     """
-    words: list[tuple[int, ...]] = []
-    sizes: list[int] = []
+    words: list[tuple[str, list[int]]] = []
     goes_on = False
-    for place, (token, one) in enumerate(zip(tokens, classes_of(tokens, vocabulary), strict=True)):
-        size = vocabulary.sizes[token]
-        if one == FOREIGN:
-            words.append((FOREIGN, place))
-            sizes.append(size)
-        elif one != PUNCTUATION and goes_on and not vocabulary.begins[token]:
-            words[-1] += (one,)
-            sizes[-1] += size
+    for place, token in enumerate(tokens):
+        one = vocabulary.classes[token]
+        if one != PUNCTUATION and goes_on and one != FOREIGN and not vocabulary.begins[token]:
+            letters, places = words[-1]
+            words[-1] = letters + vocabulary.letters[token], [*places, place]
         elif one != PUNCTUATION:
-            words.append((one,))
-            sizes.append(size)
-        goes_on = vocabulary.classes[token] not in _MARKS
-    return words, {word for word, size in zip(words, sizes, strict=True) if size < LONG}
+            words.append((vocabulary.letters[token], [place]))
+        goes_on = one not in _MARKS
+    return words
 
 
 def is_long(word: str) -> bool:
@@ -142,8 +142,7 @@ class RepetitionLimit:
     Args:
         source: classes of the source's tokens (see `WordClasses`), or words; without an end token. No foreign token
             repeats another, but a row of them may be repeated as a row of punctuation may.
-        words: what its tokens make up, see `find_words`; None if each is a word.
-        short: those of the words that are seldom several tokens in a translation.
+        words: what its tokens make up, "" for a foreign one; None if each is a word.
 
     Example:
 
@@ -157,14 +156,12 @@ class RepetitionLimit:
         self,
         source: Sequence[Hashable],
         words: Sequence[Hashable] | None = None,
-        short: Collection[Hashable] = (),
     ) -> None:
-        tokens = [(token, place) if token == FOREIGN else token for place, token in enumerate(source)]
-        tokens = [token for token in tokens if token != PUNCTUATION]
-        words = tokens if words is None else words
+        tokens = [token for token in _told_apart(source) if token != PUNCTUATION]
+        words = tokens if words is None else _told_apart(words)
         longest = [(_longest_run(tokens, block) + block - 1) // block for block in range(1, LONGEST_BLOCK + 1)]
-        self.times = max(2, max(longest) + 1)
-        long = Counter(word for word in words if word not in short).values()
+        self.times = max(MOST_ALWAYS, max(longest) + 1)
+        long = Counter(word for word in words if not isinstance(word, str) or is_long(word)).values()
         self.counts = {
             NGRAM_SIZE * multiple: max(
                 [
@@ -200,6 +197,17 @@ class RepetitionLimit:
                 found |= {token for token, times in again.items() if times >= count}
         return found
 
+    def is_exceeded_by_last(self, done: Sequence[Hashable]) -> bool:
+        """Returns whether the last word makes a translation repeat more than it may.
+
+        Args:
+            done: words of the translation.
+        """
+        blocks = range(1, min(LONGEST_BLOCK, len(done)) + 1)
+        in_a_row = any(_last_run(done, block) >= block * self.times for block in blocks)
+        runs = [_last_run(done, distance) for distance in range(1, min(WINDOW, len(done)) + 1)]
+        return in_a_row or any(1 + sum(run >= n for run in runs) > count for n, count in self.counts.items())
+
     def is_exceeded(self, done: Sequence[Hashable]) -> bool:
         """Returns whether a translation repeats more than it may; of a block, what has only begun does not count.
 
@@ -210,6 +218,40 @@ class RepetitionLimit:
             _longest_run(done, block) >= block * self.times for block in range(1, min(LONGEST_BLOCK, len(done)) + 1)
         )
         return in_a_row or any(max(_ngrams(done, n).values(), default=0) > count for n, count in self.counts.items())
+
+
+def without_loops(
+    tokens: Sequence[int], limit: RepetitionLimit, vocabulary: WordClasses, exempt: Collection[int] = ()
+) -> list[int]:
+    """Leaves out the words by which a translation repeats more than it may, however they are split into tokens.
+
+    Args:
+        tokens: the ids of the translation.
+        limit: of the words of its source.
+        vocabulary: what its tokens are.
+        exempt: tokens that always stay.
+
+    Example:
+
+    >>> vocabulary = find_word_classes(["<pad>", "<unk>", "<s>", "</s>", "\u2581ha", "ha", "h", "a", "-", "!"])
+    >>> without_loops([4, 8, 5, 8, 6, 7, 9], RepetitionLimit(["ho"]), vocabulary)
+    [4, 8, 5, 8, 9]
+    """
+    words = [(letters, places) for letters, places in find_words(tokens, vocabulary) if letters]
+    said: list[str] = []
+    left_out: set[int] = set()
+    if max(Counter(letters for letters, _ in words).values(), default=0) > MOST_ALWAYS:
+        for letters, places in words:
+            if limit.is_exceeded_by_last([*said, letters]):
+                left_out.update(places)
+            else:
+                said.append(letters)
+    return [token for place, token in enumerate(tokens) if place not in left_out or token in exempt]
+
+
+def _told_apart(tokens: Sequence[Hashable]) -> list[Hashable]:
+    """Tokens or words, of which no foreign one equals another."""
+    return [(token, place) if token in (FOREIGN, "") else token for place, token in enumerate(tokens)]
 
 
 def _ngrams(tokens: Sequence[Hashable], n: int) -> Counter:

@@ -25,7 +25,7 @@ from nmt.text.letters import count_letters, is_unreadable
 from nmt.text.normalization import normalize
 from nmt.text.pieces import read_pieces
 from nmt.text.placeholders import KINDS, SYMBOLS, mask, pattern, restore
-from nmt.text.repetition import RepetitionLimit, classes_of, find_word_classes, find_words
+from nmt.text.repetition import RepetitionLimit, classes_of, find_word_classes, find_words, without_loops
 from nmt.text.sentences import space_between, split_sentences
 from nmt.text.truecaser import Truecaser
 from nmt.utils.digests import check_files
@@ -152,18 +152,22 @@ class LiteTranslator:
             space = self._target.piece_to_id(WORD_START)
             tags = placeholders if settings.get("nest_tags") else ()  # older exports lack the setting
             constraints.append(Symbols(ids, _FIRST_SYMBOL, len(SYMBOLS), space, tags, beam))
-        if settings.get("limit_repetition"):  # older exports lack the setting
-            constraints.append(NoLoops(self._repetition_limit(ids[:-1]), self._target_classes, symbols, beam))
+        limit_repetition = settings.get("limit_repetition")  # older exports lack the setting
+        words = [letters for letters, _ in find_words(ids[:-1], self._source_classes)] if limit_repetition else []
+        if limit_repetition:
+            limit = RepetitionLimit(classes_of(ids[:-1], self._source_classes), words)
+            constraints.append(NoLoops(limit, self._target_classes, symbols, beam))
 
         def step(last: np.ndarray, states: np.ndarray) -> Step:
             made = self._step(token=last[None], states=states, **memory)
             scores = made["scores" if "scores" in made else "logits"].reshape(beam, -1)  # as older exports have it
             return Step(scores, made.get("attention"), made["states"])
 
-        return beam_search(step, states, options, constraints)
-
-    def _repetition_limit(self, ids: Sequence[int]) -> RepetitionLimit:
-        return RepetitionLimit(classes_of(ids, self._source_classes), *find_words(ids, self._source_classes))
+        found = beam_search(step, states, options, constraints)
+        if limit_repetition:
+            kept = without_loops(found[:-1], RepetitionLimit(words), self._target_classes, symbols)
+            found = [*kept, END]
+        return found
 
     def _text(self, ids: list[int]) -> str:
         return str(self._target.decode([index for index in ids[:-1] if index != PADDING]))
