@@ -1,7 +1,7 @@
 """The examples at the end of each command's help, by the command's name; a test runs every one of them."""
 
 EXAMPLES: dict[str, list[str]] = {
-    "quickstart": ["nmt quickstart", "nmt quickstart --run runs/en-es --set data.target_language=es"],
+    "quickstart": ["nmt quickstart", "nmt quickstart --run runs/en-es --target es"],
     "prepare": ["nmt prepare my.yaml --run runs/mine"],
     "train": [
         "nmt train my.en.gz my.de.gz --run runs/mine --minutes 30",

@@ -8,10 +8,14 @@ from typing import IO, Any
 from rich.console import Console
 from rich.table import Table
 
+from nmt.text.placeholders import pattern
 from nmt.text.repetition import SPACELESS, RepetitionLimit
 from nmt.utils.errors import UserError
 
-_WORD = re.compile(rf"[{SPACELESS}]|[^\W{SPACELESS}]+")  # a character without spaces around it counts as a word
+# A placeholder or address is one word, whatever words it is made of, and so is a character of a script without spaces.
+_WORD = re.compile(
+    "|".join((pattern(("braces", "printf", "tags", "urls", "emails")), f"[{SPACELESS}]", rf"[^\W{SPACELESS}]+"))
+)
 _SLACK = 20  # characters: a label of one word may have a long translation
 
 
@@ -48,7 +52,7 @@ def has_loop(source: str, translation: str) -> bool:
     >>> has_loop("the state of it", "der Zustand der Zustand der Zustand"), has_loop("ha ha ha", "ha ha ha")
     (True, False)
     """
-    said, words = _WORD.findall(source.lower()), _WORD.findall(translation.lower())
+    said, words = ([word.lower() for word in _WORD.findall(text)] for text in (source, translation))
     return RepetitionLimit(said).is_exceeded(words)
 
 

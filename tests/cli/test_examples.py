@@ -30,7 +30,7 @@ PAGES = [
 COMMANDS = sorted(typer.main.get_command(app).commands)
 # What trains, exports or serves for long only checks that its arguments fit, on files that are there.
 LONG = {
-    "quickstart": ("nmt.training.train.train", "nmt.runs.translation.evaluate_run",
+    "quickstart": ("nmt.training.own_text.train_on_text", "nmt.runs.translation.evaluate_run",
                    "nmt.evaluation.report.print_evaluation"),
     "train": ("nmt.training.own_text.plan_training", "nmt.training.own_text.train",
               "nmt.training.own_text.tune_search", "nmt.training.train.train"),

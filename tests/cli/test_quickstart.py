@@ -10,18 +10,10 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.cli.quickstart import SETTINGS
-from nmt.config import differences, load_config
 from nmt.evaluation.report import evaluate_translations
 from tests.helpers import run_command
 
 ROOT = Path(nmt.__file__).parents[1]
-
-
-def test_its_settings_are_those_of_base_yaml_stopped_earlier():
-    shorter = ["max_steps=1600", "max_minutes=10", "validate_every=400", "warmup_steps=300"]
-    base = load_config(ROOT / "configs" / "base.yaml", [f"training.{setting}" for setting in shorter])
-    assert differences(load_config(SETTINGS), base) == []
 
 
 def test_it_trains_and_evaluates_and_says_what_comes_next(monkeypatch, capsys):
@@ -29,10 +21,13 @@ def test_it_trains_and_evaluates_and_says_what_comes_next(monkeypatch, capsys):
     evaluation = evaluate_translations(["eine Katze"], ["eine Katze"], sources=["a cat"], samples=0, examples=1)
     monkeypatch.setattr("nmt.cli.quickstart.which", lambda name: None)
     monkeypatch.setattr("sys.argv", [".venv/bin/nmt"])
-    monkeypatch.setattr("nmt.training.train.train", lambda config, run: trained.append((config, run)))
+    monkeypatch.setattr(
+        "nmt.training.own_text.train_on_text", lambda *given, **options: trained.append((given, options))
+    )
     monkeypatch.setattr("nmt.runs.translation.evaluate_run", lambda *_, **__: evaluation)
-    run_command("quickstart", "--run", "runs/first", "--set", "seed=3")
-    assert trained == [(load_config(SETTINGS, ["seed=3"]), Path("runs/first"))]
+    run_command("quickstart", "--run", "runs/first", "--target", "es", "--set", "seed=3")
+    options = {"source": "en", "target": "es", "minutes": 8.0, "overrides": ["seed=3"]}
+    assert trained == [((["ui_strings"], Path("runs/first")), options)]
     printed = capsys.readouterr().out
     assert "BLEU" in printed
     assert printed.endswith("| .venv/bin/nmt translate runs/first\n")
@@ -54,14 +49,14 @@ def wheel(tmp_path_factory):
     return path
 
 
-def test_the_wheel_holds_modules_marker_settings_and_license(wheel):
+def test_the_wheel_holds_modules_marker_and_license(wheel):
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if not name.startswith("gru_nmt-")}
         license_file = f"gru_nmt-{nmt.__version__}.dist-info/licenses/LICENSE"
         assert archive.read(license_file) == (ROOT / "LICENSE").read_bytes()
     tree = {path.relative_to(ROOT).as_posix() for path in (ROOT / "nmt").rglob("*") if path.is_file()}
     assert held == {name for name in tree if "__pycache__" not in name}  # every data file is package data
-    assert {"nmt/py.typed", "nmt/config/quickstart.yaml"} <= held
+    assert "nmt/py.typed" in held
 
 
 def test_the_wheel_alone_translates(wheel, trained_run, tmp_path):

@@ -16,6 +16,8 @@ from nmt.utils.errors import UserError
         ("it is good", "sehr, sehr, sehr gut", True),
         ("no, no, no", "nein, nein, nein", False),
         ("状态", "状态状态状态", True),
+        ("Subscribe to topic {topic}", "Topic-Topic {topic} <topic>", False),  # a placeholder is no word said again
+        ("Subscribe to topic {topic}", "Topic {topic} {topic} {Topic}", True),
         ("", "", False),
     ],
 )
