@@ -1,7 +1,7 @@
 """Compares the settings that `nmt train FILES --minutes` chooses with hand-written configurations, on several corpora.
 
     python benchmarks/own_text.py OUTPUT CORPUS... [--arms plan base ...] [--seeds 1] [--minutes 30] [--pairs 1000]
-                                   [--flops-per-second 5e10] [--keep FOLDER]
+                                   [--flops-per-second 5e10] [--xla step] [--keep FOLDER]
     python benchmarks/own_text.py table OUTPUT
 
 A CORPUS is one of these, in either direction:
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--flops-per-second", type=float, default=5e10, help="of a training step's matrix products")
+    parser.add_argument("--xla", default="parts", help="`training.xla`, which changes the speed, not what is learnt")
     parser.add_argument("--keep", type=Path, help="a folder to keep the runs in")
     parser.add_argument("--pairs", type=int, help="of the training split, drawn at random; all by default")
     parser.add_argument("--test", action="store_true", help="score the test split, too")
@@ -160,7 +161,7 @@ def train(corpus: str, pairs: Pairs, arm: str, seed: int, arguments: argparse.Na
     machine = Machine(arguments.flops_per_second, COMPILE_SECONDS)
     config, changes = ARMS.get(arm, (None, arm.split()))
     # A machine that is slower than the one planned for, or is shared, makes all steps nevertheless.
-    changes = [*changes, f"seed={seed}", "training.max_minutes=null"]
+    changes = [*changes, f"seed={seed}", "training.max_minutes=null", f"training.xla={arguments.xla}"]
     if config is None:
         settings = plan_training(data, minutes=arguments.minutes, machine=machine, overrides=changes)
     else:

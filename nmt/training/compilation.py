@@ -3,7 +3,7 @@
 import logging
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, get_args
 
@@ -54,25 +54,38 @@ def choose_extent(trainer: Trainer, distribution: Distribution, shapes: Sequence
     """
     if isinstance(distribution.strategy, tf.distribute.TPUStrategy):
         return "step"  # a TPU runs nothing else
-    middle = shapes[len(shapes) // 2]
-    extents: tuple[Extent, ...] = get_args(Extent)
-
-    def measure(extent: Extent) -> StepTimes:
-        trainer.compile_extent(extent)
-        first, *later = time_steps(trainer, distribution, [middle] * (1 + _TIMED_STEPS))
-        return StepTimes(first, statistics.median(later))
-
     with variables_restored(trainer):
-        measured = {extent: measure(extent) for extent in extents}
+        measured = measure_extents(trainer, distribution, shapes[len(shapes) // 2])
     costs = [
         times.first * (1 if extent == "none" else len(shapes)) + times.later * steps
         for extent, times in measured.items()
     ]
     (choice,) = distribution.run_on_chief(lambda: [float(costs.index(min(costs)))], 1)
-    chosen = extents[int(choice)]
+    chosen = list(measured)[int(choice)]
+    log_choice(chosen, measured)
+    return chosen
+
+
+def log_choice(chosen: Extent, measured: Mapping[Extent, StepTimes]) -> None:
+    """Logs what XLA will compile, and why."""
     listed = ", ".join(f"{extent} {1000 * times.later:.0f} ms" for extent, times in measured.items())
     _LOG.info("XLA compiles: %s (a step takes, with each: %s)", chosen, listed)
-    return chosen
+
+
+def measure_extents(trainer: Trainer, distribution: Distribution, shape: Shape) -> dict[Extent, StepTimes]:
+    """Measures what a step costs with each extent of compilation; this trains.
+
+    Args:
+        trainer: the trainer.
+        distribution: the devices of the training.
+        shape: the shape of the batches.
+    """
+    measured: dict[Extent, StepTimes] = {}
+    for extent in get_args(Extent):
+        trainer.compile_extent(extent)
+        first, *later = time_steps(trainer, distribution, [shape] * (1 + _TIMED_STEPS))
+        measured[extent] = StepTimes(first, statistics.median(later))
+    return measured
 
 
 def time_steps(trainer: Trainer, distribution: Distribution, shapes: Sequence[Shape]) -> list[float]:
