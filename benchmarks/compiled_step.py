@@ -2,9 +2,9 @@
 
     python benchmarks/compiled_step.py benchmarks/results/compiled-step.json
 
-Steps of the reference shape with each extent of compilation, in both precisions, in turn, for three batch shapes; the
-loss alone, cut into chunks of several sizes; and dropout of one batch's embeddings. Medians in milliseconds, and the
-seconds until the first is done, compiling included.
+Steps of the reference shape with each extent of compilation, in both precisions, in turn, for three batch shapes; steps
+of three of the models that `nmt train FILES` chooses; the loss alone, cut into chunks of several sizes; and dropout of
+one batch's embeddings. Medians in milliseconds, and the seconds until the first is done, compiling included.
 """
 
 import argparse
@@ -32,12 +32,16 @@ from reference_model import make_reference_model
 from nmt.config import TrainingSettings
 from nmt.layers.cross_entropy import summed_losses
 from nmt.layers.dropout import dropout
+from nmt.models.seq2seq import Seq2Seq
+from nmt.models.token_model import TokenModel
 from nmt.training.make_trainer import make_trainer
 from nmt.training.trainer import Extent
 from nmt.utils.files import written_whole
 
 VOCABULARY = 8000
 SHAPES = ((152, 12, 13), (90, 20, 22), (20, 90, 100))  # sentences, source tokens, target tokens
+PLANNED = ((96, 900), (128, 1400), (192, 1300))  # units, tokens of a batch
+PLANNED_VOCABULARY, SENTENCE = 3400, 12  # tokens
 CHUNKS = (128, 256, 512, 1024, 2000)  # tokens
 ROUNDS = 9
 
@@ -52,6 +56,7 @@ def main() -> None:
         "machine": describe_machine(),
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy")},
         "steps": [measure_steps(*shape) for shape in SHAPES],
+        "planned": [measure_planned(*planned) for planned in PLANNED],
         "loss": measure_loss(),
         "dropout": measure_dropout(),
     }
@@ -62,17 +67,36 @@ def main() -> None:
 
 def measure_steps(sentences: int, source: int, target: int) -> dict[str, Any]:
     """Whole training steps: forward, backward, clipping, Adam."""
-    generator = np.random.default_rng(0)
-    batch = tuple(generator.integers(4, VOCABULARY, (sentences, width)).astype(np.int32) for width in (source, target))
     steps: dict[str, Callable[[], Any]] = {}
     for precision, extent in itertools.product(("float32", "bfloat16"), get_args(Extent)):
         settings = TrainingSettings(precision=precision, xla=extent, average_decay=0.0)
-        trainer = make_trainer(make_reference_model(VOCABULARY, precision), settings)
-        batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
-        steps[f"{precision} {extent}"] = lambda trainer=trainer, batches=batches: float(
-            trainer.train_function(batches)["loss"]
-        )
+        model = make_reference_model(VOCABULARY, precision)
+        steps[f"{precision} {extent}"] = make_step(model, settings, (sentences, source, target))
     return {"shape": [sentences, source, target], **alternate(steps)}
+
+
+def measure_planned(units: int, tokens: int) -> dict[str, Any]:
+    """The same of a model as `nmt.training.plan` chooses it, in float32."""
+    shape = (tokens // SENTENCE, SENTENCE, SENTENCE)
+    steps = {
+        extent: make_step(
+            Seq2Seq(PLANNED_VOCABULARY, embedding_size=units, units=units, dropout=0.2),
+            TrainingSettings(xla=extent),
+            shape,
+        )
+        for extent in get_args(Extent)
+    }
+    return {"units": units, "shape": shape, **alternate(steps)}
+
+
+def make_step(model: TokenModel, settings: TrainingSettings, shape: tuple[int, int, int]) -> Callable[[], Any]:
+    """A training step of random tokens."""
+    generator = np.random.default_rng(0)
+    sentences, *widths = shape
+    batch = tuple(generator.integers(4, model.vocabulary_size, (sentences, width)).astype(np.int32) for width in widths)
+    trainer = make_trainer(model, settings)
+    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    return lambda: float(trainer.train_function(batches)["loss"])
 
 
 def measure_loss() -> list[dict[str, Any]]:
