@@ -281,7 +281,8 @@ def _find_words(tokens: tf.Tensor, vocabulary: WordClasses) -> tuple[tf.Tensor, 
     real = (tokens != PADDING) & (tokens != END)
     classes = tf.where(real, _class_of(tokens, vocabulary), PUNCTUATION)
     is_token, is_known = classes != PUNCTUATION, classes > PUNCTUATION
-    goes_on = tf.pad(is_known, [[0, 0], [1, 0]])[:, :-1] & is_known & ~tf.gather(tf.constant(vocabulary.begins), tokens)
+    begins, ends = (tf.gather(tf.constant(places), tokens) for places in (vocabulary.begins, vocabulary.ends))
+    goes_on = tf.pad(is_known & ~ends, [[0, 0], [1, 0]])[:, :-1] & is_known & ~begins
     number = tf.cumsum(tf.cast(is_token & ~goes_on, tf.int32), 1) - 1
     number = tf.where(is_token, number, -1)
     # All words of all rows in one row, for sums over the tokens of each.

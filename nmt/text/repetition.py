@@ -34,16 +34,18 @@ class WordClasses(NamedTuple):
             around them; 0, `PUNCTUATION`, for tokens that have none; -1, `FOREIGN`, for the bytes of characters that
             the vocabulary lacks, which may be letters.
         sizes: list of int, how many bytes its letters and digits take.
-        begins: list of bool, whether a word begins with the token, wherever it stands: after a space, or in a script
-            without spaces, in which each token counts as a word.
-        prolongs: list of bool, whether the token is a single letter or digit that begins no word: after the same one,
-            as in `1000` or `xxx`, it is passed over as punctuation is.
+        begins: list of bool, whether a word begins with the token, wherever it stands: after a space or punctuation
+            that the token has itself, as `.1`, or in a script without spaces, in which each token counts as a word.
+        ends: list of bool, whether a word ends with the token, by its own punctuation.
+        prolongs: list of bool, whether the token is a single letter or digit within a word: after the same one, as in
+            `1000` or `xxx`, it is passed over as punctuation is.
     """
 
     letters: list[str]
     classes: list[int]
     sizes: list[int]
     begins: list[bool]
+    ends: list[bool]
     prolongs: list[bool]
 
 
@@ -58,21 +60,22 @@ def find_word_classes(pieces: Sequence[str]) -> WordClasses:
     >>> pieces = ["<pad>", "<unk>", "<s>", "</s>", "\u2581The", "the", ",", "THE,", "\u2581state"]
     >>> found = find_word_classes(pieces)
     >>> found.classes, found.sizes[4:], found.begins[4:]
-    ([0, 1, 2, 3, 4, 4, 0, 4, 8], [3, 3, 0, 3, 5], [True, False, False, False, True])
+    ([0, 1, 2, 3, 4, 4, 0, 4, 8], [3, 3, 0, 3, 5], [True, False, True, False, True])
     """
     first: dict[str, int] = {}
-    found = WordClasses([], [], [], [], [])
+    found = WordClasses([], [], [], [], [], [])
     for index, piece in enumerate(pieces):
         special = index <= END or piece.strip(WORD_START) in SYMBOLS
         byte = int(piece[3:5], 16) if _BYTE.fullmatch(piece) else None
         foreign = byte is not None and byte >= 0x80
-        bare = piece.strip(WORD_START) if special else _letters(piece if byte is None else chr(byte))
-        letters = "" if foreign else bare
+        text = piece if byte is None else chr(byte)
+        letters = "" if foreign else piece.strip(WORD_START) if special else _letters(text)
         found.letters.append(letters)
         found.classes.append(FOREIGN if foreign else first.setdefault(letters, index) if letters else PUNCTUATION)
         found.sizes.append(len(letters.encode()))
-        found.begins.append(special or piece.startswith(WORD_START) or bool(_SPACELESS.search(letters)))
-        found.prolongs.append(len(letters) == 1 and not found.begins[-1])
+        found.begins.append(special or not _is_letter(text[0]) or bool(_SPACELESS.search(letters)))
+        found.ends.append(not special and not _is_letter(text[-1]))
+        found.prolongs.append(len(letters) == 1 and not found.begins[-1] and not found.ends[-1])
     return found
 
 
@@ -117,7 +120,7 @@ def find_words(tokens: Sequence[int], vocabulary: WordClasses) -> list[tuple[str
             words[-1] = letters + vocabulary.letters[token], [*places, place]
         elif one != PUNCTUATION:
             words.append((vocabulary.letters[token], [place]))
-        goes_on = one not in _MARKS
+        goes_on = one not in _MARKS and not vocabulary.ends[token]
     return words
 
 
@@ -133,7 +136,11 @@ def is_long(word: str) -> bool:
 def _letters(piece: str) -> str:
     """Letters, their marks, and digits."""
     bare = piece.replace(WORD_START, "").casefold()
-    return "".join(letter for letter in bare if unicodedata.category(letter)[0] in "LMN")
+    return "".join(filter(_is_letter, bare))
+
+
+def _is_letter(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LMN"
 
 
 class RepetitionLimit:

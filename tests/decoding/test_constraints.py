@@ -318,20 +318,9 @@ def test_unknown_characters_of_the_source_warrant_no_loop():
 
 
 HYPHENATED = [
-    *PIECES[:4],
-    "\u2581Pfad",
-    "\u2581P",
-    "P",
-    "fad",
-    "pf",
-    "ad",
-    "-",
-    "\u2581(",
-    "\u2581die",
-    "e",
-    "<0xE6>",
-    "\u65e5",
-]
+    *PIECES[:4], "\u2581Pfad", "\u2581P", "P", "fad", "pf", "ad", "-", "\u2581(", "\u2581die", "e", "<0xE6>", "\u65e5",
+    "1", ".1", "1.",
+]  # fmt: skip
 
 
 def words_left_out(source, translation, **options):
@@ -359,6 +348,8 @@ def test_words_of_a_loop_are_left_out_however_they_are_split():
     assert words_left_out([12], [4, 10, 6, 7, 11, 8, 9, 10, 12, 4]) == ([5, 6], False)  # "(" and "-" stay
     assert words_left_out([12, 12, 12], [4, 10, 6, 7, 11, 8, 9, 10, 12, 4]) == ([], False)
     assert words_left_out([12], [4] * 4)[0] == [2, 3]
+    assert words_left_out([16, 17], [16, 17, 17]) == ([2], False)  # 1.1.1
+    assert words_left_out([16, 17], [18, 16, 4, 16, 17, 16]) == ([], False)  # 1.1 Pfad1.11
     assert words_left_out([12], [4] * 4, exempt_ids=(4,))[0] == []
 
 
