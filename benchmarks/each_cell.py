@@ -1,4 +1,4 @@
-"""Takes every cell through the quickstart: trained, scored, exported, and the export held against the checkpoint.
+"""Takes every cell from text to export: trained, scored, exported, and the export held against the checkpoint.
 
     python benchmarks/each_cell.py benchmarks/results/each-cell.json
 
@@ -34,7 +34,7 @@ def main() -> None:
     cells: dict[str, Any] = {}
     for cell in CELLS:
         with tempfile.TemporaryDirectory() as folder:
-            cells[cell] = quickstart(cell, arguments.steps, Path(folder))
+            cells[cell] = from_text_to_export(cell, arguments.steps, Path(folder))
         print(cell, json.dumps(cells[cell]), file=sys.stderr)
         result = {
             "command": shlex.join(
@@ -48,7 +48,7 @@ def main() -> None:
             json.dump(result, file, indent=1)
 
 
-def quickstart(cell: str, steps: int, folder: Path) -> dict[str, Any]:
+def from_text_to_export(cell: str, steps: int, folder: Path) -> dict[str, Any]:
     """What became of a cell."""
     run, exported, agreed = folder / "run", folder / "exported", folder / "agreement.json"
     changes = [f"model.cell={cell}", f"training.max_steps={steps}", f"training.validate_every={steps}"]

@@ -136,7 +136,7 @@ def _with_course(
         machine = measure_machine(config, tokens)
         steps = min(steps, count_steps(config, tokens, machine, minutes))
         tree["training"] = {"max_minutes": minutes, "xla": machine.xla} | tree["training"]
-    tree["training"] = course(max(steps, 20)) | tree["training"]
+    tree["training"] = course(max(steps, 20), minutes) | tree["training"]
     _LOG.info(
         "the student has %d units where its teacher has %d; %s steps on %s pairs, %s of them the teacher's",
         config.model.units, of_teacher.model.units, f"{steps:,}", f"{pairs:,}", f"{translations:,}",

@@ -80,17 +80,23 @@ def suitable_rate(units: int) -> float:
     return round(0.004 * (192 / units) ** 0.5, 5)
 
 
-def course(steps: int) -> dict[str, Any]:
-    """The settings of `training` that depend on the number of steps alone.
+def course(steps: int, minutes: float | None = None) -> dict[str, Any]:
+    """The settings of `training` that depend on the number of steps.
+
+    Args:
+        steps: int, the updates of the training.
+        minutes: float, how long they may take: a validation takes seconds, so there is one in two minutes at most,
+            but three in all.
 
     Example:
 
     >>> course(2000)["validate_every"], course(2000)["warmup_steps"]
     (250, 400)
     """
+    most = 12 if minutes is None else min(max(minutes / 2, 3), 12)
     return {
         "max_steps": steps,
-        "validate_every": math.ceil(steps / round(min(max(steps / 250, 3), 12))),
+        "validate_every": math.ceil(steps / round(min(max(steps / 250, 3), most))),
         "warmup_steps": min(500, steps // 5),
         "schedule": "linear",
         "average_decay": round(min(max(1 - 7 / steps, 0.9), 0.9995), 5),

@@ -197,7 +197,7 @@ def make_plan(
             "layer_normalization": True,
         },
         "training": {
-            **course(steps),
+            **course(steps, minutes),
             "max_minutes": minutes,
             "validation_sentences": min(1000, max(held_out, 200)),
             "learning_rate": suitable_rate(units),
