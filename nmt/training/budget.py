@@ -42,7 +42,8 @@ def measure_machine(config: Config, tokens: TokenCounts) -> Machine:
     config = settle_precision(config)
     size = config.tokenizer.vocabulary_size
     trainer = make_trainer(build_sized_model(config, size, size), config.training)
-    source, target = (max(round(mean), 2) for mean in (tokens.source, tokens.target))
+    # Many of a training's steps have long sentences, in fewer rows, which without XLA take longer.
+    source, target = (max(round(math.sqrt(mean * tokens.longest)), 2) for mean in (tokens.source, tokens.target))
     sentences = max(config.batches.tokens // max(source, target), 1)
     pairs = sentences * source * target
     flops = training_flops(trainer.model, sentences, sentences * source, sentences * target, pairs)
@@ -50,9 +51,8 @@ def measure_machine(config: Config, tokens: TokenCounts) -> Machine:
     machines, costs = [], []
     measured = measure_extents(trainer, Distribution(), Shape(sentences, source, target))
     for extent, times in measured.items():
-        compiling = (times.first - times.later) / (shapes if extent == "none" else 1)  # one trace serves all shapes
-        machines.append(Machine(passes * flops / times.later, max(compiling, 0.1), extent))
-        costs.append(shapes * compiling + config.training.max_steps * times.later)
+        machines.append(Machine(passes * flops / times.later, max(times.compiling, 0.1), extent))
+        costs.append(shapes * times.compiling + config.training.max_steps * times.later)
     machine = machines[costs.index(min(costs))]
     log_choice(machine.xla, measured)
     return machine

@@ -25,11 +25,12 @@ class StepTimes(NamedTuple):
     """What the steps of one batch shape cost with an extent of compilation, in seconds.
 
     Attributes:
-        first: float, the first step, most of it spent on tracing and compiling.
+        compiling: float, what its first step takes longer than the later ones; tracing, which is done once for all
+            shapes, does not count.
         later: float, each step after it.
     """
 
-    first: float
+    compiling: float
     later: float
 
 
@@ -39,9 +40,9 @@ def choose_extent(trainer: Trainer, distribution: Distribution, shapes: Sequence
     Compiling costs seconds for each batch shape and saves some of the time of each step. What is more depends on the
     device, the model, and the number of steps:
 
-        cost = number of shapes * first + steps * later
+        cost = number of shapes * compiling + steps * later
 
-    Without XLA, one trace serves all shapes. The training's variables are as before afterwards.
+    The training's variables are as before afterwards.
 
     Args:
         trainer: the trainer.
@@ -56,10 +57,7 @@ def choose_extent(trainer: Trainer, distribution: Distribution, shapes: Sequence
         return "step"  # a TPU runs nothing else
     with variables_restored(trainer):
         measured = measure_extents(trainer, distribution, shapes[len(shapes) // 2])
-    costs = [
-        times.first * (1 if extent == "none" else len(shapes)) + times.later * steps
-        for extent, times in measured.items()
-    ]
+    costs = [times.compiling * len(shapes) + times.later * steps for times in measured.values()]
     (choice,) = distribution.run_on_chief(lambda: [float(costs.index(min(costs)))], 1)
     chosen = list(measured)[int(choice)]
     log_choice(chosen, measured)
@@ -81,10 +79,13 @@ def measure_extents(trainer: Trainer, distribution: Distribution, shape: Shape) 
         shape: the shape of the batches.
     """
     measured: dict[Extent, StepTimes] = {}
+    tracing = 0.0
     for extent in get_args(Extent):
         trainer.compile_extent(extent)
-        first, *later = time_steps(trainer, distribution, [shape] * (1 + _TIMED_STEPS))
-        measured[extent] = StepTimes(first, statistics.median(later))
+        first, *others = time_steps(trainer, distribution, [shape] * (1 + _TIMED_STEPS))
+        later = statistics.median(others)
+        tracing = first - later if extent == "none" else tracing  # without XLA the first step takes no longer otherwise
+        measured[extent] = StepTimes(max(first - later - tracing, 0.0), later)
     return measured
 
 

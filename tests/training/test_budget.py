@@ -24,10 +24,10 @@ def test_steps_take_as_long_as_their_products(name):
 
 @pytest.mark.parametrize(
     ("steps", "extent", "compile_seconds"),
-    [(10, "none", 0.2), (100, "parts", 2.0), (10_000, "step", 5.0)],  # as in test_compilation.py, with 5 shapes
+    [(10, "none", 0.1), (100, "parts", 2.0), (10_000, "step", 5.0)],  # of 5 shapes
 )
 def test_the_machine_is_as_fast_as_what_suits_the_steps(monkeypatch, steps, extent, compile_seconds):
-    costs = {"none": StepTimes(2.0, 1.0), "parts": StepTimes(2.8, 0.8), "step": StepTimes(5.7, 0.7)}
+    costs = {"none": StepTimes(0.0, 1.0), "parts": StepTimes(2.0, 0.8), "step": StepTimes(5.0, 0.7)}
     monkeypatch.setattr("nmt.training.budget.measure_extents", lambda *_: costs)
     sizes = ["model.units=8", "model.embedding=8", "batches.shapes=5", "training.precision=float32"]
 
