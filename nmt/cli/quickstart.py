@@ -24,8 +24,8 @@ def quickstart(
 ) -> None:
     """Train a small translator of software strings on the built-in corpus, and evaluate it.
 
-    It takes about 10 minutes. The corpus is downloaded once, by pip. All settings are chosen as `nmt train` does. The
-    same command goes on where it was stopped.
+    It takes the minutes given and a few more. The corpus is downloaded once, by pip. All settings are chosen as `nmt
+    train` does. The same command goes on where it was stopped.
     """
     load_tensorflow()
     from nmt.evaluation.report import print_evaluation
