@@ -90,8 +90,10 @@ class TokenizerSettings(Settings):
     algorithm: Literal["unigram", "bpe"] = Field("bpe", description="unigram samples better segmentations than bpe")
     vocabulary_size: int = Field(8000, ge=300, le=256_000, description="pieces, 260 of them bytes and special tokens")
     joint: bool = Field(True, description="one vocabulary for both languages instead of one for each")
-    character_coverage: float = Field(
-        0.9995, ge=0.98, le=1.0, description="share of the characters with pieces of their own; rarer ones become bytes"
+    character_coverage: Annotated[float, Field(ge=0.98, le=1.0)] | None = Field(
+        None,
+        description="share of the characters with pieces of their own, or null for those that come at least 5 times; "
+        "rarer ones become bytes",
     )
     sampling: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None,

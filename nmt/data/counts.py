@@ -10,9 +10,8 @@ from nmt.config import DataSettings
 from nmt.data.cleaning import CleaningReport, clean
 from nmt.data.readers import read_split
 from nmt.text.placeholders import KINDS
-from nmt.text.tokenizer import Tokenizer, TooFewSubwordsError, train_tokenizer
+from nmt.text.tokenizer import Tokenizer, TooFewSubwordsError, alphabet_size, train_tokenizer
 
-_COVERAGE = 0.9995  # share of the text that the alphabet makes up
 _SAMPLE = 10_000  # pairs, the first in the order of random numbers
 PLACEHOLDER_SHARE = 0.005  # of the pairs that have a placeholder, for it to be masked
 
@@ -24,7 +23,7 @@ class CorpusCounts(NamedTuple):
         pairs: int, the pairs that cleaning keeps.
         different: int, their different sources.
         characters: a pair of int, the characters of all sources and of all targets.
-        alphabet: int, the different characters that make up 99.95% of the text.
+        alphabet: int, the different characters that have pieces of their own, see `nmt.text.tokenizer.alphabet_size`.
         placeholders: tuple of str, the kinds of placeholders that at least 0.5% of the pairs have on both sides.
         sample: list of pairs of str, some 10,000 of the pairs, drawn at random.
     """
@@ -90,9 +89,8 @@ def count_corpus(data: DataSettings) -> CorpusCounts:
         place = pairs - 1 if pairs <= _SAMPLE else int(generator.integers(pairs))  # reservoir sampling
         if place < _SAMPLE:
             sample[place : place + 1] = [(pair.source, pair.target)]
-    shares = np.cumsum([count for _, count in characters.most_common()]) / max(characters.total(), 1)
     kinds = tuple(kind for kind in patterns if masked[kind] > PLACEHOLDER_SHARE * pairs)
-    alphabet = int((shares < _COVERAGE).sum()) + 1
+    alphabet = alphabet_size(characters)
     return CorpusCounts(pairs, len(sources), (lengths[0], lengths[1]), alphabet, kinds, sample)
 
 

@@ -6,8 +6,10 @@ their UTF-8 bytes, for which every vocabulary has 256 pieces, so no text is ever
 
 import heapq
 import io
+import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -30,6 +32,7 @@ _TRAINING_CHARACTERS = 20_000_000
 _LONGEST_TRAINING_SENTENCE = 16_384  # bytes; the trainer ignores longer ones
 # Below this size the text is too small rather than the vocabulary too large, so all its subwords are taken.
 _SMALLEST_VOCABULARY = 300
+_FREQUENT, _LEAST_COVERAGE = 5, 0.98
 
 Algorithm = Literal["unigram", "bpe"]
 
@@ -157,7 +160,7 @@ def train_tokenizer(
     sentences: Iterable[str],
     vocabulary_size: int = 8000,
     algorithm: Algorithm = "unigram",
-    character_coverage: float = 0.9995,
+    character_coverage: float | None = None,
     placeholders: Sequence[str] = (),
     seed: int = 1,
 ) -> bytes:
@@ -170,8 +173,8 @@ def train_tokenizer(
             (`nmt.text.normalization.normalize`) and their placeholders masked, as they will be when they are encoded.
         vocabulary_size: int, the number of pieces. 4 of them are special tokens and 256 are bytes.
         algorithm: `"unigram"` (Kudo 2018) or `"bpe"` (Sennrich et al. 2016).
-        character_coverage: float from 0.98 to 1, the share of the text's characters that have pieces of their own;
-            rarer characters are split into bytes.
+        character_coverage: float from 0.98 to 1, the share of the text's characters that have pieces of their own, or
+            None for those that come at least 5 times; rarer characters are split into bytes.
         placeholders: the kinds of placeholders that are masked in `sentences`; if there are any, the vocabulary gets
             the symbols that replace them.
         seed: int, seeds the sample of a large corpus.
@@ -194,7 +197,7 @@ def train_tokenizer(
     """
     if algorithm not in get_args(Algorithm):
         raise ValueError(f"expected algorithm 'unigram' or 'bpe', got {algorithm!r}")
-    if not 0.98 <= character_coverage <= 1:
+    if character_coverage is not None and not _LEAST_COVERAGE <= character_coverage <= 1:
         raise ValueError(f"expected character_coverage from 0.98 to 1, got {character_coverage}")
     chosen = _sample(check_texts(sentences, "sentences", str), seed)
 
@@ -216,11 +219,14 @@ def _train(
     sentences: list[str],
     vocabulary_size: int,
     algorithm: Algorithm,
-    character_coverage: float,
+    character_coverage: float | None,
     with_symbols: bool,
     exactly: bool,
 ) -> bytes:
     model = io.BytesIO()
+    if character_coverage is None:
+        # Of an alphabet, a fixed share would leave out digits, signs and capitals that come a hundred times.
+        character_coverage = _coverage_of_frequent(sentences) if sentences else 1.0
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences),
         model_writer=model,
@@ -240,6 +246,35 @@ def _train(
         minloglevel=3,
     )
     return model.getvalue()
+
+
+def alphabet_size(counts: Mapping[str, int]) -> int:
+    """Returns how many characters have pieces of their own where `character_coverage` is None.
+
+    These are the frequent ones, or those that make up 98% of the text if they are more.
+
+    Args:
+        counts: how often each character comes.
+
+    Example:
+
+    >>> alphabet_size({"a": 90, "Ä": 5, "ş": 1})
+    2
+    """
+    numbers = sorted(counts.values(), reverse=True)
+    covered = np.cumsum(numbers)
+    least = int((covered < _LEAST_COVERAGE * covered[-1]).sum()) + 1 if numbers else 0
+    return max(sum(count >= _FREQUENT for count in numbers), least)
+
+
+def _coverage_of_frequent(sentences: Sequence[str]) -> float:
+    """The share of the frequent characters in a text, as SentencePiece counts it."""
+    counts = Counter(itertools.chain.from_iterable(sentences))
+    counts[" "] += len(sentences)  # SentencePiece puts a space before each
+    for symbol in SYMBOLS:
+        counts.pop(symbol, None)
+    share = sum(count for count in counts.values() if count >= _FREQUENT) - _FREQUENT / 2  # the last one is taken whole
+    return max(share / counts.total(), _LEAST_COVERAGE)
 
 
 def _load(model: bytes, origin: str) -> Any:

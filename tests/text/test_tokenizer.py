@@ -192,3 +192,12 @@ def test_where_a_model_comes_from_may_be_any_path(tokenizer: Tokenizer) -> None:
         UserError, match=r"^/home/Jürgen/target\.model: has no symbols for placeholders: it was trained"
     ):
         Tokenizer(tokenizer.model, "/home/Jürgen/target.model", ["braces"])
+
+
+@settings(max_examples=30)
+@given(st.dictionaries(st.sampled_from("äöüÄÖÜß€→日本語жЖ"), st.integers(1, 12), min_size=1))
+def test_characters_that_come_often_have_pieces_of_their_own(counts: dict[str, int]) -> None:
+    rare = [f"{character} is it" for character, count in counts.items() for _ in range(count)]
+    pieces = "".join(Tokenizer(train_tokenizer(SENTENCES * 20 + rare, 400, "bpe")).pieces())
+    others = {character: count for character, count in counts.items() if character not in "".join(SENTENCES)}
+    assert {one for one in others if one in pieces} == {one for one, count in others.items() if count >= 5}
