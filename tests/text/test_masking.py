@@ -205,7 +205,7 @@ PAIRS = [
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 @pytest.mark.parametrize("joint", [True, False])
 def test_the_store_holds_symbols_and_the_files_the_text(tmp_path: Path, algorithm: str, joint: bool) -> None:
-    config = config_for(tmp_path, PAIRS, algorithm=algorithm, joint=joint, sampling=0.1, vocabulary_size=310)
+    config = config_for(tmp_path, PAIRS, algorithm=algorithm, joint=joint, sampling=0.1, vocabulary_size=305)
     folder = tmp_path / "data"
     prepare(config, folder)
     kinds = config.tokenizer.placeholders
