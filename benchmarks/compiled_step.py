@@ -76,16 +76,12 @@ def measure_steps(sentences: int, source: int, target: int) -> dict[str, Any]:
 
 
 def measure_planned(units: int, tokens: int) -> dict[str, Any]:
-    """The same of a model as `nmt.training.plan` chooses it, in float32."""
+    """Training steps, in float32, of a model with the layers that a plan chooses."""
     shape = (tokens // SENTENCE, SENTENCE, SENTENCE)
-    steps = {
-        extent: make_step(
-            Seq2Seq(PLANNED_VOCABULARY, embedding_size=units, units=units, dropout=0.2),
-            TrainingSettings(xla=extent),
-            shape,
-        )
-        for extent in get_args(Extent)
-    }
+    steps: dict[str, Callable[[], Any]] = {}
+    for extent in get_args(Extent):
+        model = Seq2Seq(PLANNED_VOCABULARY, units=units, dropout=0.2, seed=1)
+        steps[extent] = make_step(model, TrainingSettings(xla=extent), shape)
     return {"units": units, "shape": shape, **alternate(steps)}
 
 

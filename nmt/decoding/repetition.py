@@ -160,10 +160,11 @@ class RepetitionConstraint:
         return tf.where(found.too_many_marks[:, None] & no_word, IMPOSSIBLE, log_probabilities)
 
     def left_out(self, source: tf.Tensor, translations: tf.Tensor) -> tf.Tensor:
-        """Finds the words by which translations repeat more than they may, however they are split into tokens.
+        """Finds the words with which translations exceed their limits, however they are split into tokens.
 
         The search compares tokens, but the same word may be split in several ways: `Pfad` after a space, and in
-        `(Pfad)`. See `nmt.text.repetition.without_loops`.
+        `(Pfad)`. `nmt.text.repetition.without_loops` has the same rules. The score of a translation stays the one that
+        the search gave it.
 
         Args:
             source: int32 `[batch, time]`, closed by the end token.
@@ -196,7 +197,7 @@ class RepetitionConstraint:
         return tf.cond(tf.size(rows) > 0, of_rows, lambda: nothing)
 
     def _find_loops(self, words: tf.Tensor, times: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
-        """Which words, `[n, number]`, repeat more than they may after those that do not; 0 after the last word."""
+        """Marks the words that exceed the limits, `[n, number]`; those that are marked do not count for later ones."""
         blocks = tf.range(1, self.longest_block + 1)
         sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
 

@@ -230,7 +230,7 @@ class RepetitionLimit:
 def without_loops(
     tokens: Sequence[int], limit: RepetitionLimit, vocabulary: WordClasses, exempt: Collection[int] = ()
 ) -> list[int]:
-    """Leaves out the words by which a translation repeats more than it may, however they are split into tokens.
+    """Removes the words with which a translation exceeds its limit, however they are split into tokens.
 
     Args:
         tokens: the ids of the translation.
@@ -257,7 +257,7 @@ def without_loops(
 
 
 def _told_apart(tokens: Sequence[Hashable]) -> list[Hashable]:
-    """Tokens or words, of which no foreign one equals another."""
+    """Replaces each foreign token or word by one that equals no other."""
     return [(token, place) if token in (FOREIGN, "") else token for place, token in enumerate(tokens)]
 
 

@@ -25,8 +25,8 @@ class StepTimes(NamedTuple):
     """What the steps of one batch shape cost with an extent of compilation, in seconds.
 
     Attributes:
-        compiling: float, what its first step takes longer than the later ones; tracing, which is done once for all
-            shapes, does not count.
+        compiling: float, the additional time of its first step, without that for tracing, which is done once for all
+            shapes.
         later: float, each step after it.
     """
 
