@@ -113,7 +113,7 @@ def student_settings(teacher: str | Path, overrides: Sequence[str] = ()) -> dict
         "tied_embeddings": config.model.tied_embeddings,
         "dropout": 0.1,
     }
-    tree["training"] = {"learning_rate": suitable_rate(units), "precision": "auto"}
+    tree["training"] = {"learning_rate": suitable_rate(units), "precision": "auto", "xla": "parts"}
     apply_overrides(tree, overrides)
     return tree
 
@@ -133,9 +133,8 @@ def _with_course(
         minutes = minutes or MINUTES
         _LOG.info("measuring this machine")
         tokens = TokenCounts(source, target, config.batches.max_length)
-        machine = measure_machine(config, tokens)
-        steps = min(steps, count_steps(config, tokens, machine, minutes))
-        tree["training"] = {"max_minutes": minutes, "xla": machine.xla} | tree["training"]
+        steps = min(steps, count_steps(config, tokens, measure_machine(config, tokens), minutes))
+        tree["training"] = {"max_minutes": minutes} | tree["training"]
     tree["training"] = course(max(steps, 20), minutes) | tree["training"]
     _LOG.info(
         "the student has %d units where its teacher has %d; %s steps on %s pairs, %s of them the teacher's",

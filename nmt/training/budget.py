@@ -1,6 +1,7 @@
 """What there is time for: how fast a machine trains, and the steps and the course of a training in some minutes."""
 
 import math
+import statistics
 from typing import Any, NamedTuple
 
 from nmt.config import Config
@@ -8,14 +9,14 @@ from nmt.data.counts import TokenCounts
 from nmt.data.shapes import Shape
 from nmt.models.flops import training_flops
 from nmt.runs.models import build_sized_model
-from nmt.training.compilation import log_choice, measure_extents
+from nmt.training.compilation import time_steps
 from nmt.training.distribution import Distribution
 from nmt.training.make_trainer import make_trainer
 from nmt.training.precision import settle_precision
-from nmt.training.trainer import Extent
 
 PAIRS = 25_000  # where the rules give the settings of configs/base.yaml
 _EPOCHS = 30
+_TIMED_STEPS = 5
 
 
 class Machine(NamedTuple):
@@ -24,38 +25,30 @@ class Machine(NamedTuple):
     Attributes:
         flops_per_second: float, matrix products of a training step.
         compile_seconds: float, for each batch shape.
-        xla: what XLA compiles to be that fast, see `training.xla`.
     """
 
     flops_per_second: float
     compile_seconds: float
-    xla: Extent = "parts"
 
 
 def measure_machine(config: Config, tokens: TokenCounts) -> Machine:
-    """Makes some training steps of a configuration on random tokens, with each extent of compilation by XLA.
+    """Makes some training steps of a configuration on random tokens, and measures them.
 
     Args:
-        config: the settings; the extent that is cheapest for its steps is chosen.
+        config: the settings.
         tokens: how long the sentences of a batch are to be.
     """
     config = settle_precision(config)
     size = config.tokenizer.vocabulary_size
     trainer = make_trainer(build_sized_model(config, size, size), config.training)
-    # Many of a training's steps have long sentences, in fewer rows, which without XLA take longer.
-    source, target = (max(round(math.sqrt(mean * tokens.longest)), 2) for mean in (tokens.source, tokens.target))
+    source, target = (max(round(mean), 2) for mean in (tokens.source, tokens.target))
     sentences = max(config.batches.tokens // max(source, target), 1)
+    shape = Shape(sentences, source, target)
+    first, *later = time_steps(trainer, Distribution(), [shape] * (1 + _TIMED_STEPS))
     pairs = sentences * source * target
     flops = training_flops(trainer.model, sentences, sentences * source, sentences * target, pairs)
-    passes, shapes = 2 if config.training.consistency else 1, config.batches.shapes
-    machines, costs = [], []
-    measured = measure_extents(trainer, Distribution(), Shape(sentences, source, target))
-    for extent, times in measured.items():
-        machines.append(Machine(passes * flops / times.later, max(times.compiling, 0.1), extent))
-        costs.append(shapes * times.compiling + config.training.max_steps * times.later)
-    machine = machines[costs.index(min(costs))]
-    log_choice(machine.xla, measured)
-    return machine
+    passes = 2 if config.training.consistency else 1
+    return Machine(passes * flops / statistics.median(later), max(first - later[0], 0.1))
 
 
 def suitable_epochs(pairs: int) -> float:

@@ -3,7 +3,7 @@
 import logging
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, get_args
 
@@ -56,21 +56,16 @@ def choose_extent(trainer: Trainer, distribution: Distribution, shapes: Sequence
     if isinstance(distribution.strategy, tf.distribute.TPUStrategy):
         return "step"  # a TPU runs nothing else
     with variables_restored(trainer):
-        measured = measure_extents(trainer, distribution, shapes[len(shapes) // 2])
+        measured = _measure_extents(trainer, distribution, shapes[len(shapes) // 2])
     costs = [times.compiling * len(shapes) + times.later * steps for times in measured.values()]
     (choice,) = distribution.run_on_chief(lambda: [float(costs.index(min(costs)))], 1)
     chosen = list(measured)[int(choice)]
-    log_choice(chosen, measured)
+    listed = ", ".join(f"{extent} {1000 * times.later:.0f} ms" for extent, times in measured.items())
+    _LOG.info("XLA compiles: %s (a step takes, with each: %s)", chosen, listed)
     return chosen
 
 
-def log_choice(chosen: Extent, measured: Mapping[Extent, StepTimes]) -> None:
-    """Logs what XLA will compile, and why."""
-    listed = ", ".join(f"{extent} {1000 * times.later:.0f} ms" for extent, times in measured.items())
-    _LOG.info("XLA compiles: %s (a step takes, with each: %s)", chosen, listed)
-
-
-def measure_extents(trainer: Trainer, distribution: Distribution, shape: Shape) -> dict[Extent, StepTimes]:
+def _measure_extents(trainer: Trainer, distribution: Distribution, shape: Shape) -> dict[Extent, StepTimes]:
     """Measures what a step costs with each extent of compilation; this trains.
 
     Args:

@@ -203,7 +203,7 @@ def make_plan(
             "learning_rate": suitable_rate(units),
             "consistency": consistency,
             "precision": "auto",
-            "xla": machine.xla,
+            "xla": "parts",
         },
         "decoding": {"length_penalty": 1.0, "limit_repetition": True},
     }
