@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from nmt.text.placeholders import pattern
-from nmt.text.repetition import SPACELESS, RepetitionLimit
+from nmt.text.repetition import NGRAM_SIZE, SPACELESS, RepetitionLimit
 from nmt.utils.errors import UserError
 
-# A placeholder or address is one word, whatever words it is made of, and so is a character of a script without spaces.
+# A placeholder or address is one word, whatever words it is made of. Where a script has no spaces, so is a character.
 _WORD = re.compile(
     "|".join((pattern(("braces", "printf", "tags", "urls", "emails")), f"[{SPACELESS}]", rf"[^\W{SPACELESS}]+"))
 )
+_CHARACTERS_OF_WORD = 2  # of a script without spaces, as a rule: of most words in Chinese and Japanese
 _SLACK = 20  # characters: a label of one word may have a long translation
 
 
@@ -41,7 +42,8 @@ def has_loop(source: str, translation: str) -> bool:
 
     The words of the translation, punctuation apart, must not come in a way that `nmt.RepetitionConstraint` forbids to
     tokens: a block of words three times in a row, or four words in a row more than twice, unless the source itself
-    repeats as much.
+    repeats as much. In a script without spaces eight characters count as four words: with four, 33 of 13,000 references
+    in Chinese and Japanese would have loops.
 
     Args:
         source: the source sentence.
@@ -53,7 +55,9 @@ def has_loop(source: str, translation: str) -> bool:
     (True, False)
     """
     said, words = ([word.lower() for word in _WORD.findall(text)] for text in (source, translation))
-    return RepetitionLimit(said).is_exceeded(words)
+    spaceless = sum(re.fullmatch(f"[{SPACELESS}]", word) is not None for word in words)
+    size = NGRAM_SIZE * (_CHARACTERS_OF_WORD if 2 * spaceless > len(words) else 1)
+    return RepetitionLimit(said, ngram_size=size).is_exceeded(words)
 
 
 def measure_repetition(

@@ -150,6 +150,7 @@ class RepetitionLimit:
         source: classes of the source's tokens (see `WordClasses`), or words; without an end token. No foreign token
             repeats another, but a row of them may be repeated as a row of punctuation may.
         words: what its tokens make up, "" for a foreign one; None if each is a word.
+        ngram_size: int, how many tokens of the translation in a row are what four words are.
 
     Example:
 
@@ -163,6 +164,7 @@ class RepetitionLimit:
         self,
         source: Sequence[Hashable],
         words: Sequence[Hashable] | None = None,
+        ngram_size: int = NGRAM_SIZE,
     ) -> None:
         tokens = [token for token in _told_apart(source) if token != PUNCTUATION]
         words = tokens if words is None else _told_apart(words)
@@ -170,10 +172,10 @@ class RepetitionLimit:
         self.times = max(MOST_ALWAYS, max(longest) + 1)
         long = Counter(word for word in words if not isinstance(word, str) or is_long(word)).values()
         self.counts = {
-            NGRAM_SIZE * multiple: max(
+            ngram_size * multiple: max(
                 [
                     self.times,
-                    *_ngrams(tokens, NGRAM_SIZE * multiple).values(),
+                    *_ngrams(tokens, ngram_size * multiple).values(),
                     *_ngrams(words, size).values(),
                     *(long if multiple == 1 else ()),
                 ]

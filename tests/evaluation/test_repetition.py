@@ -16,6 +16,9 @@ from nmt.utils.errors import UserError
         ("it is good", "sehr, sehr, sehr gut", True),
         ("no, no, no", "nein, nein, nein", False),
         ("状态", "状态状态状态", True),
+        # As people translate: four characters are two words, which a translation may well say three times.
+        ("Two modes: the preset one must match a mode", "プリセットモード、プリセットがプリセットと", False),
+        ("If the source is defined", "如果已定义的来源是、如果已定义的来源有、如果已定义的来源在", True),
         ("Subscribe to topic {topic}", "Topic-Topic {topic} <topic>", False),  # a placeholder is no word said again
         ("Subscribe to topic {topic}", "Topic {topic} {topic} {Topic}", True),
         ("", "", False),
