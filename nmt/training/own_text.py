@@ -55,7 +55,7 @@ def train_on_text(
     if config is None:
         config = plan_training(data, minutes=minutes, epochs=epochs, overrides=overrides)
     trained = train(config, run)
-    tune_search(run)
+    tune_search(run, sentences=config.training.validation_sentences)
     return trained
 
 

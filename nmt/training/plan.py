@@ -37,6 +37,7 @@ _FEWEST_PAIRS = 20
 _FEW_PAIRS = 500
 _CHARACTERS = 2.5e6
 _TOKENS = 1.4e7  # in all epochs together
+_DEEP = 0.4  # share of these, or of the epochs that suit a corpus, from which on two layers are better than one
 _FIRST_GUESS = 0.35  # share of the rate of one large product that a training step reaches
 _STAY = ("urls", "emails", "emoji")  # placeholders that any text may have, and no translation changes
 _SOME_VOCABULARY = 1000  # a step's FLOPs grow by the same number with each further token
@@ -142,6 +143,7 @@ def make_plan(
         overrides: settings to change in what is chosen.
     """
     wanted = epochs or suitable_epochs(counts.pairs)
+    all_tokens = counts.pairs * max(tokens.source, tokens.target)
     suitable = 192 * (sum(counts.characters) / _CHARACTERS) ** 0.2  # units
     shapes = 12 if minutes is None else round(min(max(60 * minutes / 5 / machine.compile_seconds, 6), 12))
     padding = with_padding(1.0, shapes)
@@ -151,20 +153,22 @@ def make_plan(
         # Some fewer: placeholders are masked in training, so their subwords are not there then.
         vocabulary = min(vocabulary, max(round(0.9 * tokens.largest_vocabulary), _smallest_vocabulary(counts)))
 
-    def epochs_of(units: int, passes: int = 1) -> float:
+    def epochs_of(units: int, layers: int, passes: int = 1) -> float:
         """How many epochs there is time for."""
         if seconds is None:
             return wanted
-        flops = passes * padding * _flops(units, vocabulary, counts, tokens)
+        flops = passes * padding * _flops(units, layers, vocabulary, counts, tokens)
         return seconds * machine.flops_per_second / flops
 
+    # A second layer pays off where there is time for it to learn (benchmarks/neighbours.py).
+    share = epochs_of(_in_steps(suitable), 2) * max(1 / suitable_epochs(counts.pairs), all_tokens / _TOKENS)
+    layers = 1 if share < _DEEP else 2
     # A model somewhat smaller or larger where time is short or long for its epochs.
-    time_factor = min(max((epochs_of(_in_steps(suitable)) / wanted) ** 0.2, 0.5), 1.5)
+    time_factor = min(max((epochs_of(_in_steps(suitable), layers) / wanted) ** 0.2, 0.5), 1.5)
     units = _in_steps(suitable * time_factor)
-    consistency = 2.0 if epochs is None and epochs_of(units, 2) > 1.3 * wanted else 0.0
+    consistency = 2.0 if epochs is None and epochs_of(units, layers, 2) > 1.3 * wanted else 0.0
     passes = 2 if consistency else 1
-    number = min(epochs_of(units, passes), wanted * 1.5) if epochs is None else epochs
-    all_tokens = counts.pairs * max(tokens.source, tokens.target)
+    number = min(epochs_of(units, layers, passes), wanted * 1.5) if epochs is None else epochs
     # Few tokens in all need small batches, so that there are enough updates.
     batch = _rounded(min(max(2000 / passes * (number * all_tokens / _TOKENS) ** 0.4, 400), 8000), 100)
     steps = max(round(padding * all_tokens / batch * number), 20)
@@ -189,8 +193,8 @@ def make_plan(
         "model": {
             "embedding": units,
             "units": units,
-            "encoder_layers": 2,
-            "decoder_layers": 2,
+            "encoder_layers": layers,
+            "decoder_layers": layers,
             "attention": "multi_head",
             "dropout": round(min(max(dropout, 0.1), 0.5), 2),
             "word_dropout": round(min(max(0.08 * little_data * little_trained**0.25, 0.0), 0.15), 2),
@@ -199,7 +203,7 @@ def make_plan(
         "training": {
             **course(steps, minutes),
             "max_minutes": minutes,
-            "validation_sentences": min(1000, max(held_out, 200)),
+            "validation_sentences": _validation_sentences(held_out, minutes),
             "learning_rate": suitable_rate(units),
             "consistency": consistency,
             "precision": "auto",
@@ -208,7 +212,7 @@ def make_plan(
         "decoding": {"length_penalty": 1.0, "limit_repetition": True},
     }
     apply_overrides(tree, overrides)
-    flops = passes * padding * _flops(units, vocabulary, counts, tokens)
+    flops = passes * padding * _flops(units, layers, vocabulary, counts, tokens)
     cost = (number * flops / machine.flops_per_second + shapes * machine.compile_seconds + 10) / 0.88 / 60
     rate = counts.pairs * tokens.target * machine.flops_per_second / flops
     lines = [
@@ -216,8 +220,8 @@ def make_plan(
         f"different ones; {held_out:,} pairs are set aside for each of validation and test that is not given",
         f"vocabulary: {vocabulary:,} subwords for both languages, as the amount of text and the alphabet warrant"
         + (f"; placeholders masked: {', '.join(kinds)}" if kinds else ""),
-        f"model: two layers of {units} units on each side, dropout {tree['model']['dropout']}: "
-        "larger with more text and time, more dropout with fewer pairs",
+        f"model: {'one layer' if layers == 1 else 'two layers'} of {units} units on each side, dropout "
+        f"{tree['model']['dropout']}: larger with more text and time, more dropout with fewer pairs",
         f"training: {steps:,} steps of {batch:,} tokens, {number:.0f} epochs of {wanted:.0f} that would suit the corpus"
         + (f", with R-Drop (weight {consistency:g}), for which there is time" if consistency else ""),
         f"it will take about {cost:.0f} minutes at {rate:,.0f} target tokens per second; all settings are in the run's "
@@ -259,18 +263,29 @@ def choose_placeholders(counts: CorpusCounts) -> list[str]:
     return [kind for kind in KINDS if kind in (*counts.placeholders, *added)]
 
 
-def _flops(units: int, vocabulary: int, counts: CorpusCounts, tokens: TokenCounts) -> float:
+def _validation_sentences(held_out: int, minutes: float | None) -> int:
+    """How many sentences to translate in a validation and in tuning: fewer in a short training, which both delay.
+
+    Example:
+
+    >>> _validation_sentences(1000, 30), _validation_sentences(1000, 7)
+    (1000, 420)
+    """
+    return round(min(1000, max(held_out, 200), math.inf if minutes is None else max(60 * minutes, 1)))
+
+
+def _flops(units: int, layers: int, vocabulary: int, counts: CorpusCounts, tokens: TokenCounts) -> float:
     """FLOPs of an epoch without padding, each batch passed through the model once."""
     source, target = counts.pairs * tokens.source, counts.pairs * tokens.target
     products = 1.3 * source * tokens.target  # more than of the mean lengths, as both vary together
-    flops = training_flops(_model(units), counts.pairs, source, target, products)
+    flops = training_flops(_model(units, layers), counts.pairs, source, target, products)
     return flops + 2 * 3 * target * units * (vocabulary - _SOME_VOCABULARY)
 
 
 @cache
-def _model(units: int) -> Seq2Seq:
-    """A model of that width; making one takes too long to do it for each vocabulary as well."""
-    return Seq2Seq(_SOME_VOCABULARY, units=units)
+def _model(units: int, layers: int) -> Seq2Seq:
+    """A model of that size; making one takes too long to do it for each vocabulary as well."""
+    return Seq2Seq(_SOME_VOCABULARY, units=units, num_layers=layers)
 
 
 def _fitting_vocabulary(counts: CorpusCounts) -> int:

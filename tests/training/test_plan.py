@@ -70,6 +70,15 @@ def test_more_time_means_more_steps_and_no_smaller_model():
     assert (short.training.max_minutes, long.training.max_minutes) == (10, 60)
 
 
+def test_one_layer_where_there_is_little_time_to_learn():
+    assert [config_of(25_000, minutes).model.encoder_layers for minutes in (5, 10, 60, 120)] == [1, 1, 2, 2]
+    assert config_of(25_000, None, epochs=3).model.decoder_layers == 1
+    # Few epochs of much text are long enough.
+    assert config_of(5_000_000, None, epochs=2).model.decoder_layers == 2
+    # All epochs of little text, too.
+    assert config_of(1_000, 30.0).model.decoder_layers == 2
+
+
 def test_the_corpus_of_base_yaml_gets_about_its_settings():
     config = config_of(25_000, 30.0, Machine(9e10, 4.0))
     assert 3_500 <= config.tokenizer.vocabulary_size <= 4_500
