@@ -16,7 +16,7 @@ from nmt.training.precision import settle_precision
 
 PAIRS = 25_000  # where the rules give the settings of configs/base.yaml
 _EPOCHS = 30
-_TIMED_STEPS = 5
+_TIMED_STEPS, _TIMED_SECONDS, _MOST_TIMED = 5, 5.0, 60  # other programs slow down a machine for moments
 _OF_ALL_SHAPES = 0.9  # of the rate of steps whose sentences all have the mean length
 
 
@@ -33,7 +33,7 @@ class Machine(NamedTuple):
 
 
 def measure_machine(config: Config, tokens: TokenCounts) -> Machine:
-    """Makes some training steps of a configuration on random tokens, and measures them.
+    """Makes training steps of a configuration on random tokens for some seconds, and measures them.
 
     Args:
         config: the settings.
@@ -46,11 +46,15 @@ def measure_machine(config: Config, tokens: TokenCounts) -> Machine:
     sentences = max(config.batches.tokens // max(source, target), 1)
     shape = Shape(sentences, source, target)
     first, *later = time_steps(trainer, Distribution(), [shape] * (1 + _TIMED_STEPS))
+    compile_seconds = max(first - later[0], 0.1)
+    further = min(int(_TIMED_SECONDS / statistics.median(later)), _MOST_TIMED)
+    if further:
+        later += time_steps(trainer, Distribution(), [shape] * further)
     pairs = sentences * source * target
     flops = training_flops(trainer.model, sentences, sentences * source, sentences * target, pairs)
     passes = 2 if config.training.consistency else 1
     rate = _OF_ALL_SHAPES * passes * flops / statistics.median(later)
-    return Machine(rate, max(first - later[0], 0.1))
+    return Machine(rate, compile_seconds)
 
 
 def suitable_epochs(pairs: int) -> float:
