@@ -44,17 +44,16 @@ def measure_machine(config: Config, tokens: TokenCounts) -> Machine:
     trainer = make_trainer(build_sized_model(config, size, size), config.training)
     source, target = (max(round(mean), 2) for mean in (tokens.source, tokens.target))
     sentences = max(config.batches.tokens // max(source, target), 1)
-    shape = Shape(sentences, source, target)
-    first, *later = time_steps(trainer, Distribution(), [shape] * (1 + _TIMED_STEPS))
-    compile_seconds = max(first - later[0], 0.1)
-    further = min(int(_TIMED_SECONDS / statistics.median(later)), _MOST_TIMED)
-    if further:
-        later += time_steps(trainer, Distribution(), [shape] * further)
+    # The very first step is traced as well. The first of the second shape tells what a shape costs.
+    other, shape = Shape(sentences, source + 1, target + 1), Shape(sentences, source, target)
+    _, first, *few = time_steps(trainer, Distribution(), [other, *[shape] * (1 + _TIMED_STEPS)])
+    further = min(int(_TIMED_SECONDS / statistics.median(few)), _MOST_TIMED)
+    later = time_steps(trainer, Distribution(), [shape] * further) if further else few
+    seconds = statistics.median(later)
     pairs = sentences * source * target
     flops = training_flops(trainer.model, sentences, sentences * source, sentences * target, pairs)
     passes = 2 if config.training.consistency else 1
-    rate = _OF_ALL_SHAPES * passes * flops / statistics.median(later)
-    return Machine(rate, compile_seconds)
+    return Machine(_OF_ALL_SHAPES * passes * flops / seconds, max(first - seconds, 0.1))
 
 
 def suitable_epochs(pairs: int) -> float:
