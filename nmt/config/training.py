@@ -19,6 +19,11 @@ class TrainingSettings(Settings):
     start_vocabulary: Literal["keep", "new"] = Field(
         "keep", description="for fine-tuning: keep takes that run's tokenizers, new follows the `tokenizer` settings"
     )
+    initial_embeddings: Literal["cooccurrence", "random"] = Field(
+        "cooccurrence",
+        description="cooccurrence: tokens of the same sentence pairs begin alike (Levy 2017); a language model's are "
+        "always random",
+    )
     max_steps: int = Field(20_000, ge=1, le=1_000_000_000, description="updates of the weights")
     max_minutes: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
         None, description="training stops at the first validation after this time"

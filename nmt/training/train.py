@@ -11,7 +11,9 @@ import keras
 from nmt.config import Config
 from nmt.data.preparation import load_report, load_shapes
 from nmt.data.shapes import Shape
+from nmt.data.token_store import TokenizedCorpus
 from nmt.data.vocabulary import load_tokenizers
+from nmt.models.seq2seq import Seq2Seq
 from nmt.models.token_model import TokenModel
 from nmt.runs.data import prepare_data
 from nmt.runs.folder import RunFolder, join_run, lock_run, open_run
@@ -21,6 +23,7 @@ from nmt.training.callbacks import ProgressReport, TensorBoard, TrainingCheckpoi
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.fine_tuning import check_start, start_weights
+from nmt.training.initial_embeddings import start_embeddings
 from nmt.training.interruption import Interruption
 from nmt.training.make_trainer import make_trainer
 from nmt.training.metrics import begin_metrics
@@ -91,6 +94,9 @@ def _train(
         _LOG.info("going on from step %d", steps)
     elif settings.start_from is not None:
         start_weights(model, tokenizers, settings.start_from)
+    elif settings.initial_embeddings == "cooccurrence" and isinstance(model, Seq2Seq):
+        _LOG.info("initial embeddings by the tokens that occur together")
+        start_embeddings(model, TokenizedCorpus.open(run.data, "train"), config.seed, distribution)
     if steps >= settings.max_steps or state.stale >= settings.patience:
         _LOG.info("training has ended at step %d; training.max_steps above that would go on", steps)
         return run
