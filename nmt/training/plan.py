@@ -172,9 +172,10 @@ def make_plan(
     # Few tokens in all need small batches, so that there are enough updates.
     batch = _rounded(min(max(2000 / passes * (number * all_tokens / _TOKENS) ** 0.4, 400), 8000), 100)
     steps = max(round(padding * all_tokens / batch * number), 20)
-    little_trained = min(number / wanted, 1.0)
+    # Where a training sees a corpus few times, a model does not learn it by heart (benchmarks/neighbours.py).
+    little_trained = min(number / wanted, 1.0) ** 0.75
     little_data = math.log10(PAIRS / counts.pairs)
-    dropout = (0.25 + 0.12 * little_data + (0.05 if consistency else 0.0)) * little_trained**0.25
+    dropout = (0.25 + 0.12 * little_data + (0.05 if consistency else 0.0)) * little_trained
     kinds = choose_placeholders(counts)
     held_out = max(1, min(1000, counts.different // 20))
     tree: dict[str, Any] = {
@@ -196,8 +197,8 @@ def make_plan(
             "encoder_layers": layers,
             "decoder_layers": layers,
             "attention": "multi_head",
-            "dropout": round(min(max(dropout, 0.1), 0.5), 2),
-            "word_dropout": round(min(max(0.08 * little_data * little_trained**0.25, 0.0), 0.15), 2),
+            "dropout": round(min(max(dropout, 0.05), 0.5), 2),
+            "word_dropout": round(min(max(0.08 * little_data * little_trained, 0.0), 0.15), 2),
             "layer_normalization": True,
         },
         "training": {

@@ -83,7 +83,7 @@ def test_the_corpus_of_base_yaml_gets_about_its_settings():
     config = config_of(25_000, 30.0, Machine(9e10, 4.0))
     assert 3_500 <= config.tokenizer.vocabulary_size <= 4_500
     assert 160 <= config.model.units <= 224
-    assert 0.2 <= config.model.dropout <= 0.3
+    assert 0.15 <= config.model.dropout <= 0.3  # there is time for two thirds of the epochs
     assert (config.model.attention, config.training.schedule) == ("multi_head", "linear")
 
 
