@@ -52,6 +52,7 @@ _PUBLIC = {
     "load_language_model": "nmt.runs.language_models",
     "load_translator": "nmt.runs.translation",
     "make_sampler": "nmt.decoding.sampling",
+    "start_embeddings": "nmt.training.initial_embeddings",
     "train": "nmt.training.train",
     "train_tokenizer": "nmt.text.tokenizer",
     "train_truecaser": "nmt.text.truecaser",

@@ -75,6 +75,32 @@ class TokenizedCorpus:
             raise UserError(f"{name}: has {len(source[2])} sentences, but the target side has {len(target[2])}")
         return cls(*source, *target)
 
+    @classmethod
+    def of_arrays(cls, source: npt.ArrayLike, target: npt.ArrayLike) -> "TokenizedCorpus":
+        """Takes pairs from padded arrays, as `fit` takes them.
+
+        Args:
+            source: integers `[n, source time]`, token ids, then zeros.
+            target: integers `[n, target time]`, token ids, then zeros.
+
+        Raises:
+            ValueError: if these are no two tables of ids with as many rows.
+
+        Example:
+
+        >>> TokenizedCorpus.of_arrays([[5, 6, 3], [7, 3, 0]], [[8, 3], [9, 3]]).source_lengths.tolist()
+        [3, 2]
+        """
+        tables = [np.asarray(source), np.asarray(target)]
+        if any(table.ndim != 2 or table.dtype.kind not in "iu" for table in tables) or len({*map(len, tables)}) != 1:
+            got = " and ".join(f"{table.dtype} {list(table.shape)}" for table in tables)
+            raise ValueError(f"expected integer ids `[n, source time]` and `[n, target time]`, got {got}")
+        arrays: list[Array] = []
+        for table in tables:
+            lengths = np.count_nonzero(table, 1).astype(np.int32)
+            arrays += [table[table != 0], np.cumsum([0, *lengths]), lengths]
+        return cls(*arrays)
+
     def __len__(self) -> int:
         return len(self.source_lengths)
 

@@ -7,9 +7,7 @@ Counting tells it in seconds, and training goes on from there (benchmarks/neighb
 import numpy as np
 import numpy.typing as npt
 
-from nmt.constants import Side
 from nmt.data.token_store import Array, TokenizedCorpus
-from nmt.layers.embedding import TiedEmbedding
 from nmt.layers.seeds import derive_seed
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.distribution import Distribution
@@ -23,11 +21,40 @@ _MORE = 32  # vectors that the iteration carries along, so that the last of thos
 Floats = npt.NDArray[np.float32]
 
 
-def start_embeddings(model: Seq2Seq, corpus: TokenizedCorpus, seed: int, distribution: Distribution) -> None:
-    """Gives the embeddings of a translation model vectors by `embed_by_cooccurrence`.
+def start_embeddings(model: Seq2Seq, source: npt.ArrayLike, target: npt.ArrayLike, seed: int = 1) -> None:
+    """Lets the embeddings of a new model begin near their translations; see `embed_by_cooccurrence`.
 
     A table that both languages share counts their tokens together. Otherwise each language has tokens of its own, even
-    where both have one vocabulary. Tokens that do not occur in the corpus keep their embeddings.
+    where both have one vocabulary. Tokens that do not occur keep their embeddings.
+
+    Args:
+        model: `nmt.Seq2Seq`, before `fit`.
+        source: integers `[n, source time]`, the training sentences as for `fit`: token ids, then zeros.
+        target: integers `[n, target time]`, the same for the target.
+        seed: int, from which random numbers are drawn.
+
+    Raises:
+        ValueError: if these are no two tables of ids of the model's vocabularies with as many rows.
+
+    Example:
+
+    >>> source, target = np.array([[4, 5, 3], [6, 5, 3], [4, 3, 0]]), np.array([[7, 8, 3], [9, 8, 3], [7, 3, 0]])
+    >>> model = Seq2Seq(vocabulary_size=10, units=8, num_layers=1, seed=1)
+    >>> start_embeddings(model, source, target)
+    >>> table = model.source_embedding.table.numpy()
+    >>> [int((table[word] @ table[7:10].T).argmax()) + 7 for word in (4, 5, 6)]  # the nearest of the other language
+    [7, 8, 9]
+    """
+    corpus = TokenizedCorpus.of_arrays(source, target)
+    sizes = (model.source_embedding.vocabulary_size, model.target_embedding.vocabulary_size)
+    for ids, size in zip((corpus.source_ids, corpus.target_ids), sizes, strict=True):
+        if ids.size and not 0 < ids.min() <= ids.max() < size:
+            raise ValueError(f"expected ids from 0 to {size - 1}, got some from {ids.min()} to {ids.max()}")
+    start_from_corpus(model, corpus, seed, Distribution())
+
+
+def start_from_corpus(model: Seq2Seq, corpus: TokenizedCorpus, seed: int, distribution: Distribution) -> None:
+    """`start_embeddings` for the data of a run.
 
     Args:
         model: the model.
@@ -35,19 +62,16 @@ def start_embeddings(model: Seq2Seq, corpus: TokenizedCorpus, seed: int, distrib
         seed: int, from which random numbers are drawn.
         distribution: the workers of the training. The chief counts for all of them.
     """
-    tables: dict[str, tuple[Side, TiedEmbedding]] = {e.table.path: (side, e) for side, e in model.embeddings()}
-    sides = {"source": model.source_embedding, "target": model.target_embedding}
-    joint = sides["source"] is sides["target"]
-    sizes = {side: embedding.vocabulary_size for side, embedding in sides.items()}
-    shift = 0 if joint else sizes["source"]
-    size, units = shift + sizes["target"], sides["target"].units
+    joint = model.source_embedding is model.target_embedding
+    shift = 0 if joint else model.source_embedding.vocabulary_size
+    size, units = shift + model.target_embedding.vocabulary_size, model.target_embedding.units
 
     def vectors() -> list[float]:
         embedded = embed_by_cooccurrence(corpus, shift, size, units, derive_seed(seed, "initial_embeddings"))
         return embedded.ravel().tolist()
 
     embedded = np.array(distribution.run_on_chief(vectors, size * units), np.float32).reshape(size, units)
-    for side, embedding in tables.values():
+    for side, embedding in {one.table.path: (side, one) for side, one in model.embeddings()}.values():
         first = shift if side == "target" else 0
         rows = embedded[first : first + embedding.vocabulary_size]
         embedding.table.assign(np.where(rows.any(1, keepdims=True), rows, embedding.table.numpy()))

@@ -23,7 +23,7 @@ from nmt.training.callbacks import ProgressReport, TensorBoard, TrainingCheckpoi
 from nmt.training.compilation import choose_extent
 from nmt.training.distribution import Distribution, make_distribution
 from nmt.training.fine_tuning import check_start, start_weights
-from nmt.training.initial_embeddings import start_embeddings
+from nmt.training.initial_embeddings import start_from_corpus
 from nmt.training.interruption import Interruption
 from nmt.training.make_trainer import make_trainer
 from nmt.training.metrics import begin_metrics
@@ -96,7 +96,7 @@ def _train(
         start_weights(model, tokenizers, settings.start_from)
     elif settings.initial_embeddings == "cooccurrence" and isinstance(model, Seq2Seq):
         _LOG.info("initial embeddings by the tokens that occur together")
-        start_embeddings(model, TokenizedCorpus.open(run.data, "train"), config.seed, distribution)
+        start_from_corpus(model, TokenizedCorpus.open(run.data, "train"), config.seed, distribution)
     if steps >= settings.max_steps or state.stale >= settings.patience:
         _LOG.info("training has ended at step %d; training.max_steps above that would go on", steps)
         return run

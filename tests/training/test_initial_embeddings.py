@@ -14,7 +14,6 @@ from nmt.data.token_store import Array, TokenizedCorpus
 from nmt.models.seq2seq import Seq2Seq
 from nmt.runs.checkpoints import load_arrays
 from nmt.training import initial_embeddings
-from nmt.training.distribution import Distribution
 from nmt.training.initial_embeddings import embed_by_cooccurrence, start_embeddings
 from nmt.training.train import train
 from tests.helpers import reversal_config
@@ -31,6 +30,15 @@ def corpus_of(pairs: list[tuple[list[int], list[int]]]) -> TokenizedCorpus:
         lengths = np.array([len(one) for one in sentences], np.int32)
         arrays += [np.concatenate(sentences).astype(np.uint16), np.cumsum([0, *lengths]), lengths]
     return TokenizedCorpus(*arrays)
+
+
+def tables_of(pairs: list[tuple[list[int], list[int]]]) -> list[Array]:
+    """Both sides as `fit` takes them."""
+    sides = []
+    for sentences in zip(*pairs, strict=True):
+        width = max(map(len, sentences))
+        sides.append(np.array([[*one, *[0] * (width - len(one))] for one in sentences], np.int32))
+    return sides
 
 
 def products_by_loops(pairs: list[tuple[list[int], list[int]]], shift: int, size: int, units: int) -> Array:
@@ -120,7 +128,7 @@ def test_every_table_of_a_model_gets_its_rows(tied):
     size = 3 + 2 * words + 2  # the last two do not occur
     model = Seq2Seq(size, units=16, num_layers=1, tied_embeddings=tied, seed=1)
     before = {embedding.table.path: embedding.table.numpy() for _, embedding in model.embeddings()}
-    start_embeddings(model, corpus_of(pairs), 1, Distribution())
+    start_embeddings(model, *tables_of(pairs))
     source, target = model.source_embedding.table.numpy(), model.target_embedding.table.numpy()
     products = source @ target.T
     if tied == "all":
@@ -134,10 +142,33 @@ def test_every_table_of_a_model_gets_its_rows(tied):
 
 def test_vocabularies_of_different_sizes():
     model = Seq2Seq(20, target_vocabulary_size=12, units=8, num_layers=1, tied_embeddings="none", seed=1)
-    start_embeddings(model, corpus_of([([15, 16], [5]), ([17], [6, 7])] * 9), 1, Distribution())
+    start_embeddings(model, *tables_of([([15, 16], [5]), ([17], [6, 7])] * 9))
     source, target = model.source_embedding.table.numpy(), model.target_embedding.table.numpy()
     products = source[[15, 16, 17]] @ target[[5, 6, 7]].T
     assert (products.argmax(1) > 0).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ([[5, 3]], [[5, 3], [6, 3]], r"expected integer ids .* got int64 \[1, 2\] and int64 \[2, 2\]"),
+        ([[5.0, 3.0]], [[5, 3]], "got float64"),
+        ([5, 3], [5, 3], r"got int64 \[2\]"),
+        ([[5, 3]], [[20, 3]], "expected ids from 0 to 19, got some from 3 to 20"),
+        ([[-5, 3]], [[4, 3]], "expected ids from 0 to 19, got some from -5 to 3"),
+    ],
+)
+def test_what_are_no_training_sentences_is_named(source, target, message):
+    model = Seq2Seq(20, units=8, num_layers=1, seed=1)
+    with pytest.raises(ValueError, match=message):
+        start_embeddings(model, source, target)
+
+
+@given(PAIRS)
+def test_padded_arrays_say_what_a_run_s_data_says(pairs):
+    ours, theirs = TokenizedCorpus.of_arrays(*tables_of(pairs)), corpus_of(pairs)
+    for name in ("source_ids", "source_offsets", "source_lengths", "target_ids", "target_offsets", "target_lengths"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
 
 
 @pytest.mark.usefixtures("quick_validation")
