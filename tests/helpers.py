@@ -20,8 +20,8 @@ PLAIN_MODEL: dict[str, Any] = {
     "encoder_layers": 1, "decoder_layers": 1, "attention": "dot", "layer_normalization": False,
 }  # fmt: skip
 PLAIN_TRAINING: dict[str, Any] = {
-    "learning_rate": 1e-3, "schedule": "inverse_square_root", "average_decay": 0.0, "precision": "float32",
-    "xla": "none",
+    "initial_embeddings": "random", "learning_rate": 1e-3, "schedule": "inverse_square_root", "average_decay": 0.0,
+    "precision": "float32", "xla": "none",
 }  # fmt: skip
 PLAIN_DECODING: dict[str, Any] = {
     "beam_size": 2, "limit_repetition": False, "split_sentences": False, "truecase": False, "nest_tags": False,

@@ -45,13 +45,13 @@ def test_nothing_but_the_validations_and_stages_is_said(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(reversal_config(tmp_path / "corpus", pairs=300).model_dump(mode="json")))
     command = [sys.executable, "-m", "nmt", "train", str(config), "--run", str(tmp_path / "run")]
-    command += ["--set", "training.max_steps=2"]
+    command += ["--set", "training.max_steps=2", "--set", "training.initial_embeddings=cooccurrence"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == ""
     said = [line.split()[0] for line in done.stderr.splitlines()]
     cleaned = ["train:", "validation:", "test:"]
     stages = ["training", "tokenizing", "choosing"]
-    assert said == ["cleaning"] * 3 + stages + cleaned + ["290", "step", "done;"], done.stderr
+    assert said == ["cleaning"] * 3 + stages + cleaned + ["290", "initial", "step", "done;"], done.stderr
 
 
 def test_prepare_reports_and_train_then_uses_it(tmp_path, capsys):

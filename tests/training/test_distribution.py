@@ -35,8 +35,11 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
         folder / "corpus",
         batches={"tokens": 410, "shapes": 3},
         model={"dropout": 0.0},
-        training={"max_steps": 20, "validate_every": 10, "average_decay": 0.9, "clip_norm": 0.1},
-    )
+        training={
+            "initial_embeddings": "cooccurrence", "max_steps": 20, "validate_every": 10, "average_decay": 0.9,
+            "clip_norm": 0.1,
+        },
+    )  # fmt: skip
     with validating_by_loss():
         train(config, folder / "run")
     assert any(shape.sentences % 2 for shape in load_shapes(folder / "run" / "data"))
