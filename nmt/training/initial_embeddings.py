@@ -14,9 +14,9 @@ from nmt.training.distribution import Distribution
 
 _MOST_PAIRS = 50_000  # evenly spaced in a larger corpus
 _MOST_TOKENS = 8_000  # the most frequent ones; a table of their pairs takes 256 MB
-_SENTENCES = 100  # counted at once
+_PAIRS_AT_ONCE = 100
 _ITERATIONS = 4
-_MORE = 32  # vectors that the iteration carries along, so that the last of those wanted are exact as well
+_MORE = 32  # vectors that the iteration carries along, so that the last of those wanted come out nearer
 
 Floats = npt.NDArray[np.float32]
 
@@ -128,7 +128,7 @@ def embed_by_cooccurrence(corpus: TokenizedCorpus, shift: int, size: int, units:
         return rows
 
     def chunks() -> list[Array]:
-        return np.array_split(sampled, -(-len(sampled) // _SENTENCES))
+        return np.array_split(sampled, -(-len(sampled) // _PAIRS_AT_ONCE))
 
     counts = np.zeros(size, np.int64)
     for pairs in chunks():
@@ -179,7 +179,7 @@ def _factors(matrix: Floats, units: int, seed: int | None) -> Floats:
 def _orthonormal(columns: Floats) -> Floats:
     """An orthonormal basis of what columns span, without directions that are rounding alone.
 
-    It takes a tenth of the time of a QR decomposition, whose steps are no large products.
+    A QR decomposition takes several times as long: its steps are no large products.
     """
     values, vectors = np.linalg.eigh(columns.T.astype(np.float64) @ columns)
     clear = values > 1e-9 * values[-1]
