@@ -16,11 +16,12 @@ from nmt.text.repetition import (
     LONGEST_BLOCK,
     LONGEST_PUNCTUATION,
     MOST_ALWAYS,
+    NGRAM_RULES,
     NGRAM_SIZE,
     PUNCTUATION,
-    SOURCE_NGRAMS,
     WINDOW,
     WordClasses,
+    ngram_sizes,
 )
 
 _NO_CLASS = 2**30  # above all classes and words
@@ -32,8 +33,8 @@ class _Repetitions(NamedTuple):
 
     last: tf.Tensor  # int32 [n, window], the last tokens that are words, the latest first
     going_on: tf.Tensor  # boolean [n, longest block], whether such a token may not come again
-    again: tuple[tf.Tensor, ...]  # boolean [n, tokens], whether one makes an n-gram again; by the n-grams' size
-    counts: tf.Tensor  # int32 [n, sizes], how often an n-gram may come
+    again: tf.Tensor  # boolean [n, window, rules], whether such a token makes an n-gram again
+    counts: tf.Tensor  # int32 [n, rules], how often an n-gram may come
     too_many_marks: tf.Tensor  # boolean [n], whether no further token without letters may come
 
 
@@ -49,9 +50,10 @@ class RepetitionConstraint:
       that any block of the source does. A further time is forbidden from its first token on, unless the source itself
       begins one.
     * A sequence of `ngram_size` tokens comes at most max(2, b, c) times, with c the most times that any two words in a
-      row, any single one of at least four bytes, or any `ngram_size` tokens in a row come in the source: what is one
-      word there may be several tokens in the translation. For a sequence twice as long, c is that of three words, or of
-      as many tokens, in a row. Of a translation the last `window` tokens count.
+      row, any single one of at least four bytes, or as many tokens in a row come in the source: what is one word there
+      may be several tokens in the translation. A sequence of 1.5 times as many tokens comes at most max(1, b, c) times;
+      of twice as many, at most max(2, b, c) times, with c that of three words, or of as many tokens, in a row. Here a
+      block of the source counts as often as it is whole. Of a translation the last `window` tokens count.
     * At most max(8, 2 p) tokens in a row have no letter or digit, with p the most such tokens in a row of the source.
 
     None forbids to translate word for word what a source repeats. The end of a translation is always allowed.
@@ -123,11 +125,12 @@ class RepetitionConstraint:
         going_on = is_word[:, : self.longest_block] & (
             matches[:, : self.longest_block] >= blocks * (times[:, None] - 1)
         )
-        sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
+        sizes = np.array(ngram_sizes(self.ngram_size), np.int32)
+        within = np.arange(self.window)[:, None] <= self.window - sizes
         # If such a token of the window came next, it would make an n-gram of the window again.
-        again = [(is_word & (matches >= size - 1))[:, : self.window - size + 1] for size in sizes]
-        frequent = tf.stack([tf.reduce_sum(tf.cast(one, tf.int32), 1) for one in again], 1)
-        found = _Repetitions(last, going_on, tuple(again), counts, marks >= most_marks)
+        again = is_word[..., None] & (matches[..., None] >= sizes - 1) & within
+        frequent = tf.reduce_sum(tf.cast(again, tf.int32), 1)
+        found = _Repetitions(last, going_on, again, counts, marks >= most_marks)
         is_any = tf.reduce_any(going_on, 1) | tf.reduce_any(frequent >= counts, 1) | found.too_many_marks
 
         def forbid_in_few() -> tf.Tensor:
@@ -141,15 +144,12 @@ class RepetitionConstraint:
 
     def _forbid(self, log_probabilities: tf.Tensor, found: _Repetitions) -> tf.Tensor:
         """Forbids what would go on with a repetition."""
+        equal = found.last[:, :, None] == found.last[:, None]
+        times = tf.matmul(*(tf.cast(x, tf.float32) for x in (equal, found.again)))
+        too_often = tf.reduce_any(found.again & (times >= tf.cast(found.counts, tf.float32)[:, None]), 2)
         # Too many tokens without letters may be the last letter again and again.
-        all_classes = [found.last[:, :1], found.last[:, : self.longest_block]]
-        all_where = [found.too_many_marks[:, None], found.going_on]
-        for again, count in zip(found.again, tf.unstack(found.counts, axis=1), strict=True):
-            candidates = found.last[:, : again.shape[1]]
-            equal = (candidates[:, :, None] == candidates[:, None]) & again[:, None]
-            all_classes.append(candidates)
-            all_where.append(again & (tf.math.count_nonzero(equal, 2, dtype=tf.int32) >= count[:, None]))
-        classes, where = tf.concat(all_classes, 1), tf.concat(all_where, 1)
+        classes = tf.concat([found.last[:, :1], found.last[:, : self.longest_block], found.last], 1)
+        where = tf.concat([found.too_many_marks[:, None], found.going_on, too_often], 1)
         for exempt in self.exempt_ids:
             where &= classes != exempt
         if self.target_classes is None:
@@ -180,8 +180,13 @@ class RepetitionConstraint:
         words, _, number = _find_words(translations, self.target_classes)
         words = tf.maximum(words, PUNCTUATION)
         in_order = tf.sort(words, axis=1)
-        often = (in_order[:, MOST_ALWAYS:] == in_order[:, :-MOST_ALWAYS]) & (in_order[:, MOST_ALWAYS:] > PUNCTUATION)
-        rows = tf.where(tf.reduce_any(often, 1))[:, 0]
+        again, often = (
+            (in_order[:, times:] == in_order[:, :-times]) & (in_order[:, times:] > PUNCTUATION)
+            for times in (1, MOST_ALWAYS)
+        )
+        # Only these can have a loop: they say a word more than twice, or the words of an n-gram once more.
+        shortest = min(ngram_sizes(self.ngram_size))
+        rows = tf.where(tf.reduce_any(often, 1) | (tf.math.count_nonzero(again, 1) >= shortest))[:, 0]
 
         def of_rows() -> tf.Tensor:
             said, is_long, _ = _find_words(tf.gather(source, rows // tf.cast(of_each, tf.int64)), source_classes)
@@ -199,7 +204,7 @@ class RepetitionConstraint:
     def _find_loops(self, words: tf.Tensor, times: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         """Marks the words that exceed the limits, `[n, number]`; those that are marked do not count for later ones."""
         blocks = tf.range(1, self.longest_block + 1)
-        sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
+        sizes = ngram_sizes(self.ngram_size)
 
         def step(place: tf.Tensor, done: tuple[tf.Tensor, ...], loops: tf.TensorArray) -> Any:
             new = tf.gather(words, place, axis=1)
@@ -236,10 +241,10 @@ class RepetitionConstraint:
     def _find_limits(
         self, tokens: tf.Tensor, no_word: tf.Tensor, words: tf.Tensor, is_long: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """How often a block may stand in a row; the counts c; how many tokens without letters may follow one another.
+        """How often a block may stand in a row; an n-gram come; and how many tokens without letters follow one another.
 
-        Each is int32 `[batch]`, but the counts are `[batch, 2]`. A block that the source has begun to repeat counts as
-        a whole one.
+        Each is int32 `[batch]`, but `[batch, rules]` for n-grams. A block that the source has begun to repeat counts as
+        a whole one, but not for n-grams.
 
         Args:
             tokens: int32 `[batch, time]`, those of the source; 0 for punctuation.
@@ -258,13 +263,16 @@ class RepetitionConstraint:
         start = (0, nothing, *nothing[1:])
         *_, longest, marks = tf.while_loop(lambda place, *_: place < tf.shape(tokens)[1], step, start)
         blocks = tf.range(1, self.longest_block + 1)
-        times = tf.maximum(tf.reduce_max((longest + blocks - 1) // blocks, 1) + 1, MOST_ALWAYS)
-        counts = tf.stack(_largest_counts(_without_punctuation(words), list(SOURCE_NGRAMS.values())), 1)
-        sizes = [multiple * self.ngram_size for multiple in SOURCE_NGRAMS]
-        counts = tf.maximum(counts, tf.stack(_largest_counts(_without_punctuation(tokens), sizes), 1))
-        (long_words,) = _largest_counts(tf.where(is_long, words, PUNCTUATION), [1])
-        counts = tf.maximum(counts, tf.stack([long_words, tf.zeros_like(long_words)], 1))
-        return times, tf.maximum(counts, times[:, None]), tf.maximum(2 * marks, LONGEST_PUNCTUATION)
+        begun, in_a_row = (tf.reduce_max(runs // blocks, 1) + 1 for runs in (longest + blocks - 1, longest))
+        of_words = _largest_counts(_without_punctuation(words), [rule.source_words for rule in NGRAM_RULES])
+        of_tokens = _largest_counts(_without_punctuation(tokens), ngram_sizes(self.ngram_size))
+        (of_one_word,) = _largest_counts(tf.where(is_long, words, PUNCTUATION), [1])
+        counts = [
+            tf.maximum(tf.maximum(by_words, by_tokens), tf.maximum(of_one_word if rule.one_word else 0, rule.always))
+            for rule, by_words, by_tokens in zip(NGRAM_RULES, of_words, of_tokens, strict=True)
+        ]
+        counts = tf.maximum(tf.stack(counts, 1), in_a_row[:, None])
+        return tf.maximum(begun, MOST_ALWAYS), counts, tf.maximum(2 * marks, LONGEST_PUNCTUATION)
 
 
 def _find_words(tokens: tf.Tensor, vocabulary: WordClasses) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -15,14 +15,33 @@ from nmt.text.boundaries import WORD_START
 from nmt.text.placeholders import SYMBOLS
 
 NGRAM_SIZE, LONGEST_BLOCK, WINDOW, LONGEST_PUNCTUATION = 4, 16, 128, 8
-SOURCE_NGRAMS = {1: 2, 2: 3}  # by multiples of the size: how many words of the source it takes to say the n-gram
-MOST_ALWAYS = 2  # times that anything may be said, whatever the source says
+MOST_ALWAYS = 2  # times in a row that anything may be said, whatever the source says
 PUNCTUATION, FOREIGN = 0, -1  # see `WordClasses.classes`
 _MARKS = (PUNCTUATION, FOREIGN)
 LONG = 4  # bytes
 # Thai and Lao, Tibetan, Burmese, Khmer, kana and Chinese characters stand without spaces.
 SPACELESS = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _BYTE, _SPACELESS = re.compile("<0x[0-9A-F]{2}>"), re.compile(f"[{SPACELESS}]")
+
+
+class NgramRule(NamedTuple):
+    """How often a sequence of tokens of one length may come in a translation.
+
+    Attributes:
+        length: float, the number of its tokens, in multiples of `NGRAM_SIZE`.
+        source_words: int, how many words of the source it takes to say it.
+        one_word: bool, whether a single long word of the source may say it, too.
+        always: int, how often it may come whatever the source says.
+    """
+
+    length: float
+    source_words: int
+    one_word: bool
+    always: int
+
+
+# Human translations break them almost never (benchmarks/repetition_rules.py).
+NGRAM_RULES = (NgramRule(1, 2, True, 2), NgramRule(1.5, 2, True, 1), NgramRule(2, 3, False, 2))
 
 
 class WordClasses(NamedTuple):
@@ -124,6 +143,11 @@ def find_words(tokens: Sequence[int], vocabulary: WordClasses) -> list[tuple[str
     return words
 
 
+def ngram_sizes(ngram_size: int) -> list[int]:
+    """The number of tokens for each of `NGRAM_RULES`, if the shortest is that long."""
+    return [int(rule.length * ngram_size) for rule in NGRAM_RULES]
+
+
 def is_long(word: str) -> bool:
     """Returns whether a word may well be several tokens in a translation: not `the` or `a`, but a Chinese word.
 
@@ -168,19 +192,23 @@ class RepetitionLimit:
     ) -> None:
         tokens = [token for token in _told_apart(source) if token != PUNCTUATION]
         words = tokens if words is None else _told_apart(words)
-        longest = [(_longest_run(tokens, block) + block - 1) // block for block in range(1, LONGEST_BLOCK + 1)]
-        self.times = max(MOST_ALWAYS, max(longest) + 1)
+        runs = {block: _longest_run(tokens, block) for block in range(1, LONGEST_BLOCK + 1)}
+        # A block that the source has begun to repeat counts as a whole one, but not for n-grams.
+        self.times = max(MOST_ALWAYS, *((run + block - 1) // block + 1 for block, run in runs.items()))
+        in_a_row = max(run // block + 1 for block, run in runs.items())
         long = Counter(word for word in words if not isinstance(word, str) or is_long(word)).values()
+        sizes = ngram_sizes(ngram_size)
         self.counts = {
-            ngram_size * multiple: max(
+            size: max(
                 [
-                    self.times,
-                    *_ngrams(tokens, ngram_size * multiple).values(),
-                    *_ngrams(words, size).values(),
-                    *(long if multiple == 1 else ()),
+                    in_a_row,
+                    rule.always,
+                    *_ngrams(tokens, size).values(),
+                    *_ngrams(words, rule.source_words).values(),
+                    *(long if rule.one_word else ()),
                 ]
             )
-            for multiple, size in SOURCE_NGRAMS.items()
+            for rule, size in zip(NGRAM_RULES, sizes, strict=True)
         }
         marks = [_last_marks(source[:end]) for end in range(1, len(source) + 1)]
         self.marks = max([LONGEST_PUNCTUATION, *(2 * run for run in marks)])
@@ -249,13 +277,19 @@ def without_loops(
     words = [(letters, places) for letters, places in find_words(tokens, vocabulary) if letters]
     said: list[str] = []
     left_out: set[int] = set()
-    if max(Counter(letters for letters, _ in words).values(), default=0) > MOST_ALWAYS:
+    if _may_loop([letters for letters, _ in words]):
         for letters, places in words:
             if limit.is_exceeded_by_last([*said, letters]):
                 left_out.update(places)
             else:
                 said.append(letters)
     return [token for place, token in enumerate(tokens) if place not in left_out or token in exempt]
+
+
+def _may_loop(words: Sequence[str]) -> bool:
+    """Whether a loop is possible: it says a word more than twice, or the words of an n-gram once more."""
+    again = [times - 1 for times in Counter(words).values()]
+    return max(again, default=0) >= MOST_ALWAYS or sum(again) >= min(ngram_sizes(NGRAM_SIZE))
 
 
 def _told_apart(tokens: Sequence[Hashable]) -> list[Hashable]:

@@ -362,6 +362,19 @@ def test_what_the_source_repeats_is_never_forbidden(block, times, rest):
         assert END not in RepetitionLimit([]).forbidden(source[:end])
 
 
+def test_six_tokens_come_once_unless_the_source_repeats_as_much():
+    ngram = [5, 6, 7, 8, 9, 10]
+
+    short = find_word_classes([*PIECES[:4], *(f"\u2581{letter}" for letter in "abcdefghijkl")])
+
+    def allowed(source):
+        return allowed_by_the_constraint(source, [*ngram, 11, *ngram[:-1]], 16, source_classes=short)
+
+    assert np.flatnonzero(~allowed([12, 13, 14, 15])).tolist() == [ngram[-1]]
+    assert np.flatnonzero(~allowed([12, 13, 12, 14])).tolist() == [ngram[-1]]  # has only begun to repeat a block
+    assert allowed([12, 13, 14, 12, 13]).all()  # two words twice
+
+
 @pytest.mark.parametrize("block", [[5], [5, 6], [5, 6, 7, 8, 5]])
 def test_no_block_comes_a_third_time(block):
     allowed = allowed_by_the_constraint([7, 8, 9], block * 2, 12)

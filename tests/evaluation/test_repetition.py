@@ -16,6 +16,12 @@ from nmt.utils.errors import UserError
         ("it is good", "sehr, sehr, sehr gut", True),
         ("no, no, no", "nein, nein, nein", False),
         ("状态", "状态状态状态", True),
+        ("Update it on the app, then start the app", "Auf der App ist es, auf der App ist sie, dann", False),
+        (
+            "Update it on the app, then open it",
+            "Auf der App ist es nun, auf der App ist es nun",
+            True,
+        ),  # six words twice
         # As people translate: four characters are two words, which a translation may well say three times.
         ("Two modes: the preset one must match a mode", "プリセットモード、プリセットがプリセットと", False),
         ("If the source is defined", "如果已定义的来源是、如果已定义的来源有、如果已定义的来源在", True),
