@@ -17,6 +17,7 @@ from nmt.training.precision import settle_precision
 PAIRS = 25_000  # where the rules give the settings of configs/base.yaml
 _EPOCHS = 30
 _TIMED_STEPS, _TIMED_SECONDS, _MOST_TIMED = 5, 5.0, 60  # other programs slow down a machine for moments
+_PADDING = 1.4  # by the number of shapes, see `with_padding`
 _OF_ALL_SHAPES = 0.9  # of the rate of steps whose sentences all have the mean length
 
 
@@ -111,7 +112,22 @@ def with_padding(tokens: float, shapes: int) -> float:
     >>> round(with_padding(1000, shapes=14))
     1100
     """
-    return tokens * (1 + 1.4 / shapes)
+    return tokens * (1 + _PADDING / shapes)
+
+
+def suitable_shapes(seconds: float, machine: Machine) -> int:
+    """How many shapes of batches take the least time: each further one needs less padding, but is compiled.
+
+    Args:
+        seconds: float, how long the training takes.
+        machine: how fast the machine compiles.
+
+    Example:
+
+    >>> [suitable_shapes(60 * minutes, Machine(5e10, 4.0)) for minutes in (2, 7, 30, 120)]
+    [6, 12, 25, 32]
+    """
+    return round(min(max((_PADDING * seconds / machine.compile_seconds) ** 0.5, 6), 32))
 
 
 def count_steps(config: Config, tokens: TokenCounts, machine: Machine, minutes: float) -> int:

@@ -26,6 +26,7 @@ from nmt.training.budget import (
     seconds_of_steps,
     suitable_epochs,
     suitable_rate,
+    suitable_shapes,
     with_padding,
 )
 from nmt.utils.errors import UserError
@@ -145,13 +146,18 @@ def make_plan(
     wanted = epochs or suitable_epochs(counts.pairs)
     all_tokens = counts.pairs * max(tokens.source, tokens.target)
     suitable = 192 * (sum(counts.characters) / _CHARACTERS) ** 0.2  # units
-    shapes = 12 if minutes is None else round(min(max(60 * minutes / 5 / machine.compile_seconds, 6), 12))
-    padding = with_padding(1.0, shapes)
-    seconds = None if minutes is None else seconds_of_steps(minutes, shapes, machine)
     vocabulary = choose_vocabulary(counts)
     if tokens.largest_vocabulary is not None:  # a text that repeats itself
         # Some fewer: placeholders are masked in training, so their subwords are not there then.
         vocabulary = min(vocabulary, max(round(0.9 * tokens.largest_vocabulary), _smallest_vocabulary(counts)))
+
+    if minutes is None:
+        estimate = wanted * _flops(_in_steps(suitable), 2, vocabulary, counts, tokens) / machine.flops_per_second
+    else:
+        estimate = 60 * minutes
+    shapes = suitable_shapes(estimate, machine)
+    padding = with_padding(1.0, shapes)
+    seconds = None if minutes is None else seconds_of_steps(minutes, shapes, machine)
 
     def epochs_of(units: int, layers: int, passes: int = 1) -> float:
         """How many epochs there is time for."""
