@@ -22,6 +22,7 @@ from nmt.text.repetition import (
     WINDOW,
     WordClasses,
     ngram_sizes,
+    shortest_said_once,
 )
 
 _NO_CLASS = 2**30  # above all classes and words
@@ -184,8 +185,8 @@ class RepetitionConstraint:
             (in_order[:, times:] == in_order[:, :-times]) & (in_order[:, times:] > PUNCTUATION)
             for times in (1, MOST_ALWAYS)
         )
-        # Only these can have a loop: they say a word more than twice, or the words of an n-gram once more.
-        shortest = min(ngram_sizes(self.ngram_size))
+        # Only these can have a loop: they say a word more than twice, or as many words twice as an n-gram has.
+        shortest = shortest_said_once(self.ngram_size)
         rows = tf.where(tf.reduce_any(often, 1) | (tf.math.count_nonzero(again, 1) >= shortest))[:, 0]
 
         def of_rows() -> tf.Tensor:
@@ -241,7 +242,7 @@ class RepetitionConstraint:
     def _find_limits(
         self, tokens: tf.Tensor, no_word: tf.Tensor, words: tf.Tensor, is_long: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """How often a block may stand in a row; an n-gram come; and how many tokens without letters follow one another.
+        """How often a block may stand in a row; how often n-grams may come; how many tokens in a row may lack letters.
 
         Each is int32 `[batch]`, but `[batch, rules]` for n-grams. A block that the source has begun to repeat counts as
         a whole one, but not for n-grams.

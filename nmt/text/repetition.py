@@ -148,6 +148,12 @@ def ngram_sizes(ngram_size: int) -> list[int]:
     return [int(rule.length * ngram_size) for rule in NGRAM_RULES]
 
 
+def shortest_said_once(ngram_size: int) -> int:
+    """The number of tokens of the shortest sequence that may come only once."""
+    sizes = zip(ngram_sizes(ngram_size), NGRAM_RULES, strict=True)
+    return min(size for size, rule in sizes if rule.always == 1)
+
+
 def is_long(word: str) -> bool:
     """Returns whether a word may well be several tokens in a translation: not `the` or `a`, but a Chinese word.
 
@@ -287,9 +293,9 @@ def without_loops(
 
 
 def _may_loop(words: Sequence[str]) -> bool:
-    """Whether a loop is possible: it says a word more than twice, or the words of an n-gram once more."""
+    """Whether a loop is possible: it says a word more than twice, or as many words twice as an n-gram has."""
     again = [times - 1 for times in Counter(words).values()]
-    return max(again, default=0) >= MOST_ALWAYS or sum(again) >= min(ngram_sizes(NGRAM_SIZE))
+    return max(again, default=0) >= MOST_ALWAYS or sum(again) >= shortest_said_once(NGRAM_SIZE)
 
 
 def _told_apart(tokens: Sequence[Hashable]) -> list[Hashable]:
