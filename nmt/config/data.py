@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from nmt.config.corpora import Fraction, LinesCorpus, MemoryCorpus, Settings, TextCorpus, TfdsCorpus, TsvCorpus
 from nmt.utils.expressions import expand
 
-PLACEHOLDER_KINDS = ("braces", "printf", "tags", "urls", "emails", "emoji", "numbers")
+PLACEHOLDER_KINDS = ("braces", "printf", "tags", "urls", "emails", "identifiers", "emoji", "numbers")
 
 
 def _check_kind(kind: str) -> str:
@@ -101,8 +101,8 @@ class TokenizerSettings(Settings):
     )
     placeholders: list[Annotated[str, AfterValidator(_check_kind)]] = Field(
         [],
-        description="masked, so that translations repeat them: braces, printf, tags, urls, emails, emoji, numbers, and "
-        "regular expressions between slashes, such as /[A-Z]{2}-[0-9]+/",
+        description="masked, so that translations repeat them: braces, printf, tags, urls, emails, identifiers, emoji, "
+        "numbers, and regular expressions between slashes, such as /[A-Z]{2}-[0-9]+/",
     )
     model: Path | None = Field(
         None, description="a tokenizer to take over instead of training one, such as another run's data/target.model"

@@ -43,6 +43,8 @@ KINDS = {
     "urls": rf"(?:[hH][tT][tT][pP][sS]?|[fF][tT][pP])://[{_IN_URL}]*[{_URL_END}]|[wW][wW][wW]\.[{_IN_URL}]*[{_URL_END}]",
     # someone@example.org
     "emails": r"[0-9A-Za-z_](?:[0-9A-Za-z._%+-]{0,62}[0-9A-Za-z_%+-])?@(?:[0-9A-Za-z-]{1,63}\.)+[A-Za-z]{2,24}",
+    # object_id, MAX_SIZE, Button_2
+    "identifiers": r"[0-9A-Za-z]+(?:_+[0-9A-Za-z]+)+",
     # 😀, 👩‍💻👍🏽, 🇩🇪, 3️⃣: as many as follow one another
     "emoji": f"(?:[{_EMOJI}]|{_KEYCAP})(?:[{_EMOJI_PARTS}]|{_KEYCAP})*",
     # The groups of digits: 1 and 000 of 1,000, because a translation may separate them differently.

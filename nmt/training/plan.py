@@ -40,7 +40,7 @@ _CHARACTERS = 2.5e6
 _TOKENS = 1.4e7  # in all epochs together
 _DEEP = 0.4  # share of _TOKENS, or of the epochs that suit a corpus, from which on there are two layers
 _FIRST_GUESS = 0.35  # share of the rate of one large product that a training step reaches
-_STAY = ("urls", "emails", "emoji")  # placeholders that any text may have, and no translation changes
+_STAY = ("urls", "emails", "identifiers", "emoji")  # placeholders that any text may have, and no translation changes
 _SOME_VOCABULARY = 1000  # a step's FLOPs grow by the same number with each further token
 
 
@@ -256,15 +256,15 @@ def _smallest_vocabulary(counts: CorpusCounts) -> int:
 
 
 def choose_placeholders(counts: CorpusCounts) -> list[str]:
-    """Chooses the kinds of placeholders to mask: those of the corpus, and if there are any, addresses and emoji.
+    """Chooses the placeholders to mask: those of the corpus, and if there are any, addresses, identifiers and emoji.
 
-    All kinds share their symbols, so a model that has learned to repeat some also repeats rare addresses and emoji.
+    All kinds share their symbols, so a model that has learned to repeat some also repeats rare kinds.
     Without any it cannot.
 
     Example:
 
     >>> choose_placeholders(CorpusCounts(9, 9, (9, 9), 9, ("braces",), []))
-    ['braces', 'urls', 'emails', 'emoji']
+    ['braces', 'urls', 'emails', 'identifiers', 'emoji']
     """
     added = _STAY if counts.placeholders else ()
     return [kind for kind in KINDS if kind in (*counts.placeholders, *added)]

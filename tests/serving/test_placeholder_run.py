@@ -123,7 +123,8 @@ def test_the_devices_translations_are_the_checkpoints(run: Path, tmp_path: Path,
     assert settings["placeholders"] == ["braces", "tags"]
     (tmp_path / "lite" / DIGESTS).unlink()
     (tmp_path / "lite" / SETTINGS).write_text(json.dumps(settings | {"placeholders": ["brackets"]}))
-    expected = r"settings\.json: placeholders: expected some of braces, printf, tags, urls, emails, emoji, numbers, got"
+    kinds = "braces, printf, tags, urls, emails, identifiers, emoji, numbers"
+    expected = rf"settings\.json: placeholders: expected some of {kinds}, got"
     with pytest.raises(UserError, match=expected):
         LiteTranslator(tmp_path / "lite")
 

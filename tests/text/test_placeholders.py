@@ -43,6 +43,10 @@ FOUND = {
         ("Ask me@x.org. <a.b+c@d-e.co.uk>, .z_@y.de", ["me@x.org", "a.b+c@d-e.co.uk", "z_@y.de"]),
         ("@name, a@b, 3 @ 4.00, a@.com", []),
     ],
+    "identifiers": [
+        ("Set object_id, MAX_SIZE__1 or Button_2 of a_b.c_d", ["object_id", "MAX_SIZE__1", "Button_2", "a_b", "c_d"]),
+        ("_so_ __bold__ x_ ____ snake case", []),
+    ],
     "emoji": [
         (
             "Hi 😀! 👩\u200d💻👍🏽 🇩🇪 3\ufe0f\u20e3🎉 ⭐\ufe0f",

@@ -97,7 +97,7 @@ def test_large_alphabets_get_room():
     plan = make_plan(DATA, counts(20_000, 2500, ("braces",)), TOKENS, MACHINE, minutes=30)
     config = parse_config(plan.tree)
     assert config.tokenizer.vocabulary_size > 5000
-    assert config.tokenizer.placeholders == ["braces", "urls", "emails", "emoji"]
+    assert config.tokenizer.placeholders == ["braces", "urls", "emails", "identifiers", "emoji"]
     assert parse_config(make_plan(DATA, counts(20_000), TOKENS, MACHINE, minutes=30).tree).tokenizer.placeholders == []
 
 
