@@ -125,9 +125,9 @@ def suitable_shapes(seconds: float, machine: Machine) -> int:
     Example:
 
     >>> [suitable_shapes(60 * minutes, Machine(5e10, 4.0)) for minutes in (2, 7, 30, 120)]
-    [6, 12, 25, 32]
+    [6, 12, 25, 40]
     """
-    return round(min(max((_PADDING * seconds / machine.compile_seconds) ** 0.5, 6), 32))
+    return round(min(max((_PADDING * seconds / machine.compile_seconds) ** 0.5, 6), 40))
 
 
 def count_steps(config: Config, tokens: TokenCounts, machine: Machine, minutes: float) -> int:
