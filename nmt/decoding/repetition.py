@@ -20,6 +20,7 @@ from nmt.text.repetition import (
     NGRAM_SIZE,
     PUNCTUATION,
     WINDOW,
+    Characters,
     WordClasses,
     ngram_sizes,
     shortest_said_once,
@@ -164,8 +165,9 @@ class RepetitionConstraint:
         """Finds the words with which translations exceed their limits, however they are split into tokens.
 
         The search compares tokens, but the same word may be split in several ways: `Pfad` after a space, and in
-        `(Pfad)`. `nmt.text.repetition.without_loops` has the same rules. The score of a translation stays the one that
-        the search gave it.
+        `(Pfad)`. In a script without spaces the characters are looked at, too.
+        `nmt.text.repetition.without_loops` has the same rules. The score of a translation stays the one that the search
+        gave it.
 
         Args:
             source: int32 `[batch, time]`, closed by the end token.
@@ -174,11 +176,21 @@ class RepetitionConstraint:
         Returns:
             boolean `[n, time]`, true for the tokens of these words.
         """
-        nothing = tf.zeros_like(translations, tf.bool)
         if self.source_classes is None or self.target_classes is None:
-            return nothing
-        source_classes, of_each = self.source_classes, tf.shape(translations)[0] // tf.shape(source)[0]
-        words, _, number = _find_words(translations, self.target_classes)
+            return tf.zeros_like(translations, tf.bool)
+        found = self._words_left_out(source, translations, self.source_classes, self.target_classes)
+        if self.target_classes.characters is None:
+            return found
+        kept = tf.where(found, PADDING, translations)
+        return found | self._characters_left_out(source, kept, self.source_classes, self.target_classes.characters)
+
+    def _words_left_out(
+        self, source: tf.Tensor, translations: tf.Tensor, source_classes: WordClasses, target_classes: WordClasses
+    ) -> tf.Tensor:
+        """See `left_out`."""
+        nothing = tf.zeros_like(translations, tf.bool)
+        of_each = tf.shape(translations)[0] // tf.shape(source)[0]
+        words, _, number = _find_words(translations, target_classes)
         words = tf.maximum(words, PUNCTUATION)
         in_order = tf.sort(words, axis=1)
         again, often = (
@@ -193,7 +205,8 @@ class RepetitionConstraint:
             said, is_long, _ = _find_words(tf.gather(source, rows // tf.cast(of_each, tf.int64)), source_classes)
             said = _told_apart(said)
             times, counts, _ = self._find_limits(said, tf.zeros_like(said, tf.bool), said, is_long)
-            loops = self._find_loops(tf.gather(words, rows), times, counts)
+            of_these = tf.gather(words, rows)
+            loops = self._find_loops(of_these, tf.zeros_like(of_these, tf.bool), times, counts)
             places = tf.gather(number, rows)
             found = tf.gather(loops, tf.maximum(places, 0), batch_dims=1) & (places >= 0)
             for exempt in self.exempt_ids:
@@ -202,26 +215,69 @@ class RepetitionConstraint:
 
         return tf.cond(tf.size(rows) > 0, of_rows, lambda: nothing)
 
-    def _find_loops(self, words: tf.Tensor, times: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
-        """Marks the words that exceed the limits, `[n, number]`; those that are marked do not count for later ones."""
+    def _characters_left_out(
+        self, source: tf.Tensor, translations: tf.Tensor, source_classes: WordClasses, characters: Characters
+    ) -> tf.Tensor:
+        """See `left_out`."""
+        nothing = tf.zeros_like(translations, tf.bool)
+        of_each = tf.shape(translations)[0] // tf.shape(source)[0]
+        words, goes_on, number, owners = _find_characters(translations, characters)
+        in_order = tf.sort(words, axis=1)
+        often = (in_order[:, MOST_ALWAYS:] == in_order[:, :-MOST_ALWAYS]) & (in_order[:, MOST_ALWAYS:] > PUNCTUATION)
+        spaceless = tf.constant([part != [token] for token, part in enumerate(characters.parts)])
+        rows = tf.where(tf.reduce_any(often, 1) & tf.reduce_any(tf.gather(spaceless, translations), 1))[:, 0]
+
+        def of_rows() -> tf.Tensor:
+            said = tf.gather(source, rows // tf.cast(of_each, tf.int64))
+            if source_classes.characters is None:
+                said = _find_words(said, source_classes)[0]
+            else:
+                said = _find_characters(said, source_classes.characters)[0]
+            said = _told_apart(said)
+            times, _, _ = self._find_limits(said, tf.zeros_like(said, tf.bool), said, tf.zeros_like(said, tf.bool))
+            loops = self._find_loops(tf.gather(words, rows), tf.gather(goes_on, rows), times)
+            places = tf.gather(number, rows)
+            found = tf.gather(loops, tf.maximum(places, 0), batch_dims=1) & (places >= 0)
+            # Each token with such a character.
+            tokens = tf.gather(translations, rows)
+            size, time = tf.unstack(tf.shape(tokens))
+            token = tf.gather(owners, rows) + time * tf.range(size)[:, None]
+            found = tf.math.unsorted_segment_max(tf.cast(found, tf.int32), token, size * time) > 0
+            found = tf.reshape(found, (size, time))
+            for exempt in self.exempt_ids:
+                found &= tokens != exempt
+            return tf.tensor_scatter_nd_update(nothing, rows[:, None], found)
+
+        return tf.cond(tf.size(rows) > 0, of_rows, lambda: nothing)
+
+    def _find_loops(
+        self, words: tf.Tensor, goes_on: tf.Tensor, times: tf.Tensor, counts: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Marks the words that exceed the limits, `[n, number]`; those that are marked do not count for later ones.
+
+        Args:
+            words: int32 `[n, number]`.
+            goes_on: boolean, the same shape, whether a word belongs to the one before, with which it is left out.
+            times: int32 `[n]`, how often a block may stand in a row.
+            counts: int32 `[n, rules]`, how often n-grams may come; None for any number of times.
+        """
         blocks = tf.range(1, self.longest_block + 1)
         sizes = ngram_sizes(self.ngram_size)
 
-        def step(place: tf.Tensor, done: tuple[tf.Tensor, ...], loops: tf.TensorArray) -> Any:
-            new = tf.gather(words, place, axis=1)
+        def step(place: tf.Tensor, done: Any, before: Any, is_out: tf.Tensor, loops: tf.TensorArray) -> Any:
+            new, on = (tf.gather(one, place, axis=1) for one in (words, goes_on))
+            before = _chosen(on, before, done)
             appended = _append(new, *done)
             matches = appended[1]
             is_loop = tf.reduce_any(matches[:, : self.longest_block] >= blocks * times[:, None], 1)
-            again = tf.stack([tf.math.count_nonzero(matches >= size, 1, dtype=tf.int32) for size in sizes], 1)
-            is_loop = (is_loop | tf.reduce_any(again >= counts, 1)) & (new != PUNCTUATION)
-            done = tuple(
-                tf.where(tf.reshape(is_loop, [-1] + [1] * (old.shape.rank - 1)), old, one)
-                for old, one in zip(done, appended, strict=True)
-            )
-            return place + 1, done, loops.write(place, is_loop)
+            if counts is not None:
+                again = tf.stack([tf.math.count_nonzero(matches >= size, 1, dtype=tf.int32) for size in sizes], 1)
+                is_loop |= tf.reduce_any(again >= counts, 1)
+            is_out = (is_loop & (new != PUNCTUATION)) | (is_out & on)
+            return place + 1, _chosen(is_out, before, appended), before, is_out, loops.write(place, is_out)
 
-        number = tf.shape(words)[1]
-        start = 0, _no_words(tf.shape(words)[0], self.window), tf.TensorArray(tf.bool, number)
+        number, nothing = tf.shape(words)[1], _no_words(tf.shape(words)[0], self.window)
+        start = 0, nothing, nothing, tf.zeros_like(words[:, 0], tf.bool), tf.TensorArray(tf.bool, number)
         *_, loops = tf.while_loop(lambda place, *_: place < number, step, start)
         return tf.transpose(loops.stack())
 
@@ -309,6 +365,43 @@ def _find_words(tokens: tf.Tensor, vocabulary: WordClasses) -> tuple[tf.Tensor, 
     words = tf.where(is_foreign, FOREIGN, 1 + tf.math.floormod(sums, _NO_CLASS - 1))
     words = tf.where(exists, words, PUNCTUATION)
     return tf.reshape(words, (batch, time)), tf.reshape(exists & (lengths >= LONG), (batch, time)), number
+
+
+def _find_characters(tokens: tf.Tensor, characters: Characters) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Finds words, and the characters of scripts without spaces, as `nmt.text.repetition.without_loops` does.
+
+    Args:
+        tokens: int32 `[batch, time]`, ids with or without an end token and padding after it.
+        characters: the vocabulary by characters.
+
+    Returns:
+        A number for each word or such character, int32 `[batch, number]`, 0 for none; whether it belongs to the same
+        token as the one before; for each part of a token, `[batch, number]`, which word it belongs to, -1 for none; and
+        which token it is a part of.
+    """
+    most = max(map(len, characters.parts))
+    table = np.array([part + [-1] * (most - len(part)) for part in characters.parts], np.int32)
+    batch, time = tf.unstack(tf.shape(tokens))
+    parts = tf.reshape(tf.gather(table, tokens), (batch, time * most))
+    order = tf.argsort(tf.cast(parts < 0, tf.int32), stable=True)
+    parts, owners = tf.maximum(tf.gather(parts, order, batch_dims=1), PADDING), order // most
+    words, _, number = _find_words(parts, characters.classes)
+    size = time * most
+    word = tf.where(number >= 0, number + size * tf.range(batch)[:, None], -1)
+    first, last = (
+        tf.reshape(reduce(owners, word, batch * size), (batch, size))
+        for reduce in (tf.math.unsorted_segment_min, tf.math.unsorted_segment_max)
+    )
+    goes_on = tf.pad(first[:, 1:] == last[:, :-1], [[0, 0], [1, 0]])
+    return tf.maximum(words, PUNCTUATION), goes_on, number, owners
+
+
+def _chosen(where: tf.Tensor, these: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
+    """For each row `where` says, one of two groups of tensors."""
+    return tuple(
+        tf.where(tf.reshape(where, [-1] + [1] * (one.shape.rank - 1)), one, other)
+        for one, other in zip(these, others, strict=True)
+    )
 
 
 def _hashes(vocabulary: WordClasses) -> tf.Tensor:

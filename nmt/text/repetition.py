@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from typing import Any, NamedTuple
 
-from nmt.constants import END
+from nmt.constants import END, PADDING
 from nmt.text.boundaries import WORD_START
 from nmt.text.placeholders import SYMBOLS
 
@@ -22,6 +22,7 @@ LONG = 4  # bytes
 # Thai and Lao, Tibetan, Burmese, Khmer, kana and Chinese characters stand without spaces.
 SPACELESS = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _BYTE, _SPACELESS = re.compile("<0x[0-9A-F]{2}>"), re.compile(f"[{SPACELESS}]")
+_PART = re.compile(f"[{SPACELESS}]|[^{SPACELESS}]+")
 
 
 class NgramRule(NamedTuple):
@@ -58,6 +59,7 @@ class WordClasses(NamedTuple):
         ends: list of bool, whether a word ends with the token, by its own punctuation.
         prolongs: list of bool, whether the token is a single letter or digit within a word: after the same one, as in
             `1000` or `xxx`, it is passed over as punctuation is.
+        characters: `Characters` or None, the vocabulary by characters if it has tokens of a script without spaces.
     """
 
     letters: list[str]
@@ -66,6 +68,20 @@ class WordClasses(NamedTuple):
     begins: list[bool]
     ends: list[bool]
     prolongs: list[bool]
+    characters: "Characters | None" = None
+
+
+class Characters(NamedTuple):
+    """A vocabulary in which each character of a script without spaces is a token of its own.
+
+    Attributes:
+        classes: `WordClasses` of the vocabulary's own tokens, and of the characters after them.
+        parts: list of lists of int, for each of the vocabulary's tokens the ids of its characters; its own id if it is
+            not of such a script.
+    """
+
+    classes: WordClasses
+    parts: list[list[int]]
 
 
 def find_word_classes(pieces: Sequence[str]) -> WordClasses:
@@ -95,7 +111,29 @@ def find_word_classes(pieces: Sequence[str]) -> WordClasses:
         found.begins.append(special or not _is_letter(text[0]) or bool(_SPACELESS.search(letters)))
         found.ends.append(not special and not _is_letter(text[-1]))
         found.prolongs.append(len(letters) == 1 and not found.begins[-1] and not found.ends[-1])
-    return found
+    return found._replace(characters=_find_characters(found))
+
+
+def _find_characters(tokens: WordClasses) -> Characters | None:
+    """The vocabulary by characters; None if no token is of a script without spaces."""
+    own = {letters: tokens.classes[index] for index, letters in enumerate(tokens.letters) if letters}
+    ids: dict[str, int] = {}
+    parts: list[list[int]] = []
+    for index, letters in enumerate(tokens.letters):
+        found = _PART.findall(letters) if _SPACELESS.search(letters) else []
+        parts.append([ids.setdefault(part, len(tokens.letters) + len(ids)) for part in found] or [index])
+    if not ids:
+        return None
+    always = [True] * len(ids)
+    classes = WordClasses(
+        letters=[*tokens.letters, *ids],
+        classes=[*tokens.classes, *(own.get(part, index) for part, index in ids.items())],
+        sizes=[*tokens.sizes, *(len(part.encode()) for part in ids)],
+        begins=tokens.begins + always,
+        ends=tokens.ends + always,
+        prolongs=tokens.prolongs + [False] * len(ids),
+    )
+    return Characters(classes, parts)
 
 
 def classes_of(tokens: Sequence[int], vocabulary: WordClasses) -> list[int]:
@@ -240,16 +278,19 @@ class RepetitionLimit:
                 found |= {token for token, times in again.items() if times >= count}
         return found
 
-    def is_exceeded_by_last(self, done: Sequence[Hashable]) -> bool:
+    def is_exceeded_by_last(self, done: Sequence[Hashable], in_a_row_only: bool = False) -> bool:
         """Returns whether the last word makes a translation repeat more than it may.
 
         Args:
             done: words of the translation.
+            in_a_row_only: bool, whether n-grams may come as often as they like.
         """
         blocks = range(1, min(LONGEST_BLOCK, len(done)) + 1)
         in_a_row = any(_last_run(done, block) >= block * self.times for block in blocks)
+        if in_a_row or in_a_row_only:
+            return in_a_row
         runs = [_last_run(done, distance) for distance in range(1, min(WINDOW, len(done)) + 1)]
-        return in_a_row or any(1 + sum(run >= n for run in runs) > count for n, count in self.counts.items())
+        return any(1 + sum(run >= n for run in runs) > count for n, count in self.counts.items())
 
     def is_exceeded(self, done: Sequence[Hashable]) -> bool:
         """Returns whether a translation repeats more than it may; of a block, what has only begun does not count.
@@ -264,32 +305,85 @@ class RepetitionLimit:
 
 
 def without_loops(
-    tokens: Sequence[int], limit: RepetitionLimit, vocabulary: WordClasses, exempt: Collection[int] = ()
+    tokens: Sequence[int],
+    source: Sequence[int],
+    source_vocabulary: WordClasses,
+    vocabulary: WordClasses,
+    exempt: Collection[int] = (),
 ) -> list[int]:
     """Removes the words with which a translation exceeds its limit, however they are split into tokens.
 
+    After the words, in which each token of a script without spaces counts as one, its characters are looked at: blocks
+    of these must not stand too many times in a row. Then the whole token goes.
+
     Args:
         tokens: the ids of the translation.
-        limit: of the words of its source.
-        vocabulary: what its tokens are.
+        source: the ids of its source, without an end token.
+        source_vocabulary: what the source's tokens are.
+        vocabulary: what the translation's tokens are.
         exempt: tokens that always stay.
 
     Example:
 
     >>> vocabulary = find_word_classes(["<pad>", "<unk>", "<s>", "</s>", "\u2581ha", "ha", "h", "a", "-", "!"])
-    >>> without_loops([4, 8, 5, 8, 6, 7, 9], RepetitionLimit(["ho"]), vocabulary)
+    >>> without_loops([4, 8, 5, 8, 6, 7, 9], [9], vocabulary, vocabulary)
     [4, 8, 5, 8, 9]
     """
-    words = [(letters, places) for letters, places in find_words(tokens, vocabulary) if letters]
+    kept = list(tokens)
+
+    def leave_out(places: Collection[int]) -> None:
+        for place in places:
+            if kept[place] not in exempt:
+                kept[place] = PADDING
+
+    words = [(letters, places, False) for letters, places in find_words(kept, vocabulary) if letters]
+    if _may_loop(_letters_of(words)):
+        limit = RepetitionLimit(_letters_of(find_words(source, source_vocabulary)))
+        leave_out(_exceeding(words, limit, in_a_row_only=False))
+    if vocabulary.characters and any(_SPACELESS.search(vocabulary.letters[token]) for token in kept):
+        words = [word for word in _words_and_characters(kept, vocabulary) if word[0]]
+        if max(Counter(_letters_of(words)).values(), default=0) > MOST_ALWAYS:
+            limit = RepetitionLimit(_letters_of(_words_and_characters(source, source_vocabulary)))
+            leave_out(_exceeding(words, limit, in_a_row_only=True))
+    return [token for token, before in zip(kept, tokens, strict=True) if token != PADDING or before == PADDING]
+
+
+def _letters_of(words: Sequence[tuple[Any, ...]]) -> list[str]:
+    return [letters for letters, *_ in words]
+
+
+def _words_and_characters(tokens: Sequence[int], vocabulary: WordClasses) -> list[tuple[str, list[int], bool]]:
+    """The words, and the characters of scripts without spaces, as `find_words` returns words.
+
+    The third of each says whether it is of the same token as the end of the one before.
+    """
+    if vocabulary.characters is None:
+        return [(letters, places, False) for letters, places in find_words(tokens, vocabulary)]
+    classes, parts = vocabulary.characters
+    units = [(part, place) for place, token in enumerate(tokens) for part in parts[token]]
+    words: list[tuple[str, list[int], bool]] = []
+    for letters, found in find_words([part for part, _ in units], classes):
+        places = [units[index][1] for index in found]
+        words.append((letters, places, bool(words) and words[-1][1][-1] == places[0]))
+    return words
+
+
+def _exceeding(words: Sequence[tuple[str, list[int], bool]], limit: RepetitionLimit, in_a_row_only: bool) -> set[int]:
+    """The places of the tokens to leave out, so that what is left keeps to a limit."""
     said: list[str] = []
+    before: list[str] = []  # what had been said when the token began
     left_out: set[int] = set()
-    if _may_loop([letters for letters, _ in words]):
-        for letters, places in words:
-            if limit.is_exceeded_by_last([*said, letters]):
-                left_out.update(places)
-            else:
-                said.append(letters)
-    return [token for place, token in enumerate(tokens) if place not in left_out or token in exempt]
+    is_out = False
+    for letters, places, goes_on in words:
+        if not goes_on:
+            before, is_out = list(said), False
+        is_out = is_out or limit.is_exceeded_by_last([*said, letters], in_a_row_only)
+        if is_out:
+            left_out.update(places)
+            said = list(before)
+        else:
+            said.append(letters)
+    return left_out
 
 
 def _may_loop(words: Sequence[str]) -> bool:

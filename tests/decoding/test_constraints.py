@@ -330,7 +330,7 @@ def words_left_out(source, translation, **options):
     found = constraint.left_out(tf.constant([[*source, END]]), tf.constant([[*translation, END, 0]])).numpy()[0]
     assert not found[len(translation) :].any()
     limit = RepetitionLimit([letters for letters, _ in find_words(source, both)])
-    kept = without_loops(translation, limit, both, options.get("exempt_ids", ()))
+    kept = without_loops(translation, source, both, both, options.get("exempt_ids", ()))
     assert kept == [token for token, out in zip(translation, found, strict=False) if not out]
     words = [letters for letters, _ in find_words(kept, both) if letters]
     return np.flatnonzero(found).tolist(), limit.is_exceeded(words)
@@ -351,6 +351,41 @@ def test_words_of_a_loop_are_left_out_however_they_are_split():
     assert words_left_out([16, 17], [16, 17, 17]) == ([2], False)  # 1.1.1
     assert words_left_out([16, 17], [18, 16, 4, 16, 17, 16]) == ([], False)  # 1.1 Pfad1.11
     assert words_left_out([12], [4] * 4, exempt_ids=(4,))[0] == []
+
+
+SPACELESS = [*PIECES[:4], "有", "功", "有功", "功功率", "率", "。", "\u2581a", "b", "\u2581功b", "<0xE6>"]
+
+
+def characters_left_out(source, translation):
+    """Places of the tokens that are left out, by the graph and by the plain rules; and the characters that stay."""
+    both = find_word_classes(SPACELESS)
+    constraint = RepetitionConstraint(source_classes=both, target_classes=both)
+    found = constraint.left_out(tf.constant([[*source, END]]), tf.constant([[*translation, END, 0]])).numpy()[0]
+    assert not found[len(translation) :].any()
+    kept = without_loops(translation, source, both, both)
+    assert kept == [token for token, out in zip(translation, found, strict=False) if not out]
+    return np.flatnonzero(found).tolist(), [part for token in kept for part in both.characters.parts[token]]
+
+
+@settings(max_examples=200)
+@given(*[st.lists(st.integers(4, len(SPACELESS) - 1), max_size=size) for size in (12, 30)])
+def test_no_characters_stand_too_often_in_a_row_however_they_are_split(source, translation):
+    _, parts = characters_left_out(source, translation)
+    both = find_word_classes(SPACELESS)
+    characters, limit = both.characters.classes, []
+    for token in source:
+        limit += both.characters.parts[token]
+    limit = RepetitionLimit([letters for letters, _ in find_words(limit, characters)])
+    words = [letters for letters, _ in find_words(parts, characters) if letters]
+    assert not any(limit.is_exceeded_by_last(words[:end], in_a_row_only=True) for end in range(1, len(words) + 1))
+
+
+def test_characters_of_a_loop_are_left_out_with_their_token():
+    assert characters_left_out([10], [6, 5, 7])[0] == [2]  # 有功 功 功功率
+    assert characters_left_out([10], [6, 5, 5, 8])[0] == [2]
+    assert characters_left_out([10], [6, 9, 5, 8])[0] == []
+    assert characters_left_out([5, 5, 5], [6, 5, 5, 8])[0] == []
+    assert characters_left_out([10], [10, 10, 6, 8])[0] == []
 
 
 @settings(max_examples=40)

@@ -165,7 +165,7 @@ class LiteTranslator:
 
         found = beam_search(step, states, options, constraints)
         if limit_repetition:
-            kept = without_loops(found[:-1], RepetitionLimit(words), self._target_classes, symbols)
+            kept = without_loops(found[:-1], ids[:-1], self._source_classes, self._target_classes, symbols)
             found = [*kept, END]
         return found
 
