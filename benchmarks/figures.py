@@ -5,10 +5,10 @@
 `figures.yaml` has the phrases of each page that hold figures, with what stands in their place: in braces, a file under
 `results/` and the way to values in it, what is done with the values, and the format of the figure.
 
-A part of the way is a key or a number; or `seed=1`, for the elements of a list that have this value; or a pattern such
-as `*`, for all that have such keys; or several of these, with semicolons between them. `ratio` divides the first half
-of the values by the second half, one by one, and `difference` subtracts it. The values become one figure by `mean`,
-`median`, `min`, `max`, `sum` or `count`.
+A part of the way is a key or a number; or `seed=1`, or `arm=plan&seed=1`, for the elements of a list that have these
+values; or a pattern such as `*`, for all that have such keys; or several of these, with semicolons between them.
+`ratio` divides the first half of the values by the second half, one by one, and `difference` subtracts it. The values
+become one figure by `mean`, `median`, `min`, `max`, `sum` or `count`.
 
 `given` lists what is no result, such as sizes of data, settings, and versions of other systems. A page has no other
 figures.
@@ -127,9 +127,9 @@ def values_at(way: str) -> list[Any]:
 
 
 def _inside(found: Any, part: str) -> list[Any]:
-    key, equals, wanted = part.partition("=")
-    if equals and isinstance(found, list):
-        return [one for one in found if str(one[key]) == wanted]
+    if "=" in part and isinstance(found, list):
+        wanted = [one.split("=", 1) for one in part.split("&")]
+        return [one for one in found if all(str(one[key]) == value for key, value in wanted)]
     if "*" in part:
         items = found.items() if isinstance(found, dict) else enumerate(found)
         return [one for name, one in items if fnmatchcase(str(name), part)]
