@@ -58,7 +58,7 @@ def main() -> None:
 def count_breaks(pairs: Pairs) -> dict[str, int]:
     """Counts the pairs whose translation breaks each of the rules."""
     sides = [[normalize(text) for text in side] for side in zip(*pairs, strict=True)]
-    letters = {character: 1 for side in sides for text in side for character in text}
+    letters = {character for side in sides for text in side for character in text}
     counts = CorpusCounts(len(pairs), len(pairs), tuple(sum(map(len, side)) for side in sides), len(letters), (), [])
     tokenizer = Tokenizer(train_tokenizer([*sides[0], *sides[1]], choose_vocabulary(counts), "bpe"))
     vocabulary = find_word_classes(tokenizer.pieces())

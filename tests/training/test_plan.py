@@ -90,6 +90,7 @@ def test_the_corpus_of_base_yaml_gets_about_its_settings():
 def test_epochs_in_place_of_minutes():
     once, twice = (config_of(25_000, None, epochs=epochs) for epochs in (3, 6))
     assert once.training.max_minutes is None
+    assert 6 < once.batches.shapes < twice.batches.shapes <= 40
     assert 1.5 < twice.training.max_steps * twice.batches.tokens / (once.training.max_steps * once.batches.tokens) < 2.5
 
 
