@@ -113,7 +113,7 @@ def load() -> None:
     import nmt.training.train
 
     nmt.augmentation.parts._PART_LINES = 10  # instead of 10,000: several parts of a short text
-    nmt.runs.tuning.LENGTH_PENALTIES, nmt.runs.tuning.BEAMS, nmt.runs.tuning.COVERAGE_PENALTIES = (1.2,), (), ()
+    nmt.runs.tuning.GRID = {"length_penalty": (1.0, 1.2)}
 
 
 class Campaign:

@@ -180,8 +180,10 @@ def run_recurrence(
     @tf.custom_gradient
     def scan(projected: tf.Tensor, *tensors: tf.Tensor) -> Any:
         initial_states, weights = tensors[:num_states], tensors[num_states:]
-        outputs, other_states, residuals, last = _get_loop(_forward, equations, options)(
-            projected, initial_states, weights, mask, dropout_mask
+        # A tensor, so that both directions are one program, which XLA compiles once.
+        reverse = tf.constant(options.reverse) if options.jit_compile else options.reverse
+        outputs, other_states, residuals, last = _get_loop(_forward, equations, options.jit_compile)(
+            reverse, projected, initial_states, weights, mask, dropout_mask
         )
 
         def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> Tensors:
@@ -189,8 +191,8 @@ def run_recurrence(
                 _previous_states(states, initial, options.reverse)
                 for states, initial in zip((outputs, *other_states), initial_states, strict=True)
             )
-            d_pre_activations, d_initial = _get_loop(_backward, equations, options)(
-                d_outputs, d_last, previous, residuals, equations.backward_weights(weights), mask, dropout_mask
+            d_pre_activations, d_initial = _get_loop(_backward, equations, options.jit_compile)(
+                reverse, d_outputs, d_last, previous, residuals, equations.backward_weights(weights), mask, dropout_mask
             )
             d_weights = equations.weight_gradients(d_pre_activations, previous, residuals, weights, dropout_mask)
             return d_pre_activations[0], *d_initial, *d_weights
@@ -264,7 +266,7 @@ def _previous_states(states: tf.Tensor, initial: tf.Tensor, reverse: bool) -> tf
 
 def _forward(
     equations: Equations,
-    reverse: bool,
+    reverse: bool | tf.Tensor,
     projected: tf.Tensor,
     initial_states: Tensors,
     weights: Tensors,
@@ -277,12 +279,12 @@ def _forward(
     The second and third are for the gradient, and empty without `keep_residuals`.
     """
     steps, num_states = _length(projected), len(initial_states)
-    # Outside XLA, reading from an array is one small operation and slicing is four; XLA compiles slices better.
-    reader = (lambda values: values.__getitem__) if keep_residuals else functools.partial(_array_reader, steps)
+    # Outside XLA, reading from an array is one small operation; XLA compiles `tf.gather` better.
+    reader = _gatherer if keep_residuals else functools.partial(_array_reader, steps)
     inputs_at, real_at = reader(projected), None if mask is None else reader(mask[:, :, None])
 
     def body(i: tf.Tensor, states: Tensors, arrays: tuple[tf.TensorArray, ...]) -> Any:
-        t = steps - 1 - i if reverse else i
+        t = _place(i, steps, reverse)
         new, residuals = equations.step(inputs_at(t), states, weights, dropout_mask)
         if real_at is not None:
             real = real_at(t)
@@ -301,7 +303,7 @@ def _forward(
 
 def _backward(
     equations: DifferentiatedEquations,
-    reverse: bool,
+    reverse: bool | tf.Tensor,
     d_outputs: tf.Tensor,
     d_last: Tensors,
     previous: Tensors,
@@ -312,19 +314,22 @@ def _backward(
 ) -> tuple[Tensors, Tensors]:
     """The loop backward: `StepGradient.pre_activations` of all steps, and the gradients of the initial states."""
     steps = _length(d_outputs)
+    d_outputs_at, real_at = _gatherer(d_outputs), None if mask is None else _gatherer(mask[:, :, None])
+    previous_at, residuals_at = ([_gatherer(x) for x in tensors] for tensors in (previous, residuals))
 
     def body(i: tf.Tensor, d_states: Tensors, arrays: tuple[tf.TensorArray, ...]) -> Any:
-        t = i if reverse else steps - 1 - i
-        d_states = (d_states[0] + d_outputs[t], *d_states[1:])
+        t = _place(steps - 1 - i, steps, reverse)
+        d_states = (d_states[0] + d_outputs_at(t), *d_states[1:])
         d_new = d_states
-        if mask is not None:
+        if real_at is not None:
             # The gradient of a step is linear in what comes in: zeros in, zeros out.
-            real = mask[t][:, None]
+            real = real_at(t)
             d_new = tuple(tf.where(real, d_state, 0) for d_state in d_states)
         d_before, d_pre_activations = equations.step_backward(
-            d_new, tuple(x[t] for x in previous), tuple(x[t] for x in residuals), backward_weights, dropout_mask
-        )
-        if mask is not None:
+            d_new, tuple(at(t) for at in previous_at), tuple(at(t) for at in residuals_at), backward_weights,
+            dropout_mask,
+        )  # fmt: skip
+        if real_at is not None:
             d_before = tuple(tf.where(real, *pair) for pair in zip(d_before, d_states, strict=True))
         return i + 1, d_before, _write(arrays, t, d_pre_activations)
 
@@ -334,10 +339,25 @@ def _backward(
 
 
 @functools.cache
-def _get_loop(loop: Any, equations: Equations, options: LoopOptions) -> Any:
+def _get_loop(loop: Any, equations: Equations, jit_compile: bool) -> Any:
     """A loop of a cell, compiled where asked for; cached, so that layers of the same shape share what was compiled."""
-    bound = functools.partial(loop, equations, options.reverse)
-    return tf.function(bound, jit_compile=True, autograph=False) if options.jit_compile else bound
+    bound = functools.partial(loop, equations)
+    return tf.function(bound, jit_compile=True, autograph=False) if jit_compile else bound
+
+
+def _place(i: tf.Tensor, steps: tf.Tensor | int, reverse: bool | tf.Tensor) -> tf.Tensor:
+    """The place in the sequence of the step that comes `i`th, counted from 0."""
+    if isinstance(reverse, bool):
+        return steps - 1 - i if reverse else i
+    return tf.where(reverse, steps - 1 - i, i)
+
+
+def _gatherer(values: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from a step to its slice of `values`, `[time, ...]`.
+
+    XLA would compile `values[t]` anew for each direction: it takes the bounds of a slice for constants.
+    """
+    return functools.partial(tf.gather, values)
 
 
 def _array_reader(steps: tf.Tensor | int, values: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -19,9 +19,11 @@ from nmt.utils.files import written_whole
 
 _LOG = logging.getLogger(__name__)
 
-LENGTH_PENALTIES = (0.6, 0.8, 1.0, 1.2, 1.5)
-BEAMS = (5, 8)
-COVERAGE_PENALTIES = (0.0, 0.2)
+GRID: dict[str, Sequence[float]] = {
+    "length_penalty": (0.6, 0.8, 1.0, 1.2, 1.5),
+    "beam_size": (5, 8),
+    "coverage_penalty": (0.0, 0.2),
+}
 FEWEST = 100  # sentences: differences on fewer are chance
 GOAL = "Mean of BLEU, chrF and 100 - TER"
 _GAIN = 0.1  # by which a setting has to be better than the one before it
@@ -97,7 +99,7 @@ def _quiet() -> Iterator[None]:
 def choose(
     begin: dict[str, float], score: Callable[[dict[str, float]], float]
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """Chooses one setting after the other.
+    """Chooses one setting after the other, each in steps away from where it begins until a step is worse.
 
     Args:
         begin: the settings to begin with.
@@ -109,21 +111,37 @@ def choose(
     Example:
 
     >>> begin = {"length_penalty": 1.0, "beam_size": 5, "coverage_penalty": 0.0}
-    >>> choose(begin, lambda settings: -abs(settings["length_penalty"] - 0.6))[0]
+    >>> chosen, tried = choose(begin, lambda settings: -abs(settings["length_penalty"] - 0.6))
+    >>> chosen
     {'length_penalty': 0.6, 'beam_size': 5, 'coverage_penalty': 0.0}
+    >>> [settings["length_penalty"] for settings in tried]  # 1.5 is not tried; then the other settings
+    [1.0, 1.2, 0.8, 0.6, 0.6, 0.6]
     """
-    best, best_score, tried = begin, score(begin), []
-    tried.append({**begin, "score": best_score})
-    grid: dict[str, Sequence[float]] = {
-        "length_penalty": LENGTH_PENALTIES, "beam_size": BEAMS, "coverage_penalty": COVERAGE_PENALTIES,
-    }  # fmt: skip
-    for name, values in grid.items():
-        before = best
-        results = [(score(before | {name: value}), value) for value in values if value != before[name]]
-        tried += [{**before, name: value, "score": result} for result, value in results]
-        for result, value in results:
-            _LOG.info("decoding.%s %g: %.2f (%g: %.2f)", name, value, result, before[name], best_score)
-        result, value = max(results, default=(best_score, before[name]))
-        if result >= best_score + _GAIN:
-            best, best_score = before | {name: value}, result
+    best, best_score = begin, score(begin)
+    tried = [{**begin, "score": best_score}]
+    for name, values in GRID.items():
+        scores = {begin[name]: best_score}
+        for value in _outward(values, begin[name], scores):
+            settings = best | {name: value}
+            scores[value] = score(settings)
+            tried.append({**settings, "score": scores[value]})
+            _LOG.info("decoding.%s %g: %.2f (%g: %.2f)", name, value, scores[value], begin[name], best_score)
+        value = max(scores, key=scores.__getitem__)
+        if scores[value] >= best_score + _GAIN:
+            best, best_score = best | {name: value}, scores[value]
     return best, tried
+
+
+def _outward(values: Sequence[float], begin: float, scores: dict[float, float]) -> Iterator[float]:
+    """The values to each side of the first one, on each side for as long as `scores`, filled meanwhile, do not fall.
+
+    Each value means that the whole split is translated, and a search that is better farther out than nearby is rare.
+    """
+    middle = values.index(begin)
+    for side in (values[middle + 1 :], values[:middle][::-1]):
+        before = begin
+        for value in side:
+            yield value
+            if scores[value] < scores[before]:
+                break
+            before = value

@@ -38,6 +38,7 @@ _FEWEST_PAIRS = 20
 _FEW_PAIRS = 500
 _CHARACTERS = 2.5e6
 _TOKENS = 1.4e7  # in all epochs together
+_MOST_EPOCHS = 1.5  # of those that suit a corpus, if there is time
 _DEEP = 0.4  # share of _TOKENS, or of the epochs that suit a corpus, from which on there are two layers
 _FIRST_GUESS = 0.35  # share of the rate of one large product that a training step reaches
 _STAY = ("urls", "emails", "identifiers", "emoji")  # placeholders that any text may have, and no translation changes
@@ -151,10 +152,9 @@ def make_plan(
         # Some fewer: placeholders are masked in training, so their subwords are not there then.
         vocabulary = min(vocabulary, max(round(0.9 * tokens.largest_vocabulary), _smallest_vocabulary(counts)))
 
-    if minutes is None:
-        estimate = wanted * _flops(_in_steps(suitable), 2, vocabulary, counts, tokens) / machine.flops_per_second
-    else:
-        estimate = 60 * minutes
+    # Little text is learnt in less time than is allowed, at most with R-Drop's two passes.
+    all_epochs = wanted * _flops(_in_steps(suitable), 2, vocabulary, counts, tokens) / machine.flops_per_second
+    estimate = all_epochs if minutes is None else min(60 * minutes, 2 * _MOST_EPOCHS * all_epochs)
     shapes = suitable_shapes(estimate, machine)
     padding = with_padding(1.0, shapes)
     seconds = None if minutes is None else seconds_of_steps(minutes, shapes, machine)
@@ -174,7 +174,7 @@ def make_plan(
     units = _in_steps(suitable * time_factor)
     consistency = 2.0 if epochs is None and epochs_of(units, layers, 2) > 1.3 * wanted else 0.0
     passes = 2 if consistency else 1
-    number = min(epochs_of(units, layers, passes), wanted * 1.5) if epochs is None else epochs
+    number = min(epochs_of(units, layers, passes), wanted * _MOST_EPOCHS) if epochs is None else epochs
     # Few tokens in all need small batches, so that there are enough updates.
     batch = _rounded(min(max(2000 / passes * (number * all_tokens / _TOKENS) ** 0.4, 400), 8000), 100)
     steps = max(round(padding * all_tokens / batch * number), 20)

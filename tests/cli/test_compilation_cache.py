@@ -38,6 +38,27 @@ def test_a_second_process_takes_up_what_the_first_compiled(cache, tmp_path):
     assert files[0] == files[1]  # nothing compiled anew, or it had been written again
 
 
+def read_in_both_directions() -> None:
+    keep_compiled()
+    import tensorflow as tf
+
+    from nmt.layers.gru import GRU
+
+    layers = [GRU(4, return_sequences=True, go_backwards=backwards, compile_loops=True) for backwards in (False, True)]
+
+    @tf.function(autograph=False)
+    def gradients(sequence: tf.Tensor) -> tf.Tensor:
+        return tf.gradients([layer(sequence, training=True) for layer in layers], sequence)
+
+    gradients(tf.ones((2, 5, 3)))
+
+
+def test_both_directions_of_a_layer_are_compiled_once(cache, tmp_path):
+    process = Forked(tmp_path / "printed", read_in_both_directions)
+    assert process.wait() == 0, process.stderr
+    assert len(list(cache.rglob("*.pb"))) == 2  # the loop forward, and its gradient
+
+
 def train_until(step: int, folder: Path) -> None:
     keep_compiled()
     training = {"max_steps": step, "validate_every": 100, "schedule": "constant", "xla": "parts", "monitor": "loss"}

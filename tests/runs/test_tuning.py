@@ -17,9 +17,10 @@ def test_a_setting_changes_only_for_a_gain_that_is_not_chance():
     begin = {"length_penalty": 1.0, "beam_size": 5, "coverage_penalty": 0.0}
     chosen, tried = choose(begin, lambda settings: 30 + 0.05 * settings["length_penalty"])
     assert chosen == begin
-    assert {one["length_penalty"] for one in tried} == set(tuning.LENGTH_PENALTIES)
+    assert [one["length_penalty"] for one in tried[:4]] == [1.0, 1.2, 1.5, 0.8]  # what is worse leads to nothing better
+    assert len(tried) == 6
     chosen, _ = choose(begin, lambda settings: settings["length_penalty"] + settings["beam_size"])
-    assert chosen == begin | {"length_penalty": max(tuning.LENGTH_PENALTIES), "beam_size": max(tuning.BEAMS)}
+    assert chosen == begin | {"length_penalty": 1.5, "beam_size": 8}
 
 
 @pytest.fixture
@@ -61,9 +62,7 @@ def test_what_chrf_gains_by_length_ter_takes_back(run, monkeypatch):
 
 def test_what_is_chosen_is_kept_and_the_same_again(run, monkeypatch):
     monkeypatch.setattr(tuning, "FEWEST", 20)
-    monkeypatch.setattr(tuning, "LENGTH_PENALTIES", (1.0, 0.2))
-    monkeypatch.setattr(tuning, "BEAMS", (5,))
-    monkeypatch.setattr(tuning, "COVERAGE_PENALTIES", (0.0,))
+    monkeypatch.setattr(tuning, "GRID", {"length_penalty": (0.2, 1.0)})
     result = tune_search(run.path, sentences=20)
     decoding = load_saved_config(run.config).decoding
     assert result["chosen"] == {name: getattr(decoding, name) for name in result["chosen"]}

@@ -27,9 +27,7 @@ def test_two_files_make_a_translator(tmp_path, monkeypatch, capsys):
         (tmp_path / f"my.{language}.txt").write_text("".join(line + "\n" for line in lines))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tuning, "FEWEST", 10)
-    monkeypatch.setattr(tuning, "LENGTH_PENALTIES", (1.0,))
-    monkeypatch.setattr(tuning, "BEAMS", (5,))
-    monkeypatch.setattr(tuning, "COVERAGE_PENALTIES", (0.0,))
+    monkeypatch.setattr(tuning, "GRID", {})
     changes = [part for setting in SMALL for part in ("--set", setting)]
     command = ("train", "my.en.txt", "my.de.txt", "--run", "run", "--epochs", 1, *changes)
     run_command(*command)

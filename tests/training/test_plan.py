@@ -115,3 +115,8 @@ def test_too_little_text(caplog):
     caplog.clear()
     check_enough(counts(500))
     assert not caplog.text
+
+
+def test_little_text_needs_few_shapes_however_long_it_may_take():
+    little, much = config_of(1_000, minutes=60), config_of(100_000, minutes=60)
+    assert little.batches.shapes < 0.5 * much.batches.shapes
