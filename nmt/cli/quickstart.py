@@ -19,7 +19,7 @@ def quickstart(
     run: Annotated[Path, typer.Option("--run", help="The run folder; made if need be.")] = Path("runs/quickstart"),
     source: Annotated[str, typer.Option(help="The source language.")] = "en",
     target: Annotated[str, typer.Option(help="The target language.")] = "de",
-    minutes: Annotated[float, typer.Option(min=0.5, max=1e6, help="How long to train.")] = 7,
+    minutes: Annotated[float, typer.Option(min=0.5, max=1e6, help="How long to train.")] = 8,
     overrides: SettingsOption = None,
 ) -> None:
     """Train a small translator of software strings on the built-in corpus, and evaluate it.

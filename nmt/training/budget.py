@@ -18,7 +18,7 @@ PAIRS = 25_000  # where the rules give the settings of configs/base.yaml
 _EPOCHS = 30
 _TIMED_STEPS, _TIMED_SECONDS, _MOST_TIMED = 5, 5.0, 60  # other programs slow down a machine for moments
 _PADDING = 1.4  # by the number of shapes, see `with_padding`
-_OF_ALL_SHAPES = 0.9  # of the rate of steps whose sentences all have the mean length
+_OF_ALL_SHAPES = 0.85  # of the rate of steps whose sentences all have the mean length
 
 
 class Machine(NamedTuple):

@@ -26,7 +26,7 @@ def test_it_trains_and_evaluates_and_says_what_comes_next(monkeypatch, capsys):
     )
     monkeypatch.setattr("nmt.runs.translation.evaluate_run", lambda *_, **__: evaluation)
     run_command("quickstart", "--run", "runs/first", "--target", "es", "--set", "seed=3")
-    options = {"source": "en", "target": "es", "minutes": 7, "overrides": ["seed=3"]}
+    options = {"source": "en", "target": "es", "minutes": 8, "overrides": ["seed=3"]}
     assert trained == [((["ui_strings"], Path("runs/first")), options)]
     printed = capsys.readouterr().out
     assert "BLEU" in printed
